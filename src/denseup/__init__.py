@@ -1,0 +1,9 @@
+"""denseup: feature upsamplers for dense prediction, and the framework that compares them.
+
+Importing this package needs torch and nothing else.
+"""
+
+if __name__ != "denseup":
+    raise ImportError(f"import this package as 'denseup', not as {__name__!r}: under two names its registries would split")
+
+__version__ = "0.1.0"

@@ -1,0 +1,122 @@
+"""Official key → ours, for each kind of module. A layout returns () for a key that has no place here."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from torch import nn
+
+from denseup.networks.matting_resnet34 import MattingResNet34
+from denseup.networks.segformer import MixTransformer, SegFormer, SegFormerHead
+
+Layout = Callable[[str], tuple[str, ...]]
+Rules = Sequence[tuple[str, str]]
+
+_BLOCK = r"(conv[12]|bn[12])\.(\w+)"
+MATTING: Rules = (
+    (r"layer0\.([01])\.", r"encoder.stem.\1."),
+    (rf"layer1\.block(?P<n>\d)\.convs\.{_BLOCK}", r"encoder.layer1.{n-1}.\2.\3"),
+    (r"layer([23])_1\.(?:layer[12]\.)?(conv[12]|bn[12]|proj_conv|proj_bn)\.", r"encoder.layer\1.0.\2."),
+    (rf"layer([23])_2\.block(\d)\.convs\.{_BLOCK}", r"encoder.layer\1.\2.\3.\4"),
+    (r"dconv_pp\.aspp(?P<n>\d)\.atrous_conv\.([01])\.", r"aspp.branches.{n-1}.\2."),
+    (r"dconv_pp\.aspp(?P<n>\d)\.atrous_conv\.2\.", r"aspp.branches.{n-1}.3."),
+    (r"dconv_pp\.aspp(?P<n>\d)\.atrous_conv\.3\.", r"aspp.branches.{n-1}.4."),
+    (r"dconv_pp\.global_avg_pool\.([12])\.", r"aspp.pool.\1."),
+    (r"dconv_pp\.bottleneck_conv\.([01])\.", r"aspp.project.\1."),
+    (r"decoder_layer(?P<n>\d)\.dconv\.(?:dep_sep_conv\.)?", r"decoder.{4-n}.blocks.0."),
+    (r"decoder_layer(?P<n>\d)\.dconv1\.(?:dep_sep_conv\.)?", r"decoder.{4-n}.blocks.1."),
+    (r"decoder_layer(?P<n>\d)\.up\.", r"upsamplers.{4-n}."),
+    (r"short(?P<n>\d)\.([01])\.", r"decoder.{3-n}.shortcut.\2."),
+    (r"pred\.0\.([01])\.", r"head.\1."),
+    (r"pred\.1\.", r"head.3."),
+)
+
+HEAD: Rules = (
+    (r"linear_c(?P<n>\d)\.proj\.", r"project.{n-1}."),
+    (r"linear_fuse\.conv\.", r"fuse.0."),
+    (r"linear_fuse\.bn\.", r"fuse.1."),
+    (r"linear_pred\.", r"classify."),
+    (r"upsamplers\.(\d)\.", r"upsamplers.\1."),
+)
+
+_IN_BLOCK = r"block(?P<n>\d)\.(\d+)\."
+_TO_BLOCK = r"model.stages.{n-1}.blocks.\2."
+_REDUCTION = _TO_BLOCK + "attention.sequence_reduction."
+BACKBONE: Rules = (
+    (r"patch_embed(?P<n>\d)\.proj\.", r"model.stages.{n-1}.patch_embeddings.proj."),
+    (r"patch_embed(?P<n>\d)\.norm\.", r"model.stages.{n-1}.patch_embeddings.layer_norm."),
+    (_IN_BLOCK + r"norm1\.", _TO_BLOCK + "layernorm_before."),
+    (_IN_BLOCK + r"norm2\.", _TO_BLOCK + "layernorm_after."),
+    (_IN_BLOCK + r"attn\.q\.", _TO_BLOCK + "attention.q_proj."),
+    (_IN_BLOCK + r"attn\.kv\.(\w+)", _TO_BLOCK + r"attention.k_proj.\3 " + _TO_BLOCK + r"attention.v_proj.\3"),
+    (_IN_BLOCK + r"attn\.proj\.", _TO_BLOCK + "attention.o_proj."),
+    (_IN_BLOCK + r"attn\.sr\.", _REDUCTION + "sequence_reduction."),
+    (_IN_BLOCK + r"attn\.norm\.", _REDUCTION + "layer_norm."),
+    (_IN_BLOCK + r"mlp\.", _TO_BLOCK + "mlp."),
+    (r"norm(?P<n>\d)\.", r"model.stages.{n-1}.layer_norm."),
+)
+
+
+def for_module(module: nn.Module) -> Layout:
+    """The layout of the authors' state_dict for this module; ValueError if it has none."""
+    if isinstance(module, MattingResNet34):
+        return _network(MATTING, module.upsamplers)
+    if isinstance(module, SegFormerHead):
+        return _network(HEAD, module.upsamplers)
+    if isinstance(module, MixTransformer):
+        return lambda key: _apply(BACKBONE, key)
+    if isinstance(module, SegFormer):
+        backbone, head = for_module(module.backbone), for_module(module.head)
+        return lambda key: _prefixed(key, {"backbone.": ("backbone.", backbone), "decode_head.": ("head.", head)})
+    if isinstance(getattr(module, "official_keys", None), Mapping):
+        return _operator(module)
+    raise ValueError(f"there is no official layout for {type(module).__name__}")
+
+
+def has_abn(module: nn.Module) -> bool:
+    """Whether the authors' module has InPlaceABN norms."""
+    return isinstance(module, MattingResNet34)
+
+
+def _apply(rules: Rules, key: str) -> tuple[str, ...]:
+    """The first rule that matches the start of the key; a replacement with a space names two keys."""
+    for pattern, replacement in rules:
+        match = re.match(pattern, key)
+        if match:
+            n = int(match.groupdict().get("n") or 0)
+            for name, value in (("{n-1}", n - 1), ("{4-n}", 4 - n), ("{3-n}", 3 - n)):
+                replacement = replacement.replace(name, str(value))
+            return tuple(match.expand(part) + key[match.end() :] for part in replacement.split(" "))
+    return ()
+
+
+def _network(rules: Rules, upsamplers: nn.ModuleList) -> Layout:
+    """Rules of a network; what they place under `upsamplers.<i>.` goes on through that operator's own layout."""
+
+    def convert(key: str) -> tuple[str, ...]:
+        targets = _apply(rules, key)
+        match = re.match(r"upsamplers\.(\d+)\.(.*)", targets[0]) if targets else None
+        if match is None:
+            return targets
+        return tuple(f"upsamplers.{match[1]}.{inner}" for inner in _operator(upsamplers[int(match[1])])(match[2]))
+
+    return convert
+
+
+def _operator(module: nn.Module) -> Layout:
+    """Prefixes of `official_keys`, the longest first; keys that need no change pass."""
+    prefixes: Mapping[str, str] = module.official_keys  # type: ignore[assignment]
+
+    def convert(key: str) -> tuple[str, ...]:
+        for prefix in sorted(prefixes, key=len, reverse=True):
+            if key == prefix or key.startswith(prefix + "."):
+                return (prefixes[prefix] + key[len(prefix) :],)
+        return (key,)
+
+    return convert
+
+
+def _prefixed(key: str, parts: Mapping[str, tuple[str, Layout]]) -> tuple[str, ...]:
+    for prefix, (ours, layout) in parts.items():
+        if key.startswith(prefix):
+            return tuple(ours + target for target in layout(key.removeprefix(prefix)))
+    return ()

@@ -1,0 +1,108 @@
+"""Authors' state_dict → ours, for single upsamplers, the matting network, the SegFormer head and the whole SegFormer.
+
+A layout is a function from an official key to ours; the operators carry theirs (`Upsampler.official_keys`). What the
+conversion cannot place is reported, never dropped in silence.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from denseup.checkpoints import layouts
+
+COUNTER = "num_batches_tracked"
+
+
+@dataclass
+class LoadReport:
+    """What `load_official` did.
+
+    Attributes:
+        converted: official key → our key (several, where one official tensor is split).
+        missing: our keys that nothing was found for; they keep their values.
+        unexpected: official keys that have no place here.
+        mismatched: official keys whose tensor has another shape than ours; they are not loaded.
+        inplace_abn: norm weights were converted from InPlaceABN's meaning.
+    """
+
+    converted: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    mismatched: dict[str, str] = field(default_factory=dict)
+    inplace_abn: bool = False
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.converted)} keys converted" + (", InPlaceABN norms" if self.inplace_abn else "")]
+        for name in ("missing", "unexpected", "mismatched"):
+            keys = getattr(self, name)
+            if keys:
+                lines.append(f"{len(keys)} {name}: {', '.join(keys)}")
+        return "; ".join(lines)
+
+
+def load_official(module: nn.Module, state_dict: Mapping[str, Any], *, inplace_abn: bool | None = None) -> LoadReport:
+    """Load a state_dict with the authors' key names into `module`.
+
+    Args:
+        module: an upsampler (or its kernel generator), `MattingResNet34`, `SegFormer`, or a part of the latter
+            (`SegFormerHead`, `MixTransformer`).
+        state_dict: the authors' tensors; a checkpoint with a `state_dict` entry and `module.` prefixes is unwrapped.
+        inplace_abn: the norms are InPlaceABN, whose scale is |weight| + 1e-5. None: yes for a matting network whose
+            norms have no `num_batches_tracked`, as InPlaceABN's have not.
+
+    Returns:
+        A report of the converted, missing, unexpected and mismatched keys.
+
+    Raises:
+        ValueError: there is no official layout for this kind of module.
+    """
+    convert = layouts.for_module(module)
+    tensors = _unwrap(state_dict)
+    report = LoadReport(inplace_abn=_is_inplace_abn(module, tensors) if inplace_abn is None else inplace_abn)
+    own = module.state_dict()
+    loaded: dict[str, Tensor] = {}
+    for key, value in tensors.items():
+        targets = convert(key)
+        if not targets or any(target not in own for target in targets):
+            report.unexpected.append(key)
+            continue
+        parts = value.chunk(len(targets)) if len(targets) > 1 else (value,)
+        pairs = [(target, _fit(part, own[target])) for target, part in zip(targets, parts, strict=True)]
+        if any(part.shape != own[target].shape for target, part in pairs):
+            ours = ", ".join(f"{target} {list(own[target].shape)}" for target in targets)
+            report.mismatched[key] = f"{list(value.shape)}, expected {ours}"
+            continue
+        loaded.update(pairs)
+        report.converted[key] = targets
+    if report.inplace_abn:
+        _convert_inplace_abn(module, loaded)
+    report.missing = [key for key in own if key not in loaded and not key.endswith(COUNTER)]
+    module.load_state_dict(loaded, strict=False)
+    return report
+
+
+def _unwrap(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
+    inner = state_dict.get("state_dict", state_dict)
+    return {key.removeprefix("module."): torch.as_tensor(value) for key, value in inner.items()}
+
+
+def _fit(value: Tensor, target: Tensor) -> Tensor:
+    """A linear layer's weight is a 1×1 convolution's without its two trailing dimensions."""
+    if value.dim() == 2 and target.dim() == 4 and target.shape[2:] == (1, 1):
+        return value[:, :, None, None]
+    return value
+
+
+def _is_inplace_abn(module: nn.Module, tensors: Mapping[str, Tensor]) -> bool:
+    means = any(key.endswith("running_mean") for key in tensors)
+    return layouts.has_abn(module) and means and not any(key.endswith(COUNTER) for key in tensors)
+
+
+def _convert_inplace_abn(module: nn.Module, loaded: dict[str, Tensor]) -> None:
+    for name, child in module.named_modules():
+        key = f"{name}.weight"
+        if isinstance(child, nn.BatchNorm2d) and key in loaded:
+            loaded[key] = loaded[key].abs() + 1e-5

@@ -1,0 +1,107 @@
+"""Public functions: check the arguments, choose a back end, call the operator."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from denseup.ops import library
+from denseup.ops.backends import choose_backend
+from denseup.ops.geometry import Size
+
+
+def reassemble(
+    de: Tensor,
+    kernels: Tensor,
+    kernel_size: int,
+    groups: int = 1,
+    *,
+    normalize: Literal["softmax"] | None = None,
+    output_size: Size | None = None,
+    backend: str | None = None,
+) -> Tensor:
+    """Content-aware reassembly: every output pixel is a weighted sum of a K×K window of the low-resolution map.
+
+    out[c, y, x] = Σ_{i,j<K} de[c, ⌊y·h/H⌋ - r + i, ⌊x·w/W⌋ - r + j] · kernels[(g·K + i)·K + j, y, x], r = K // 2,
+    g = c // (C / G), zeros outside the map (Wang et al., CARAFE, ICCV 2019, eq. 4, for any pair of sizes).
+
+    Args:
+        de: features `[B, C, h, w]`.
+        kernels: weights `[B, G·K², H, W]`, group-major; cast to the dtype of `de`.
+        kernel_size: K, odd.
+        groups: G, a divisor of C.
+        normalize: "softmax" normalises the K² weights of each pixel and group first, in at least float32.
+        output_size: (H, W), to state what `kernels` must have; None takes what it has.
+        backend: a name of `available_backends()`; None chooses.
+
+    Returns:
+        `[B, C, H, W]` with the dtype of `de`.
+
+    Raises:
+        ValueError: an argument has a wrong shape or value; the message names it.
+    """
+    _check_window(kernel_size, groups, de, "de")
+    if kernels.dim() != 4 or kernels.shape[0] != de.shape[0] or kernels.shape[1] != groups * kernel_size**2:
+        expected = f"[{de.shape[0]}, {groups * kernel_size**2}, H, W] (batch, groups·kernel_size², height, width)"
+        raise ValueError(f"kernels has shape {list(kernels.shape)}, expected {expected}")
+    if output_size is not None and tuple(output_size) != tuple(kernels.shape[2:]):
+        raise ValueError(f"output_size is {tuple(output_size)}, but kernels is {tuple(kernels.shape[2:])} in size")
+    _check_sizes(de, kernels, "de", "kernels")
+    if normalize == "softmax":
+        kernels = _softmax(kernels, groups)
+    elif normalize is not None:
+        raise ValueError(f"normalize is {normalize!r}, valid: None, 'softmax'")
+    chosen = choose_backend(backend, de, kernel_size, groups)
+    out: Tensor = library.reassemble(de, kernels.to(de.dtype), kernel_size, groups, chosen)
+    return out
+
+
+def local_similarity(
+    query: Tensor, key: Tensor, kernel_size: int, groups: int = 1, *, backend: str | None = None
+) -> Tensor:
+    """Inner products of every high-resolution pixel with a K×K window of the low-resolution map.
+
+    sim[(g·K + i)·K + j, y, x] = Σ_{c in group g} query[c, y, x] · key[c, ⌊y·h/H⌋ - r + i, ⌊x·w/W⌋ - r + j], zero where
+    the window leaves the map (Liu et al., SAPA, NeurIPS 2022). It is the gradient of `reassemble` in the kernels.
+
+    Args:
+        query: high-resolution map `[B, C, H, W]`.
+        key: low-resolution map `[B, C, h, w]`; cast to the dtype of `query`.
+        kernel_size: K, odd.
+        groups: G, a divisor of C.
+        backend: a name of `available_backends()`; None chooses.
+
+    Returns:
+        `[B, G·K², H, W]`, group-major, not normalised.
+
+    Raises:
+        ValueError: an argument has a wrong shape or value; the message names it.
+    """
+    _check_window(kernel_size, groups, key, "key")
+    if query.dim() != 4 or query.shape[:2] != key.shape[:2]:
+        raise ValueError(f"query has shape {list(query.shape)}, expected {[*key.shape[:2]]} + [H, W] as in key")
+    _check_sizes(key, query, "key", "query")
+    chosen = choose_backend(backend, key, kernel_size, groups)
+    out: Tensor = library.similarity(query, key.to(query.dtype), kernel_size, groups, chosen)
+    return out
+
+
+def _softmax(kernels: Tensor, groups: int) -> Tensor:
+    dtype = torch.promote_types(kernels.dtype, torch.float32)
+    by_group = kernels.reshape(kernels.shape[0], groups, -1, *kernels.shape[2:])
+    return by_group.softmax(2, dtype=dtype).flatten(1, 2)
+
+
+def _check_window(kernel_size: int, groups: int, features: Tensor, name: str) -> None:
+    if features.dim() != 4 or not features.is_floating_point():
+        raise ValueError(f"{name} is {features.dtype} {list(features.shape)}, expected floating point [B, C, h, w]")
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise ValueError(f"kernel_size is {kernel_size}, expected an odd number ≥ 1")
+    if groups < 1 or features.shape[1] % groups:
+        raise ValueError(f"groups is {groups}, expected a divisor of {name}'s {features.shape[1]} channels")
+
+
+def _check_sizes(low: Tensor, high: Tensor, low_name: str, high_name: str) -> None:
+    if high.shape[2] < low.shape[2] or high.shape[3] < low.shape[3]:
+        sizes = f"{high_name} is {tuple(high.shape[2:])}, {low_name} is {tuple(low.shape[2:])}"
+        raise ValueError(f"{sizes}: {high_name} must be at least as large as {low_name}; were the two swapped?")

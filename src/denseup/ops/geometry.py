@@ -1,0 +1,49 @@
+"""Which low-resolution pixel an output pixel belongs to, for any pair of sizes.
+
+Output row y of H' belongs to source row floor(y·h / H'), computed in integers, so that no size suffers from the
+rounding of a floating-point scale. For an integer factor s this is floor(y / s), the published definition.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Size = tuple[int, int]
+
+
+def source_index(length: int, output_length: int, device: torch.device | None = None) -> Tensor:
+    """Source index floor(y·length / output_length) of each output index y, int64 `[output_length]`."""
+    return torch.arange(output_length, device=device) * length // output_length
+
+
+def phase_slots(length: int, output_length: int, device: torch.device | None = None) -> tuple[int, Tensor]:
+    """Place every output index in a regular grid of `factor` slots for each source index.
+
+    Returns:
+        factor: the smallest integer with factor·length ≥ output_length.
+        slots: int64 `[output_length]`, strictly increasing; slot // factor is the source index. For an integer ratio
+            the slots are 0, 1, 2, …: nothing is left empty.
+    """
+    source = source_index(length, output_length, device)
+    first = -(-(source * output_length) // length)  # the first output index of the same source index
+    phase = torch.arange(output_length, device=device) - first
+    factor = -(-output_length // length)
+    return factor, source * factor + phase
+
+
+def resize_nearest(x: Tensor, output_size: Size) -> Tensor:
+    """Nearest-neighbour resizing of `[B, C, H, W]` to `output_size` by the exact integer rule of this module."""
+    height, width = x.shape[-2:]
+    out_height, out_width = output_size
+    if (height, width) == (out_height, out_width):
+        return x
+    if _power_of_two(height, out_height) and _power_of_two(width, out_width):
+        return F.interpolate(x, size=output_size, mode="nearest")  # its floating-point scale is exact for these only
+    rows = source_index(height, out_height, x.device)
+    columns = source_index(width, out_width, x.device)
+    return x.index_select(-2, rows).index_select(-1, columns)
+
+
+def _power_of_two(length: int, output_length: int) -> bool:
+    factor, rest = divmod(output_length, length)
+    return rest == 0 and factor & (factor - 1) == 0

@@ -1,0 +1,132 @@
+"""The contract: every upsampler takes the same call, at any size.
+
+A network builds one upsampler for each stage by calling a factory (de_channels, en_channels) → Upsampler, lets the
+stage's upsampler do the encoder's down-sampling (`downsample`), and calls it in the decoder with what that returned.
+It never asks which operator it holds.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from denseup.ops.geometry import Size
+
+
+class Upsampler(nn.Module):
+    """Raises a decoder feature `de` `[B, C_de, h, w]` to a higher resolution, with an encoder feature `en` as guide.
+
+    An operator implements `upsample`; the size and channel rules that all share are checked here, once.
+
+    Args:
+        de_channels: C_de, channels of the decoder feature; also of the output.
+        en_channels: C_en, channels of the encoder feature; None means C_de.
+        scale_factor: integer factor of the output size where neither `output_size` nor `en` gives one.
+    """
+
+    guided: ClassVar[bool] = False
+    """Looks at the encoder feature, and so needs it."""
+    paired: ClassVar[bool] = False
+    """Owns the encoder's down-sampling too: `upsample` needs the state that `downsample` returned."""
+    direct: ClassVar[bool] = False
+    """Resizes by any factor in one step as well as in several: a chain of stages may be skipped."""
+    official_keys: ClassVar[Mapping[str, str]] = {}
+    """Prefixes of the authors' state_dict keys → prefixes of ours (`denseup.checkpoints.load_official`)."""
+
+    def __init__(self, de_channels: int, en_channels: int | None = None, scale_factor: int = 2) -> None:
+        super().__init__()
+        self.de_channels = _positive("de_channels", de_channels)
+        self.en_channels = de_channels if en_channels is None else _positive("en_channels", en_channels)
+        self.scale_factor = _positive("scale_factor", scale_factor)
+
+    def downsample(self, en: Tensor) -> tuple[Tensor, Any]:
+        """Halve an encoder feature `[B, C, H, W]`, rounding up; by max pooling, unless the operator is paired.
+
+        Returns:
+            The pooled map and the state that `forward` wants back (None where there is none).
+        """
+        return F.max_pool2d(en, 2, ceil_mode=True), None
+
+    def forward(
+        self, de: Tensor, en: Tensor | None = None, *, output_size: Size | None = None, state: Any = None
+    ) -> Tensor:
+        """Upsample `de`.
+
+        Args:
+            de: decoder feature `[B, C_de, h, w]`.
+            en: encoder feature `[B, C_en, H, W]`, H ≥ h and W ≥ w; may be None where the operator is not guided.
+            output_size: (H, W); None takes that of `en`, else scale_factor × (h, w). A guided operator gives the size
+                of its guide, so it accepts no other.
+            state: what `downsample` returned for `en`.
+
+        Returns:
+            `[B, C_de, *output_size]`.
+
+        Raises:
+            ValueError: an argument does not fit; the message names it, what came and what is valid.
+        """
+        size = self._check(de, en, output_size)
+        return self.upsample(de, en, size, state)
+
+    def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
+        """The operator itself, on checked arguments; `size` is the output size."""
+        raise NotImplementedError(f"{type(self).__name__} must implement upsample")
+
+    def extra_repr(self) -> str:
+        """Channels and factor, for `print(module)`."""
+        return f"de_channels={self.de_channels}, en_channels={self.en_channels}, scale_factor={self.scale_factor}"
+
+    def _check(self, de: Tensor, en: Tensor | None, output_size: Size | None) -> Size:
+        name = type(self).__name__
+        _check_map(name, "de", de, self.de_channels)
+        if en is None and self.guided:
+            raise ValueError(f"{name} is guided: it needs en, the encoder feature [B, {self.en_channels}, H, W]")
+        height, width = de.shape[2:]
+        size = output_size or (height * self.scale_factor, width * self.scale_factor)
+        if en is not None:
+            if en.dim() == 4 and (en.shape[2] < height or en.shape[3] < width):
+                sizes = f"en is {tuple(en.shape[2:])} in size, de is {(height, width)}"
+                raise ValueError(
+                    f"{name}: {sizes}; en must be at least as large as de. Were they swapped? The order is (de, en)"
+                )
+            if self.guided:
+                _check_map(name, "en", en, self.en_channels)
+            size = (en.shape[2], en.shape[3]) if output_size is None or self.guided else output_size
+            if output_size is not None and tuple(output_size) != tuple(size):
+                raise ValueError(
+                    f"{name}: output_size is {tuple(output_size)}, but its guide en is {tuple(size)} in size"
+                )
+        if size[0] < height or size[1] < width:
+            raise ValueError(f"{name}: output_size is {tuple(size)}, expected at least that of de, {(height, width)}")
+        return int(size[0]), int(size[1])
+
+
+UpsamplerFactory = Callable[..., Upsampler]
+"""Any callable (de_channels, en_channels=None) → Upsampler; a network calls it once a stage."""
+
+
+def as_factory(upsampler: "str | UpsamplerFactory") -> UpsamplerFactory:
+    """A factory from a registry name or a factory; lets networks take `upsampler="fade"` too."""
+    from denseup.upsamplers.registry import create_upsampler
+
+    if callable(upsampler):
+        return upsampler
+    return lambda de_channels, en_channels=None: create_upsampler(
+        upsampler, de_channels=de_channels, en_channels=en_channels
+    )
+
+
+def _positive(name: str, value: int) -> int:
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} is {value!r}, expected a whole number ≥ 1")
+    return value
+
+
+def _check_map(operator: str, name: str, value: Tensor, channels: int) -> None:
+    if not torch.is_tensor(value) or value.dim() != 4 or value.shape[1] != channels:
+        came = list(value.shape) if torch.is_tensor(value) else type(value).__name__
+        raise ValueError(
+            f"{operator}: {name} is {came}, expected a tensor [B, {channels}, H, W]; the order is (de, en)"
+        )

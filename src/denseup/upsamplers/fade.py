@@ -1,0 +1,67 @@
+"""FADE: Fusing the Assets of Decoder and Encoder. Lu et al., ECCV 2022, arXiv:2207.10392; IJCV 2024, arXiv:2407.13500.
+
+Semi-shift kernels (`semishift.py`) reassemble the decoder feature, and a gate from the decoder feature lets detail of
+the encoder feature through where it helps:
+
+    gate = sigmoid(nearest(conv1×1(de → 1)));   out = gate·en + (1 - gate)·reassemble(de, kernels)
+
+Equals the authors' code ("L2H") to rounding; what that code and ours have in common and where they part is said in
+`semishift.py`. Ours adds any size and any ratio, and C_en ≠ C_de: a 1×1 convolution then aligns the encoder feature
+with the decoder feature for the sum (the kernels still come from the raw one).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from denseup.ops import reassemble, resize_nearest
+from denseup.ops.geometry import Size
+from denseup.upsamplers.base import Upsampler
+from denseup.upsamplers.registry import register_upsampler
+from denseup.upsamplers.semishift import SemiShift, SemiShiftKernels, _xavier
+
+
+@register_upsampler("fade")
+class FADE(Upsampler):
+    """Gated fusion of the encoder feature with the reassembled decoder feature (ECCV eq. 5).
+
+    Args:
+        de_channels, en_channels, scale_factor: see `Upsampler`.
+        kernel_size: K of the reassembly, odd.
+        embed_channels: channels after the compressors.
+        encoder_kernel_size: of the shared convolution, odd.
+    """
+
+    guided = True
+    depthwise = False
+    official_keys = {**SemiShift.official_keys, "gate_generator.conv": "gate"}
+
+    def __init__(
+        self,
+        de_channels: int,
+        en_channels: int | None = None,
+        scale_factor: int = 2,
+        *,
+        kernel_size: int = 5,
+        embed_channels: int = 64,
+        encoder_kernel_size: int = 3,
+    ) -> None:
+        super().__init__(de_channels, en_channels, scale_factor)
+        self.kernel_size = kernel_size
+        self.kernels = SemiShiftKernels(
+            self.de_channels, self.en_channels, kernel_size, embed_channels, encoder_kernel_size, self.depthwise
+        )
+        self.gate = nn.Conv2d(self.de_channels, 1, 1)
+        _xavier(self.gate)
+        self.align: nn.Module = nn.Identity()
+        if self.en_channels != self.de_channels:
+            self.align = nn.Conv2d(self.en_channels, self.de_channels, 1)
+            _xavier(self.align)
+
+    def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
+        """`[B, C_de, h, w]`, `[B, C_en, *size]` → `[B, C_de, *size]`."""
+        up = reassemble(de, self.kernels(de, en), self.kernel_size, normalize="softmax")
+        gate = torch.sigmoid(resize_nearest(self.gate(de), size))
+        fused: Tensor = torch.lerp(up, self.align(en).to(up.dtype), gate.to(up.dtype))
+        return fused

@@ -1,0 +1,44 @@
+"""Names of upsamplers → what builds them."""
+
+import difflib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from denseup.upsamplers.base import Upsampler, UpsamplerFactory
+
+_REGISTRY: dict[str, UpsamplerFactory] = {}
+F = TypeVar("F", bound=UpsamplerFactory)
+
+
+def register_upsampler(name: str) -> Callable[[F], F]:
+    """Class decorator: make an upsampler known as `name` to every config, test, sweep, profile and report.
+
+    Raises:
+        ValueError: the name is taken by another class.
+    """
+
+    def register(factory: F) -> F:
+        if _REGISTRY.get(name, factory) is not factory:
+            raise ValueError(f"an upsampler named {name!r} is registered already: {_REGISTRY[name]}")
+        _REGISTRY[name] = factory
+        return factory
+
+    return register
+
+
+def create_upsampler(name: str, **kwargs: Any) -> Upsampler:
+    """Build the upsampler `name`; `kwargs` are those of its class (de_channels, en_channels, scale_factor, …).
+
+    Raises:
+        ValueError: unknown name; the message gives the nearest one and lists all.
+    """
+    if name not in _REGISTRY:
+        nearest = difflib.get_close_matches(name, _REGISTRY, n=1, cutoff=0.4)
+        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        raise ValueError(f"upsampler {name!r} is unknown.{hint} Known: {', '.join(list_upsamplers())}")
+    return _REGISTRY[name](**kwargs)
+
+
+def list_upsamplers() -> list[str]:
+    """All registered names, sorted."""
+    return sorted(_REGISTRY)

@@ -1,0 +1,123 @@
+"""SemiShift: kernels from encoder and decoder by a semi-shift convolution. FADE, ECCV 2022, arXiv:2207.10392.
+
+The same 3×3 convolution runs on the compressed encoder feature at high resolution and on the compressed decoder
+feature at low resolution; the latter is raised by nearest neighbour and the two are added, so its bias counts twice:
+
+    z = conv3×3(conv1×1(en)) + nearest(conv3×3(conv1×1(de))),   kernels = softmax over the K² values of each pixel
+
+This file holds the generator (also of `fade.py`) and the upsampler without FADE's gate, the paper's ablation.
+It equals the authors' "L2H" file, and their "H2L" file on square input, to rounding (no licence is stated there;
+nothing is taken from it). Not matched: their H2L file fails where height ≠ width; one pure-PyTorch H2L file scrambles
+channels. Ours adds any size and any ratio.
+
+Names of the authors → ours: in_channels_en → en_channels, in_channels_de → de_channels, up_kernel_size → kernel_size,
+embedding_dim → embed_channels; their call is (en, de), ours (de, en).
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from denseup.ops import reassemble, resize_nearest
+from denseup.ops.geometry import Size
+from denseup.upsamplers.base import Upsampler
+from denseup.upsamplers.registry import register_upsampler
+
+GENERATOR_KEYS = {
+    "compressor_en": "embed_en",
+    "compressor_de": "embed_de",
+    "content_encoder": "encode",
+    "conv1_en": "embed_en",
+    "conv1_de": "embed_de",
+    "conv2_kernels": "encode.weight",
+    "conv2_bias": "encode.bias",
+}
+"""Authors' keys of the generator, of the L2H and of the H2L file."""
+
+
+class SemiShiftKernels(nn.Module):
+    """Reassembly logits from both features (FADE, eq. 3; the L2H form of the IJCV version, arXiv:2407.13500).
+
+    Args:
+        de_channels, en_channels: channels of the two features.
+        kernel_size: K; K² logits come out for every pixel.
+        embed_channels: channels after the compressors.
+        encoder_kernel_size: of the shared convolution, odd.
+        depthwise: FADE-Lite: compress straight to K² channels and convolve each on its own.
+    """
+
+    official_keys = GENERATOR_KEYS
+
+    def __init__(
+        self,
+        de_channels: int,
+        en_channels: int,
+        kernel_size: int = 5,
+        embed_channels: int = 64,
+        encoder_kernel_size: int = 3,
+        depthwise: bool = False,
+    ) -> None:
+        super().__init__()
+        logits = kernel_size**2
+        embed = logits if depthwise else embed_channels
+        self.embed_en = nn.Conv2d(en_channels, embed, 1)
+        self.embed_de = nn.Conv2d(de_channels, embed, 1, bias=False)
+        self.encode = nn.Conv2d(
+            embed, logits, encoder_kernel_size, padding=encoder_kernel_size // 2, groups=logits if depthwise else 1
+        )
+        for module in self.children():
+            _xavier(module)
+
+    def forward(self, de: Tensor, en: Tensor) -> Tensor:
+        """`[B, C_de, h, w]`, `[B, C_en, H, W]` → logits `[B, K², H, W]`."""
+        high = self.encode(self.embed_en(en))
+        low = self.encode(self.embed_de(de))
+        logits: Tensor = high + resize_nearest(low, (en.shape[2], en.shape[3]))
+        return logits
+
+
+@register_upsampler("semishift")
+class SemiShift(Upsampler):
+    """Reassembly with semi-shift kernels and no gate: out = reassemble(de, softmax(z)). C_en may differ from C_de.
+
+    Args:
+        de_channels, en_channels, scale_factor: see `Upsampler`.
+        kernel_size: K of the reassembly, odd.
+        embed_channels: channels after the compressors.
+        encoder_kernel_size: of the shared convolution, odd.
+    """
+
+    guided = True
+    official_keys = {
+        f"{prefix}.{key}": f"kernels.{ours}"
+        for prefix in ("ker_generator", "kernel_generator")
+        for key, ours in GENERATOR_KEYS.items()
+    }
+
+    def __init__(
+        self,
+        de_channels: int,
+        en_channels: int | None = None,
+        scale_factor: int = 2,
+        *,
+        kernel_size: int = 5,
+        embed_channels: int = 64,
+        encoder_kernel_size: int = 3,
+    ) -> None:
+        super().__init__(de_channels, en_channels, scale_factor)
+        self.kernel_size = kernel_size
+        self.kernels = SemiShiftKernels(
+            self.de_channels, self.en_channels, kernel_size, embed_channels, encoder_kernel_size
+        )
+
+    def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
+        """`[B, C_de, h, w]`, `[B, C_en, *size]` → `[B, C_de, *size]`."""
+        return reassemble(de, self.kernels(de, en), self.kernel_size, normalize="softmax")
+
+
+def _xavier(module: nn.Module) -> None:
+    """Xavier uniform weights and zero bias: the authors' initialisation of all of FADE's convolutions."""
+    assert isinstance(module, nn.Conv2d)
+    nn.init.xavier_uniform_(module.weight)
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)

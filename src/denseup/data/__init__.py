@@ -1,1 +1,52 @@
-"""."""
+"""Data sets for matting and segmentation: plain dicts of CPU tensors, no model, no Lightning.
+
+Training data sets are indexed by (epoch, index), evaluation ones by an int. Samples hold
+
+- matting: "image" float32 [3, H, W] in [0, 1] (RGB), "trimap" uint8 [1, H, W] in {0, 128, 255}, "alpha" (training:
+  float32 [1, H, W] in [0, 1]; evaluation: uint8 [1, H, W] as in the file), "name"; where they are known, training adds
+  "foreground" and "background" float32 [3, H, W];
+- segmentation: "image" as above, "label" int64 [H, W] (255 is ignored), "name".
+
+The Lightning data modules are in `denseup.data.datamodule`, which is not imported here.
+"""
+
+from denseup.data.augment_matting import MattingAugmentation
+from denseup.data.augment_segmentation import SegmentationAugmentation
+from denseup.data.check import check_dataset
+from denseup.data.composites import CompositeDataset, FixedComposites
+from denseup.data.composition1k import composition1k_test, composition1k_train
+from denseup.data.io import DataError, read_alpha, read_cutout, read_image, read_label, read_trimap
+from denseup.data.manifest import DEMO_CLASSES, DEMO_ROOT, demo_files, read_manifest
+from denseup.data.matting import DemoMatting, MattingFolder
+from denseup.data.sampling import EpochSampler, Sample, TrainIndex
+from denseup.data.scenes import DemoScenes
+from denseup.data.segmentation import ADE20K, CamVid, SegmentationFolder
+
+__all__ = [
+    "ADE20K",
+    "DEMO_CLASSES",
+    "DEMO_ROOT",
+    "CamVid",
+    "CompositeDataset",
+    "DataError",
+    "DemoMatting",
+    "DemoScenes",
+    "EpochSampler",
+    "FixedComposites",
+    "MattingAugmentation",
+    "MattingFolder",
+    "Sample",
+    "SegmentationAugmentation",
+    "SegmentationFolder",
+    "TrainIndex",
+    "check_dataset",
+    "composition1k_test",
+    "composition1k_train",
+    "demo_files",
+    "read_alpha",
+    "read_cutout",
+    "read_image",
+    "read_label",
+    "read_manifest",
+    "read_trimap",
+]

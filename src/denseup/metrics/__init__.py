@@ -1,1 +1,34 @@
-"""."""
+"""Metrics of image matting and semantic segmentation, exact to the published evaluation code.
+
+The pure functions measure one image; the torchmetrics classes accumulate over a data set and over processes.
+"""
+
+from denseup.metrics.functional import (
+    boundary_iou,
+    conn,
+    grad,
+    grad_a2u,
+    mean_accuracy,
+    mean_iou,
+    mse,
+    pixel_accuracy,
+    reduce_zero_label,
+    sad,
+)
+from denseup.metrics.matting import MattingMetrics
+from denseup.metrics.segmentation import SegmentationMetrics
+
+__all__ = [
+    "MattingMetrics",
+    "SegmentationMetrics",
+    "boundary_iou",
+    "conn",
+    "grad",
+    "grad_a2u",
+    "mean_accuracy",
+    "mean_iou",
+    "mse",
+    "pixel_accuracy",
+    "reduce_zero_label",
+    "sad",
+]

@@ -140,7 +140,7 @@ class MattingResNet34(nn.Module):
             own[name] = new
         self.encoder.load_state_dict(own)
 
-    def pretrained_parameters(self) -> list[nn.Parameter]:
+    def backbone_parameters(self) -> list[nn.Parameter]:
         """Parameters that ImageNet weights cover: the published recipe trains them at a lower rate."""
         return list(self.encoder.parameters())
 

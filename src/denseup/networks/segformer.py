@@ -153,7 +153,7 @@ class SegFormer(nn.Module):
         self.backbone = MixTransformer(variant, drop_path=drop_path, pretrained=pretrained, **(backbone or {}))
         self.head = SegFormerHead(self.backbone.channels, num_classes, upsampler, embed_dim=embed_dim, dropout=dropout)
 
-    def pretrained_parameters(self) -> list[nn.Parameter]:
+    def backbone_parameters(self) -> list[nn.Parameter]:
         """Parameters of the backbone: the published recipe trains the head at ten times their rate."""
         return list(self.backbone.parameters())
 

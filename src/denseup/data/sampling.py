@@ -1,0 +1,51 @@
+"""Which samples an epoch has, and the random stream of each of them.
+
+A training sample is named by (epoch, index) and draws everything from one stream seeded by (seed, epoch, index):
+it is the same whatever the number of workers and processes, and after a resume.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch.utils.data import DistributedSampler
+
+TrainIndex = tuple[int, int]
+Sample = dict[str, Any]
+
+
+def train_rng(seed: int, item: TrainIndex) -> np.random.Generator:
+    """The random stream of one training sample; `item` is (epoch, index)."""
+    if not isinstance(item, tuple) or len(item) != 2:
+        raise TypeError(
+            f"a training data set is indexed by (epoch, index), got {item!r}; see denseup.data.EpochSampler"
+        )
+    return np.random.default_rng([seed, *item])
+
+
+class EpochSampler(DistributedSampler):
+    """Yields (epoch, index) for the indices 0..length-1, the same number to each process.
+
+    It is a `DistributedSampler` so that Lightning calls `set_epoch` and leaves it in place when it runs several
+    processes. `num_replicas` and `rank` default to those of torch.distributed, or to one process. When `length` is
+    not a multiple of the number of processes, the last few of the (shuffled) order are left out.
+    """
+
+    def __init__(
+        self, length: int, seed: int = 0, shuffle: bool = True, num_replicas: int | None = None, rank: int | None = None
+    ) -> None:
+        together = dist.is_available() and dist.is_initialized()
+        world = num_replicas if num_replicas is not None else dist.get_world_size() if together else 1
+        rank = rank if rank is not None else dist.get_rank() if together else 0
+        if length < world:
+            raise ValueError(f"length={length}: expected at least one sample for each of the {world} processes")
+        super().__init__(range(length), world, rank, shuffle=shuffle, seed=seed, drop_last=True)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[TrainIndex]:  # type: ignore[override]
+        """This process's share of the epoch set by `set_epoch`."""
+        length = len(self.dataset)  # type: ignore[arg-type]
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        order = torch.randperm(length, generator=generator).tolist() if self.shuffle else list(range(length))
+        return iter([(self.epoch, index) for index in order[self.rank : self.total_size : self.num_replicas]])

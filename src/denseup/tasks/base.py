@@ -1,0 +1,166 @@
+"""What both tasks share: training step, whole-image evaluation, optimisation, the trivial answer and examples."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torchmetrics import Metric
+
+from denseup.tasks.optimization import Schedule, parameter_groups
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+Batch = dict[str, Any]
+UInt8 = NDArray[np.uint8]
+
+
+@dataclass
+class Optimization:
+    """How a task is trained.
+
+    Attributes:
+        optimizer: parameter groups → optimizer, such as a partial of `torch.optim.AdamW`.
+        lr: base learning rate.
+        schedule: (optimizer, total steps) → scheduler stepped every step; None keeps the rates.
+        backbone_lr_scale, head_lr_scale, decay_backbone_norms: see `parameter_groups`.
+        freeze_backbone_norms: keep the running statistics of the backbone's batch norms as they are.
+    """
+
+    optimizer: Callable[..., Optimizer]
+    lr: float
+    schedule: Schedule | None = None
+    backbone_lr_scale: float = 1.0
+    head_lr_scale: float = 1.0
+    decay_backbone_norms: bool = True
+    freeze_backbone_norms: bool = False
+
+
+class DenseTask(pl.LightningModule):
+    """A network trained and evaluated on one task.
+
+    Args:
+        network: maps normalised images to predictions; see the subclass.
+        optimization: None for evaluation only.
+        num_examples: how many evaluation samples are kept as pictures (`examples`).
+    """
+
+    name: ClassVar[str]
+    """"matting" or "segmentation"."""
+    monitor: ClassVar[str]
+    """The metric that picks the best checkpoint, without the stage's prefix."""
+    mode: ClassVar[str]
+    """"min" or "max": what is better in `monitor`."""
+
+    metrics: Metric
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, optimization: Optimization | None = None, num_examples: int = 4) -> None:
+        super().__init__()
+        self.network = network
+        self.optimization = optimization
+        self.num_examples = num_examples
+        self.baseline: dict[str, float] = {}
+        """Metrics of the trivial answer on the data last evaluated."""
+        self.examples: list[UInt8] = []
+        """Panels of the first samples of the last evaluation, uint8 RGB `[H, W, 3]`."""
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Training loss of a batch."""
+        raise NotImplementedError
+
+    def predict(self, batch: Batch) -> Tensor:
+        """Whole-image prediction, uint8 `[B, H, W]` at the size of the sample's target."""
+        raise NotImplementedError
+
+    def update_metrics(self, prediction: Tensor, batch: Batch) -> None:
+        """Add a batch to `metrics` and to the record of the trivial answer."""
+        raise NotImplementedError
+
+    def compute_baseline(self) -> dict[str, float]:
+        """Metrics of the trivial answer on all that `update_metrics` has seen."""
+        raise NotImplementedError
+
+    def panel(self, prediction: UInt8, batch: Batch) -> UInt8:
+        """Picture of the first sample of a batch: inputs, prediction and truth."""
+        raise NotImplementedError
+
+    def normalize(self, image: Tensor) -> Tensor:
+        """RGB in [0, 1] → ImageNet-normalised."""
+        return (image - self.mean) / self.std
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """Loss of a batch, logged as train/loss."""
+        loss = self.loss(batch)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["image"]))
+        return loss
+
+    def on_train_epoch_start(self) -> None:
+        """Batch norms that are meant frozen go back to evaluation mode each time Lightning switches to training."""
+        if self.optimization is not None and self.optimization.freeze_backbone_norms:
+            backbone = {id(p) for p in self.network.backbone_parameters()}  # type: ignore[operator]
+            for module in self.network.modules():
+                if isinstance(module, nn.BatchNorm2d) and id(module.weight) in backbone:
+                    module.eval()
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last evaluation."""
+        self.metrics.reset()
+        self.examples = []
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Predict whole images and add them to the metrics."""
+        prediction = self.predict(batch)
+        self.update_metrics(prediction, batch)
+        if len(self.examples) < self.num_examples:
+            self.examples.append(self.panel(prediction[0].cpu().numpy(), batch))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics as val/…"""
+        self._log_metrics("val")
+
+    def on_test_epoch_start(self) -> None:
+        """Forget the last evaluation."""
+        self.on_validation_epoch_start()
+
+    def test_step(self, batch: Batch, index: int) -> None:
+        """As `validation_step`."""
+        self.validation_step(batch, index)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics as test/…"""
+        self._log_metrics("test")
+
+    def configure_optimizers(self) -> Any:
+        """Optimizer and schedule of the recipe."""
+        if self.optimization is None:
+            raise ValueError("optimization is None: this task was built for evaluation only")
+        recipe = self.optimization
+        groups = parameter_groups(
+            self.network, recipe.lr, recipe.backbone_lr_scale, recipe.head_lr_scale, recipe.decay_backbone_norms
+        )
+        optimizer = recipe.optimizer(groups, lr=recipe.lr)
+        if recipe.schedule is None:
+            return optimizer
+        scheduler = recipe.schedule(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _log_metrics(self, stage: str) -> None:
+        values = {f"{stage}/{name}": value.float() for name, value in self.metrics.compute().items()}
+        self.baseline = self.compute_baseline()
+        # The metric objects have summed over all processes already; logging must not average again.
+        self.log_dict(values, rank_zero_only=False, sync_dist=False)
+
+
+def to_uint8(image: Tensor) -> UInt8:
+    """RGB `[3, H, W]` in [0, 1] → uint8 `[H, W, 3]`."""
+    return (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()

@@ -1,0 +1,91 @@
+"""Image matting: image and trimap in, alpha out."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics import MeanMetric
+
+from denseup.losses import matting_loss
+from denseup.metrics import MattingMetrics, sad
+from denseup.tasks.base import Batch, DenseTask, Optimization, UInt8, to_uint8
+from denseup.visualization import matting_panel
+
+UNKNOWN = 128
+
+
+class MattingTask(DenseTask):
+    """Alpha prediction, evaluated as on Composition-1k.
+
+    Args:
+        network: ImageNet-normalised RGB and trimap/255 `[B, 4, H, W]` → alpha `[B, 1, H, W]`, not clipped.
+        optimization: see `DenseTask`.
+        composition_weight: share of the composition loss; without foregrounds in the data the alpha loss stands alone.
+        stride: whole images are reflect-padded right and bottom to a multiple of it.
+        num_examples: see `DenseTask`.
+    """
+
+    name = "matting"
+    monitor = "sad"
+    mode = "min"
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimization: Optimization | None = None,
+        *,
+        composition_weight: float = 0.5,
+        stride: int = 16,
+        num_examples: int = 4,
+    ) -> None:
+        super().__init__(network, optimization, num_examples)
+        self.composition_weight = composition_weight
+        self.stride = stride
+        self.metrics = MattingMetrics()
+        self.trivial_sad = MeanMetric()
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Half alpha and half composition loss over the unknown region."""
+        alpha = self(batch["image"], batch["trimap"])
+        unknown = (batch["trimap"] == UNKNOWN).to(alpha.dtype)
+        colours = (batch["foreground"], batch["background"], batch["image"]) if "foreground" in batch else None
+        return matting_loss(alpha, batch["alpha"], unknown, colours, self.composition_weight)
+
+    def forward(self, image: Tensor, trimap: Tensor) -> Tensor:
+        """RGB in [0, 1] `[B, 3, H, W]` and uint8 trimap `[B, 1, H, W]` → alpha `[B, 1, H, W]`, not clipped."""
+        return self.network(torch.cat([self.normalize(image), trimap.to(image.dtype) / 255], 1))
+
+    def predict(self, batch: Batch) -> Tensor:
+        """Alpha as uint8 `[B, H, W]`, clipped, known pixels taken from the trimap."""
+        image, trimap = batch["image"], batch["trimap"]
+        height, width = image.shape[2:]
+        padded, padded_trimap = (pad_to_multiple(x, self.stride) for x in (image, trimap.to(image.dtype)))
+        alpha = self(padded, padded_trimap)[:, 0, :height, :width].float()
+        rounded = (alpha.clamp(0, 1) * 255).round().byte()
+        return torch.where(trimap[:, 0] == UNKNOWN, rounded, trimap[:, 0])
+
+    def update_metrics(self, prediction: Tensor, batch: Batch) -> None:
+        """Add a batch; the trivial answer is 128 in the unknown region, and the trimap elsewhere: the trimap itself."""
+        self.metrics.update(prediction, batch["alpha"][:, 0], batch["trimap"][:, 0])
+        for trimap, alpha in zip(batch["trimap"][:, 0], batch["alpha"][:, 0], strict=True):
+            self.trivial_sad.update(sad(trimap, alpha, trimap))
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last evaluation."""
+        super().on_validation_epoch_start()
+        self.trivial_sad.reset()
+
+    def compute_baseline(self) -> dict[str, float]:
+        """SAD of "0.5 in the unknown region"."""
+        return {"sad": float(self.trivial_sad.compute())}
+
+    def panel(self, prediction: UInt8, batch: Batch) -> UInt8:
+        """image | trimap | prediction | truth of the first sample."""
+        trimap, alpha = (batch[key][0, 0].cpu().numpy() for key in ("trimap", "alpha"))
+        return matting_panel(to_uint8(batch["image"][0]), trimap, prediction, alpha)
+
+
+def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """Pad `[B, C, H, W]` right and bottom by reflection; by replication where the image is smaller than the padding."""
+    right, bottom = -x.shape[3] % multiple, -x.shape[2] % multiple
+    mode = "reflect" if right < x.shape[3] and bottom < x.shape[2] else "replicate"
+    return F.pad(x, (0, right, 0, bottom), mode=mode)

@@ -1,0 +1,81 @@
+"""Parameter groups and learning-rate schedules of the published recipes."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+NORMS = (nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm)
+
+Schedule = Callable[[Optimizer, int], LRScheduler]
+"""(optimizer, total steps) → scheduler stepped once a step."""
+
+
+def parameter_groups(
+    network: nn.Module,
+    lr: float,
+    backbone_lr_scale: float = 1.0,
+    head_lr_scale: float = 1.0,
+    decay_backbone_norms: bool = True,
+) -> list[dict[str, Any]]:
+    """Split a network's parameters by learning rate and weight decay.
+
+    Args:
+        network: one of `denseup.networks`; its `backbone_parameters()` are the backbone, the rest is the head.
+        lr: base learning rate.
+        backbone_lr_scale, head_lr_scale: factors on it.
+        decay_backbone_norms: False exempts the backbone's norms from weight decay (the head's keep it).
+
+    Returns:
+        Groups for a torch optimizer, each with a "name"; empty ones are left out.
+    """
+    backbone = {id(p) for p in network.backbone_parameters()}  # type: ignore[operator]
+    norms = {id(p) for m in network.modules() if isinstance(m, NORMS) for p in m.parameters(recurse=False)}
+    groups: dict[str, dict[str, Any]] = {
+        "backbone": {"params": [], "lr": lr * backbone_lr_scale},
+        "backbone_norms": {"params": [], "lr": lr * backbone_lr_scale, "weight_decay": 0.0},
+        "head": {"params": [], "lr": lr * head_lr_scale},
+    }
+    for parameter in network.parameters():
+        name = "head" if id(parameter) not in backbone else "backbone"
+        if name == "backbone" and id(parameter) in norms and not decay_backbone_norms:
+            name = "backbone_norms"
+        groups[name]["params"].append(parameter)
+    return [{"name": name, **group} for name, group in groups.items() if group["params"]]
+
+
+def warmup_poly(
+    optimizer: Optimizer,
+    total_steps: int,
+    *,
+    warmup_steps: int | float = 1500,
+    warmup_ratio: float = 1e-6,
+    power: float = 1.0,
+) -> LRScheduler:
+    """Polynomial decay to zero, multiplied by a linear warm-up from `warmup_ratio`: SegFormer's schedule.
+
+    Args:
+        optimizer: whose rates are scheduled.
+        total_steps: where the rate reaches zero.
+        warmup_steps: length of the warm-up; a fraction < 1 means that share of `total_steps`.
+        warmup_ratio: factor at step 0.
+        power: of the polynomial.
+    """
+    warmup = int(warmup_steps * total_steps) if warmup_steps < 1 else int(warmup_steps)
+
+    def factor(step: int) -> float:
+        decay = max(0.0, 1 - step / total_steps) ** power
+        ramp = 1.0 if step >= warmup else 1 - (1 - step / warmup) * (1 - warmup_ratio)
+        return decay * ramp
+
+    return LambdaLR(optimizer, factor)
+
+
+def multi_step(
+    optimizer: Optimizer, total_steps: int, *, epochs: int, milestones: Sequence[int], gamma: float = 0.1
+) -> LRScheduler:
+    """Times `gamma` after each milestone, in epochs of which `epochs` make up `total_steps`: the matting schedule."""
+    steps = [round(milestone * total_steps / epochs) for milestone in milestones]
+    return LambdaLR(optimizer, lambda step: gamma ** sum(step >= s for s in steps))

@@ -1,0 +1,81 @@
+"""Semantic segmentation: image in, class map out."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from denseup.losses import segmentation_loss
+from denseup.metrics import SegmentationMetrics
+from denseup.tasks.base import Batch, DenseTask, Optimization, UInt8, to_uint8
+from denseup.visualization import segmentation_panel
+
+
+class SegmentationTask(DenseTask):
+    """Class prediction, evaluated by mIoU and boundary IoU.
+
+    Args:
+        network: ImageNet-normalised RGB `[B, 3, H, W]` → logits `[B, num_classes, h, w]`.
+        optimization: see `DenseTask`.
+        num_classes: of the labels.
+        class_names: for pictures.
+        ignore_index: label that does not count.
+        average: of the loss, see `segmentation_loss`.
+        void: treatment of ignored pixels in boundary IoU, see `SegmentationMetrics`.
+        num_examples: see `DenseTask`.
+    """
+
+    name = "segmentation"
+    monitor = "miou"
+    mode = "max"
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimization: Optimization | None = None,
+        *,
+        num_classes: int,
+        class_names: Sequence[str] | None = None,
+        ignore_index: int = 255,
+        average: Literal["all", "valid"] = "all",
+        void: Literal["void_excluded", "no_ignore"] = "void_excluded",
+        num_examples: int = 4,
+    ) -> None:
+        super().__init__(network, optimization, num_examples)
+        self.class_names = class_names
+        self.ignore_index = ignore_index
+        self.average: Literal["all", "valid"] = average
+        self.metrics: SegmentationMetrics = SegmentationMetrics(num_classes, ignore_index, void)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Cross entropy at the label's resolution."""
+        return segmentation_loss(self(batch["image"]), batch["label"], self.ignore_index, self.average)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """RGB in [0, 1] `[B, 3, H, W]` → logits `[B, num_classes, h, w]`."""
+        return self.network(self.normalize(image))
+
+    def predict(self, batch: Batch) -> Tensor:
+        """Most likely class as uint8 `[B, H, W]` at the label's size: logits resized bilinearly."""
+        size = batch["label"].shape[1:]
+        logits = F.interpolate(self(batch["image"]).float(), size=size, mode="bilinear", align_corners=False)
+        return logits.argmax(1).byte()
+
+    def update_metrics(self, prediction: Tensor, batch: Batch) -> None:
+        """Add a batch."""
+        self.metrics.update(prediction, batch["label"])
+
+    def compute_baseline(self) -> dict[str, float]:
+        """mIoU and accuracy of predicting the data set's most frequent class everywhere."""
+        with self.metrics.sync_context():
+            areas = self.metrics.region[2].double()
+        share = (areas.max() / areas.sum()).item()
+        return {"miou": share / int((areas > 0).sum()), "aacc": share}
+
+    def panel(self, prediction: UInt8, batch: Batch) -> UInt8:
+        """image | prediction | truth | errors of the first sample, at the label's size."""
+        label = batch["label"][0]
+        image = F.interpolate(batch["image"][:1], size=label.shape, mode="bilinear", align_corners=False)[0]
+        names = None if self.class_names is None else list(self.class_names)
+        return segmentation_panel(to_uint8(image), label.cpu().numpy(), prediction, names, self.ignore_index)

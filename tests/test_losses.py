@@ -1,0 +1,41 @@
+"""The losses equal the published code on the golden vectors: values and gradients."""
+
+import pytest
+import torch
+from golden import array, check, manifest
+
+from denseup.losses import alpha_loss, composition_loss, matting_loss, segmentation_loss
+
+MATTING = [name for name in manifest("losses") if name.startswith("matting_weighted")]
+
+
+@pytest.mark.parametrize("name", MATTING)
+def test_matting_loss(name: str) -> None:
+    alpha = array("losses", f"{name}/pred").double().requires_grad_()
+    target, unknown, *colours = array("losses", f"{name}/gt").double().split([1, 1, 3, 3, 3], 1)
+    loss = matting_loss(alpha, target, unknown, tuple(colours))
+    loss.backward()
+    check(loss.detach(), array("losses", f"{name}/loss"), "loss")
+    check(alpha.grad, array("losses", f"{name}/grad_pred"), "gradient")
+    check(alpha_loss(alpha, target, unknown).detach(), array("losses", f"{name}/loss_alpha_only"), "alpha")
+    check(composition_loss(alpha, *colours, unknown).detach(), array("losses", f"{name}/loss_comp_only"), "composition")
+    assert matting_loss(alpha, target, unknown) == alpha_loss(alpha, target, unknown)
+
+
+def test_segmentation_loss() -> None:
+    logits = array("losses", "seg_ce_mmseg/logits").requires_grad_()
+    label = array("losses", "seg_ce_mmseg/labels")
+    loss = segmentation_loss(logits, label)
+    loss.backward()
+    check(loss.detach(), array("losses", "seg_ce_mmseg/loss"), "loss")
+    check(logits.grad, array("losses", "seg_ce_mmseg/grad_logits"), "gradient")
+    valid = segmentation_loss(logits, label, average="valid")
+    check(valid.detach(), array("losses", "seg_ce_mmseg/loss_valid_mean"), "valid mean")
+    with pytest.raises(ValueError, match="average is 'some'"):
+        segmentation_loss(logits, label, average="some")
+
+
+def test_a_label_without_a_class_has_loss_zero() -> None:
+    logits, label = torch.randn(1, 3, 2, 2), torch.full((1, 4, 4), 255)
+    assert segmentation_loss(logits, label) == 0
+    assert segmentation_loss(logits, label, average="valid") == 0

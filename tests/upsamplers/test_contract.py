@@ -1,0 +1,194 @@
+"""What every registered upsampler owes its callers. Nothing here names an operator: the registry does."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor
+
+from denseup.upsamplers import Upsampler, create_upsampler, list_upsamplers, register_upsampler
+
+NAMES = list_upsamplers()
+CHANNELS = 32
+SIZES = [
+    ((6, 7), (12, 14)),
+    ((5, 5), (10, 10)),
+    ((67, 71), (133, 141)),
+    ((4, 6), (12, 18)),
+    ((8, 6), (12, 9)),
+    ((3, 4), (12, 16)),
+]
+
+
+def build(name: str, **kwargs) -> Upsampler:
+    torch.manual_seed(0)
+    return create_upsampler(name, **({"de_channels": CHANNELS, "en_channels": CHANNELS} | kwargs)).eval()
+
+
+def features(
+    low: tuple[int, int], high: tuple[int, int], batch: int = 2, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return (
+        torch.randn(batch, CHANNELS, *low, generator=generator, dtype=torch.float64).to(dtype),
+        torch.randn(batch, CHANNELS, *high, generator=generator, dtype=torch.float64).to(dtype),
+    )
+
+
+def call(module: Upsampler, de: Tensor, en: Tensor) -> Tensor:
+    """One stage, as a network runs it: the encoder's down-sampling first, then the upsampling."""
+    state = module.downsample(en)[1] if module.paired else None
+    return module(de, en, state=state)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("low", "high"), SIZES)
+def test_any_size(name: str, low: tuple[int, int], high: tuple[int, int]) -> None:
+    module = build(name)
+    de, en = features(low, high, batch=1)
+    out = call(module, de, en)
+    assert out.shape == (1, CHANNELS, *high)
+    assert out.isfinite().all()
+    if not module.guided:
+        assert torch.equal(module(de, output_size=high), out)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", [(12, 14), (11, 13)])
+def test_downsample_halves_and_the_pair_fits(name: str, size: tuple[int, int]) -> None:
+    module = build(name)
+    en = features((1, 1), size)[1]
+    pooled, state = module.downsample(en)
+    assert pooled.shape == (2, CHANNELS, (size[0] + 1) // 2, (size[1] + 1) // 2)
+    assert module(pooled, en, state=state).shape == en.shape
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scale_factor_gives_the_size_where_nothing_else_does(name: str) -> None:
+    module = build(name, scale_factor=3)
+    if not module.guided and not module.paired:
+        assert module(features((4, 5), (1, 1))[0]).shape[2:] == (12, 15)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_layout_and_strides_do_not_matter(name: str) -> None:
+    module = build(name).double()
+    de, en = features((5, 6), (10, 12), dtype=torch.float64)
+    expected = call(module, de, en)
+    last = call(module, *(x.to(memory_format=torch.channels_last) for x in (de, en)))
+    strided = call(module, *(x.mT.contiguous().mT for x in (de, en)))
+    torch.testing.assert_close(last, expected, rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(strided, expected, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_batch_items_do_not_mix(name: str) -> None:
+    module = build(name).double()
+    de, en = features((5, 6), (10, 12), batch=3, dtype=torch.float64)
+    whole = call(module, de, en)
+    torch.testing.assert_close(call(module, de[1:2], en[1:2]), whole[1:2], rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_and_input_gets_a_gradient(name: str) -> None:
+    module = build(name).train()
+    de, en = (x.requires_grad_() for x in features((5, 6), (10, 12)))
+    out = call(module, de, en)
+    out.backward(torch.randn(out.shape, generator=torch.Generator().manual_seed(2)))
+    assert de.grad.abs().sum() > 0
+    assert not module.guided or en.grad.abs().sum() > 0
+    for key, parameter in module.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.isfinite().all(), key
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_are_right(name: str) -> None:
+    module = create_upsampler(name, de_channels=CHANNELS).double().eval()
+    de, en = (x[:1].requires_grad_() for x in features((2, 3), (4, 6), dtype=torch.float64))
+    assert torch.autograd.gradcheck(lambda a, b: call(module, a, b), (de, en), fast_mode=True)
+    assert torch.autograd.gradgradcheck(lambda a, b: call(module, a, b), (de, en), fast_mode=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_state_dict_round_trip(name: str) -> None:
+    source, target = build(name), create_upsampler(name, de_channels=CHANNELS).eval()
+    target.load_state_dict(copy.deepcopy(source.state_dict()))
+    de, en = features((5, 6), (10, 12))
+    assert torch.equal(call(source, de, en), call(target, de, en))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 2**-7), (torch.float16, 2**-10)])
+def test_half_precision_stays_within_its_own_rounding(name: str, dtype: torch.dtype, tolerance: float) -> None:
+    """Against float32 on the same rounded inputs and weights, in units of the output's magnitude."""
+    module = build(name).to(dtype)
+    de, en = features((8, 9), (16, 18), dtype=dtype)
+    out = call(module, de, en)
+    exact = call(copy.deepcopy(module).float(), de.float(), en.float())
+    assert out.dtype == dtype
+    error = (out.float() - exact).abs()
+    assert error.max() <= 8 * tolerance * exact.abs().max()
+    assert error.mean() <= tolerance * exact.abs().mean()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_autocast(name: str) -> None:
+    module = build(name)
+    de, en = features((8, 9), (16, 18))
+    with torch.autocast("cpu", torch.bfloat16):
+        out = call(module, de, en)
+    torch.testing.assert_close(out.float(), call(module, de, en), rtol=0.1, atol=0.1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_compiles_without_a_graph_break(name: str) -> None:
+    module = build(name)
+    de, en = features((5, 6), (10, 12))
+    compiled = torch.compile(lambda a, b: call(module, a, b), fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(de, en), call(module, de, en))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_other_encoder_channels(name: str) -> None:
+    module = build(name, en_channels=2 * CHANNELS)
+    de, _ = features((5, 6), (10, 12))
+    en = torch.randn(2, 2 * CHANNELS, 10, 12)
+    assert call(module, de, en).shape == (2, CHANNELS, 10, 12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_errors_name_the_argument(name: str) -> None:
+    module = build(name)
+    de, en = features((5, 6), (10, 12))
+    with pytest.raises(ValueError, match=r"swapped.*\(de, en\)"):
+        module(en, de)
+    with pytest.raises(ValueError, match=rf"de is \[2, 7, 5, 6\], expected a tensor \[B, {CHANNELS}, H, W\]"):
+        module(de[:, :7], en)
+    with pytest.raises(ValueError, match="output_size is"):
+        module(de, en if module.guided else None, output_size=(3, 3))
+    with pytest.raises(ValueError, match="de_channels is 0"):
+        create_upsampler(name, de_channels=0)
+    if module.guided:
+        with pytest.raises(ValueError, match="needs en"):
+            module(de)
+        with pytest.raises(ValueError, match=r"en is \[2, 7, 10, 12\]"):
+            module(de, en[:, :7])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_prints_its_channels(name: str) -> None:
+    assert f"de_channels={CHANNELS}" in repr(build(name))
+
+
+def test_an_unknown_name_gives_the_nearest() -> None:
+    with pytest.raises(ValueError, match=r"'fade_light' is unknown. Did you mean 'fade_lite'\? Known: bilinear, "):
+        create_upsampler("fade_light", de_channels=8)
+
+
+def test_a_name_is_registered_once() -> None:
+    with pytest.raises(ValueError, match="'fade' is registered already"):
+
+        @register_upsampler("fade")
+        class Other(Upsampler):
+            pass

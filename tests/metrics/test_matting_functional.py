@@ -166,6 +166,20 @@ def test_definitions(seed):
     assert grad_a2u(*case) == pytest.approx(naive_grad_a2u(*case), rel=1e-9)
 
 
+def test_half_of_the_pixels_is_no_majority():
+    # At the low thresholds both blocks have four pixels and the left one comes first, at the high ones only the right
+    # one is left.
+    alpha = np.zeros((4, 7), np.uint8)
+    alpha[1:3, 1:3] = 60
+    alpha[1:3, 4:6] = 255
+    trimap = np.full_like(alpha, 128)
+    levels = connectivity_levels(alpha, alpha)
+    np.testing.assert_array_equal(levels, naive_levels(alpha, alpha))
+    assert (levels[1:3, 1:3] == 2).all()
+    assert (levels[1:3, 4:6] == 0).all()
+    assert conn(alpha, alpha // 2, trimap) == pytest.approx(naive_conn(alpha, alpha // 2, trimap), rel=1e-9)
+
+
 def test_gradient_window_may_be_anywhere():
     pred, target, _ = random_case(3, 60, 50)
     for window in (np.s_[:1, :1], np.s_[-2:, 10:14], np.s_[20:30, 20:25], np.s_[:, -1:]):

@@ -127,9 +127,7 @@ def naive_areas(pred, target, num_classes, counted, boundary_width=None):
 def test_definitions(seed, num_classes):
     pred, target = random_maps(seed, num_classes)
     valid = target != 255
-    np.testing.assert_array_equal(
-        class_areas(pred, target, num_classes), naive_areas(pred, target, num_classes, valid)
-    )
+    np.testing.assert_array_equal(class_areas(pred, target, num_classes), naive_areas(pred, target, num_classes, valid))
     width = max(1, round(0.02 * np.sqrt(37**2 + 29**2)))
     for void, counted in (("void_excluded", valid), ("no_ignore", np.ones_like(valid))):
         np.testing.assert_array_equal(

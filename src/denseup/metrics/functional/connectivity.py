@@ -7,7 +7,7 @@ code of Composition-1k computes it, with a step of 0.1. Everything here is integ
 import cv2
 import numpy as np
 
-from denseup.metrics.functional.inputs import ArrayLike, Bool, Int64, UInt8, matting_inputs, uint8_images
+from denseup.metrics.functional.inputs import ArrayLike, Bool, UInt8, matting_inputs, uint8_images
 
 # The least uint8 value v with v / 255 ≥ k / 10, for k = 1..10. Thresholds in floating point lose 153 at k = 6.
 THRESHOLDS = tuple(-(-255 * k // 10) for k in range(1, 11))
@@ -16,26 +16,33 @@ THRESHOLDS = tuple(-(-255 * k // 10) for k in range(1, 11))
 UNITS_PER_ALPHA = 2550
 LEAST_DISTANCE = 383
 
+# Any uint8 other than a mask's 0 and 1.
+FILLED = 2
+
 
 def largest_component(mask: Bool) -> Bool:
     """The largest 4-connected component of a mask [H, W] that is not empty.
 
     Of several of the same size it is the one that a column-major scan meets first, as in MATLAB.
     """
-    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
-    window = np.s_[y : y + height, x : x + width]
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask[window].view(np.uint8), connectivity=4)
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    candidates = 1 + np.flatnonzero(areas == areas.max())
-    result = np.zeros_like(mask)
-    np.equal(labels, first_in_column_major_order(labels, stats, candidates), out=result[window])
-    return result
+    _, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=4)
+    areas = np.bincount(labels.ravel())
+    areas[0] = 0
+    largest = np.flatnonzero(areas == areas.max())
+    first = largest[0]
+    if len(largest) > 1:
+        columns = labels.T
+        first = columns[np.isin(columns, largest)][0]
+    component: Bool = labels == first
+    return component
 
 
-def first_in_column_major_order(labels: np.ndarray, stats: np.ndarray, candidates: Int64) -> int:
-    """Which of the candidate labels [N] a column-major scan of labels [H, W] meets first."""
-    column = labels[:, stats[candidates, cv2.CC_STAT_LEFT].min()]
-    return int(column[np.isin(column, candidates)][0])
+def majority_component(mask: Bool, inside: Bool) -> Bool | None:
+    """The component of a mask [H, W] around pixels known to be connected, if it has more than half of the mask."""
+    y, x = divmod(int(inside.argmax()), mask.shape[1])
+    painted = mask.astype(np.uint8)
+    area, *_ = cv2.floodFill(painted, None, (x, y), FILLED, flags=4)
+    return painted == FILLED if 2 * area > np.count_nonzero(mask) else None
 
 
 def connectivity_levels(pred: ArrayLike, target: ArrayLike) -> UInt8:
@@ -54,23 +61,18 @@ def connectivity_levels(pred: ArrayLike, target: ArrayLike) -> UInt8:
 
 def _levels(pred: UInt8, target: UInt8) -> UInt8:
     common = np.minimum(pred, target)
-    level = np.zeros_like(common)
-    connected = np.ones(common.shape, np.bool_)
-    size = common.size
-    for threshold in THRESHOLDS:
+    level = np.full_like(common, len(THRESHOLDS))
+    component: Bool | None = None
+    # From the highest threshold down, so that the lowest one a pixel fails at is written last. Each mask contains the
+    # one before: its largest component is mostly the last one grown, and filling an area is faster than labelling all.
+    for k, threshold in reversed(list(enumerate(THRESHOLDS))):
         shared = common >= threshold
-        previous_size, size = size, int(np.count_nonzero(shared))
-        if size == 0:
-            # A level that nothing reaches is skipped, and with it all later ones: what is connected stays so.
-            level[connected] = len(THRESHOLDS)
-            break
-        # The masks are nested: one of the same size is the same mask, with the same components.
-        if size != previous_size:
-            connected &= largest_component(shared)
-        # A component lies inside the one before or apart from it. Apart, no pixel stays connected, so all is known.
-        if not connected.any():
-            break
-        level += connected
+        if not shared.any():
+            # A level that no pixel reaches is skipped.
+            continue
+        grown = None if component is None else majority_component(shared, inside=component)
+        component = largest_component(shared) if grown is None else grown
+        level = cv2.copyTo(level, component.view(np.uint8), np.full_like(level, k))
     return level
 
 
@@ -91,11 +93,9 @@ def conn(pred: ArrayLike, target: ArrayLike, trimap: ArrayLike) -> float:
         ValueError: for a dtype other than uint8, shapes that differ, or another value in the trimap.
     """
     p, g, unknown = matting_inputs(pred, target, trimap)
-    # Equal alphas have equal φ, whatever the level.
-    relevant = unknown & (p != g)
-    if not relevant.any():
+    if not unknown.any():
         return 0.0
-    level = 255 * _levels(p, g)[relevant].astype(np.int32)
-    distances = (10 * alpha[relevant].astype(np.int32) - level for alpha in (p, g))
-    p_far, g_far = (np.where(distance >= LEAST_DISTANCE, distance, 0) for distance in distances)
+    level = 255 * _levels(p, g)[unknown].astype(np.int16)
+    distances = [10 * alpha[unknown].astype(np.int16) - level for alpha in (p, g)]
+    p_far, g_far = (distance * (distance >= LEAST_DISTANCE) for distance in distances)
     return int(np.abs(p_far - g_far).sum(dtype=np.int64)) / UNITS_PER_ALPHA / 1000

@@ -112,9 +112,7 @@ def check_classes(num_classes: int, ignore_index: int) -> None:
         raise ValueError(f"ignore_index must be in num_classes..255, here {num_classes}..255, got {ignore_index}")
 
 
-def segmentation_inputs(
-    pred: ArrayLike, target: ArrayLike, num_classes: int, ignore_index: int
-) -> tuple[UInt8, UInt8]:
+def segmentation_inputs(pred: ArrayLike, target: ArrayLike, num_classes: int, ignore_index: int) -> tuple[UInt8, UInt8]:
     """Prediction and truth as uint8 [B, H, W], with labels below num_classes; the truth may hold ignore_index too."""
     check_classes(num_classes, ignore_index)
     pred_array, target_array = as_arrays(pred=pred, target=target)

@@ -1,0 +1,64 @@
+"""Callbacks of a training run."""
+
+from collections.abc import Sequence
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from denseup.runs.folder import RunFolder
+from denseup.runs.loggers import log_image
+from denseup.tasks import DenseTask
+from denseup.visualization import grid, save_png
+
+
+class SavePredictions(pl.Callback):
+    """After every evaluation, the task's examples as one picture: images/<stage>_<step>.png, and in the loggers."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the picture of the validation examples."""
+        self._save(trainer, pl_module, "val")
+
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the picture of the test examples."""
+        self._save(trainer, pl_module, "test")
+
+    def _save(self, trainer: pl.Trainer, task: pl.LightningModule, stage: str) -> None:
+        assert isinstance(task, DenseTask)
+        if trainer.sanity_checking or not trainer.is_global_zero or not task.examples:
+            return
+        picture = grid(task.examples)
+        save_png(self.folder.images / f"{stage}_{trainer.global_step:06d}.png", picture)
+        log_image(trainer.loggers, f"{stage}/predictions", picture, trainer.global_step)
+
+
+class KeepHistory(pl.Callback):
+    """Every evaluation's metrics, by step: `history[i] = {"step": …, "sad": …}`."""
+
+    def __init__(self) -> None:
+        self.history: list[dict[str, float]] = []
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Record the metrics at full precision."""
+        assert isinstance(pl_module, DenseTask)
+        if not trainer.sanity_checking:
+            values = {name: float(value) for name, value in pl_module.metrics.compute().items()}
+            self.history.append({"step": trainer.global_step, **values})
+
+    def state_dict(self) -> dict[str, object]:
+        """For resuming."""
+        return {"history": self.history}
+
+    def load_state_dict(self, state_dict: dict[str, list[dict[str, float]]]) -> None:
+        """For resuming."""
+        self.history = list(state_dict["history"])
+
+
+def checkpoints(folder: RunFolder, task: DenseTask) -> Sequence[ModelCheckpoint]:
+    """checkpoints/best.ckpt by the task's monitor, and checkpoints/last.ckpt after every evaluation."""
+    common = {"dirpath": folder.checkpoints, "enable_version_counter": False, "auto_insert_metric_name": False}
+    best = ModelCheckpoint(filename="best", monitor=f"val/{task.monitor}", mode=task.mode, **common)
+    last = ModelCheckpoint(filename="last", **common)
+    return best, last

@@ -1,0 +1,85 @@
+"""The folder of a run: config.yaml, metrics.csv, result.json, checkpoints/, images/, wandb/ and, after a failure, error.txt."""
+
+import hashlib
+import json
+import os
+import platform
+import traceback
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+IDENTITY = ("task", "upsampler", "model", "data", "recipe", "trainer", "seed")
+"""The parts of a config that decide a run's result; where it is written and logged does not count."""
+PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "transformers", "numpy", "opencv-python-headless")
+
+
+class RunFolder:
+    """Paths in a run's folder, and the files of the run that are written once and whole.
+
+    Args:
+        path: made on first use; an existing file in it is replaced only by the same run.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self.images = self.path / "images"
+        self.config = self.path / "config.yaml"
+        self.result = self.path / "result.json"
+        self.error = self.path / "error.txt"
+
+    def make(self) -> None:
+        """Create the folder."""
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def write_config(self, yaml_text: str) -> None:
+        """Write config.yaml."""
+        write_whole(self.config, yaml_text)
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write result.json; values that are not finite become null."""
+        write_whole(self.result, json.dumps(_finite(result), indent=2) + "\n")
+
+    def write_error(self, error: BaseException) -> None:
+        """Write the traceback to error.txt."""
+        write_whole(self.error, "".join(traceback.format_exception(error)))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a reader sees all of it or what was there before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits that two configs share exactly if they ask for the same run."""
+    identity = {key: config.get(key) for key in IDENTITY}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of this package and of those that decide its numbers."""
+    import denseup
+
+    found = {"python": platform.python_version(), "denseup": denseup.__version__}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value

@@ -1,0 +1,100 @@
+"""W&B and CSV loggers of a run. W&B goes online only with a key: no prompt, and no crash without a login."""
+
+import netrc
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import numpy as np
+from numpy.typing import NDArray
+from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+
+METRICS_FILE = "metrics.csv"
+
+
+def make_loggers(
+    folder: Path,
+    *,
+    csv: bool = True,
+    wandb: dict[str, Any] | None = None,
+    config: dict[str, Any] | None = None,
+) -> list[Logger]:
+    """Loggers of one run.
+
+    Args:
+        folder: of the run; metrics.csv and wandb/ go into it.
+        csv: write metrics.csv.
+        wandb: arguments of `wandb.init` (project, group, job_type, tags, name, …); None logs nothing to W&B.
+        config: shown as the run's config in W&B.
+    """
+    loggers: list[Logger] = []
+    if csv:
+        loggers.append(CSVLogger(folder, name="", version="", flush_logs_every_n_steps=20))
+    if wandb is not None:
+        loggers.append(_wandb_logger(folder, wandb, config))
+    return loggers
+
+
+def finish_loggers(loggers: Sequence[Logger], exit_code: int) -> None:
+    """Close every logger; the W&B run with the exit code, so that the next job of this process is a run of its own."""
+    for logger in loggers:
+        logger.finalize("success" if exit_code == 0 else "failed")
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish(exit_code=exit_code)
+
+
+def log_image(loggers: Sequence[Logger], name: str, image: NDArray[np.uint8], step: int) -> None:
+    """Send a picture `[H, W, 3]` to the loggers that show pictures."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.log_image(name, [image], step=step)
+
+
+def log_summary(loggers: Sequence[Logger], values: dict[str, Any]) -> None:
+    """Put final values into the W&B run's summary."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.summary.update(values)
+
+
+def wandb_mode() -> str:
+    """WANDB_MODE where it is set (but never online without a key), else online with a key, else offline."""
+    asked = os.environ.get("WANDB_MODE")
+    if asked in ("offline", "disabled", "shared"):
+        return asked
+    if has_wandb_key():
+        return "online"
+    if asked == "online":
+        warnings.warn("WANDB_MODE=online, but no W&B key is configured: logging offline", stacklevel=2)
+    return "offline"
+
+
+def has_wandb_key() -> bool:
+    """Whether a key is configured, by WANDB_API_KEY or in the netrc file; asks no network and no person."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    import wandb
+
+    host = urlparse(wandb.Settings().base_url).netloc
+    try:
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def _wandb_logger(folder: Path, arguments: dict[str, Any], config: dict[str, Any] | None) -> WandbLogger:
+    import wandb
+
+    common = {**arguments, "dir": folder, "config": config, "reinit": "finish_previous"}
+    mode = wandb_mode()
+    try:
+        run = wandb.init(mode=mode, **common)
+    except wandb.Error as error:
+        if mode != "online":
+            raise
+        warnings.warn(f"W&B could not be reached ({error}): logging offline", stacklevel=2)
+        run = wandb.init(mode="offline", **common)
+    return WandbLogger(experiment=run)

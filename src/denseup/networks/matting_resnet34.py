@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from denseup.networks.blocks import ASPP, NEGATIVE_SLOPE, ResidualBlock, conv_abn
-from denseup.upsamplers.base import Upsampler, UpsamplerFactory, as_factory
+from denseup.upsamplers.base import Upsampler, UpsamplerFactory
+from denseup.upsamplers.registry import as_factory
 
 RESNET34_URL = "https://download.pytorch.org/models/resnet34-b627a593.pth"
 

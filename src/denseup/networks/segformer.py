@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from denseup.upsamplers.base import UpsamplerFactory, as_factory
+from denseup.upsamplers.base import UpsamplerFactory
+from denseup.upsamplers.registry import as_factory
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "b0": {"hidden_sizes": [32, 64, 160, 256], "depths": [2, 2, 2, 2]},

@@ -1,6 +1,7 @@
 """Callbacks of a training run."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -58,7 +59,5 @@ class KeepHistory(pl.Callback):
 
 def checkpoints(folder: RunFolder, task: DenseTask) -> Sequence[ModelCheckpoint]:
     """checkpoints/best.ckpt by the task's monitor, and checkpoints/last.ckpt after every evaluation."""
-    common = {"dirpath": folder.checkpoints, "enable_version_counter": False, "auto_insert_metric_name": False}
-    best = ModelCheckpoint(filename="best", monitor=f"val/{task.monitor}", mode=task.mode, **common)
-    last = ModelCheckpoint(filename="last", **common)
-    return best, last
+    keep = partial(ModelCheckpoint, folder.checkpoints, enable_version_counter=False)
+    return keep("best", monitor=f"val/{task.monitor}", mode=task.mode), keep("last")

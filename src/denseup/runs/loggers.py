@@ -5,14 +5,14 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlparse
 
 import numpy as np
 from numpy.typing import NDArray
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
-METRICS_FILE = "metrics.csv"
+Mode = Literal["online", "offline", "disabled"]
 
 
 def make_loggers(
@@ -60,11 +60,13 @@ def log_summary(loggers: Sequence[Logger], values: dict[str, Any]) -> None:
             logger.experiment.summary.update(values)
 
 
-def wandb_mode() -> str:
+def wandb_mode() -> Mode:
     """WANDB_MODE where it is set (but never online without a key), else online with a key, else offline."""
     asked = os.environ.get("WANDB_MODE")
-    if asked in ("offline", "disabled", "shared"):
-        return asked
+    if asked == "disabled":
+        return "disabled"
+    if asked == "offline":
+        return "offline"
     if has_wandb_key():
         return "online"
     if asked == "online":

@@ -28,12 +28,21 @@ class RunProgress(pl.callbacks.ProgressBar):
         self._task: Any = None
         self._started = self._last_line = 0.0
         self._first_step = 0
+        self._enabled = True
+
+    def disable(self) -> None:
+        """Lightning silences all processes but the first."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Undo `disable`."""
+        self._enabled = True
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open the bar."""
         self._started = self._last_line = time.monotonic()
         self._first_step = trainer.global_step
-        if not self.console.is_terminal or not self.is_enabled:
+        if not self.console.is_terminal or not self._enabled:
             return
         columns = (
             TextColumn("{task.description}"),
@@ -55,7 +64,7 @@ class RunProgress(pl.callbacks.ProgressBar):
         state = self._state(trainer, pl_module)
         if self._bar is not None:
             self._bar.update(self._task, completed=trainer.global_step, state=state)
-        elif self.is_enabled and time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
+        elif self._enabled and time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
             left = self._seconds_left(trainer)
             self.console.print(f"step {trainer.global_step}/{self._total(trainer)}  {state}  {left:.0f} s left")

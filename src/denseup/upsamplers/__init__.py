@@ -12,7 +12,7 @@ from denseup.upsamplers.carafe import CARAFE
 from denseup.upsamplers.fade import FADE
 from denseup.upsamplers.fade_lite import FADELite
 from denseup.upsamplers.nearest import Nearest
-from denseup.upsamplers.registry import create_upsampler, list_upsamplers, register_upsampler
+from denseup.upsamplers.registry import create_upsampler, list_upsamplers, register_upsampler, upsampler_factory
 from denseup.upsamplers.semishift import SemiShift
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "create_upsampler",
     "list_upsamplers",
     "register_upsampler",
+    "upsampler_factory",
 ]
 
 for _module in pkgutil.iter_modules(__path__):

@@ -107,17 +107,6 @@ UpsamplerFactory = Callable[..., Upsampler]
 """Any callable (de_channels, en_channels=None) → Upsampler; a network calls it once a stage."""
 
 
-def as_factory(upsampler: "str | UpsamplerFactory") -> UpsamplerFactory:
-    """A factory from a registry name or a factory; lets networks take `upsampler="fade"` too."""
-    from denseup.upsamplers.registry import create_upsampler
-
-    if callable(upsampler):
-        return upsampler
-    return lambda de_channels, en_channels=None: create_upsampler(
-        upsampler, de_channels=de_channels, en_channels=en_channels
-    )
-
-
 def _positive(name: str, value: int) -> int:
     if not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} is {value!r}, expected a whole number ≥ 1")

@@ -32,13 +32,36 @@ def create_upsampler(name: str, **kwargs: Any) -> Upsampler:
     Raises:
         ValueError: unknown name; the message gives the nearest one and lists all.
     """
-    if name not in _REGISTRY:
-        nearest = difflib.get_close_matches(name, _REGISTRY, n=1, cutoff=0.4)
-        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-        raise ValueError(f"upsampler {name!r} is unknown.{hint} Known: {', '.join(list_upsamplers())}")
-    return _REGISTRY[name](**kwargs)
+    return _find(name)(**kwargs)
+
+
+def upsampler_factory(name: str, **options: Any) -> UpsamplerFactory:
+    """What a network takes: a callable (de_channels, en_channels=None) that builds `name` with these options.
+
+    Raises:
+        ValueError: unknown name, as in `create_upsampler`.
+    """
+    build = _find(name)
+
+    def factory(de_channels: int, en_channels: int | None = None) -> Upsampler:
+        return build(de_channels=de_channels, en_channels=en_channels, **options)
+
+    return factory
+
+
+def as_factory(upsampler: str | UpsamplerFactory) -> UpsamplerFactory:
+    """A factory from a factory or a registered name: what networks accept as `upsampler`."""
+    return upsampler_factory(upsampler) if isinstance(upsampler, str) else upsampler
 
 
 def list_upsamplers() -> list[str]:
     """All registered names, sorted."""
     return sorted(_REGISTRY)
+
+
+def _find(name: str) -> UpsamplerFactory:
+    if name not in _REGISTRY:
+        nearest = difflib.get_close_matches(name, _REGISTRY, n=1, cutoff=0.4)
+        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        raise ValueError(f"upsampler {name!r} is unknown.{hint} Known: {', '.join(list_upsamplers())}")
+    return _REGISTRY[name]

@@ -1,0 +1,103 @@
+"""Config → objects, shared by the entry points. Hydra stays here and in them; the library takes plain arguments."""
+
+import difflib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import hydra
+from hydra.errors import CompactHydraException
+from omegaconf import DictConfig, OmegaConf
+
+from denseup.data import check_dataset
+from denseup.data.datamodule import DenseData
+from denseup.runs import RunFolder
+from denseup.runs.training import RunInfo
+from denseup.tasks import DenseTask
+from denseup.upsamplers import upsampler_factory
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+
+
+class RunError(CompactHydraException):
+    """An error that the user can mend: Hydra prints its message without a traceback and exits with 1."""
+
+
+@contextmanager
+def user_errors(folder: RunFolder, info: RunInfo | None = None) -> Iterator[None]:
+    """Record a failure in the run folder; show wrong input as a message, anything else with its traceback."""
+    try:
+        yield
+    except BaseException as error:
+        folder.make()
+        folder.write_error(error)
+        failed = {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+        folder.write_result({**(info.describe() if info else {}), **failed})
+        if isinstance(error, ValueError | OSError | CompactHydraException):
+            raise RunError(f"{_cause(error)}\n(traceback: {folder.error})") from error
+        raise
+
+
+def run_info(cfg: DictConfig) -> RunInfo:
+    """Names and plain config of a run."""
+    return RunInfo(cfg.task.name, cfg.upsampler.name, cfg.seed, plain(cfg), plain(cfg.logger))
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """Resolved config as dictionaries, lists and numbers."""
+    return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
+
+
+def build_data(cfg: DictConfig) -> DenseData:
+    """The data module; a ValueError if it is for another task."""
+    data: DenseData = hydra.utils.instantiate(cfg.data)
+    if data.task != cfg.task.name:
+        raise ValueError(f"data is {type(data).__name__}, which serves task={data.task}, but task={cfg.task.name}")
+    return data
+
+
+def build_task(cfg: DictConfig, data: DenseData, training: bool = True) -> DenseTask:
+    """Network, recipe and task."""
+    factory = upsampler_factory(**plain(cfg.upsampler))
+    classes: dict[str, Any] = {}
+    network: dict[str, Any] = {"upsampler": factory}
+    if cfg.task.name == "segmentation":
+        classes = {name: getattr(data, name) for name in ("num_classes", "class_names", "ignore_index")}
+        network["num_classes"] = data.num_classes
+    # Objects are passed by an ordinary call: `instantiate` would turn the recipe's dataclass into a config again.
+    make = hydra.utils.instantiate({key: value for key, value in cfg.task.items() if key != "name"}, _partial_=True)
+    optimization = hydra.utils.instantiate(cfg.recipe.optimization) if training else None
+    task: DenseTask = make(hydra.utils.instantiate(cfg.model, **network), optimization, **classes)
+    return task
+
+
+def check_data(data: DenseData, stage: str, limit: int) -> None:
+    """Look the files up and read up to `limit` samples of each split; one ValueError lists every problem."""
+    data.setup(stage)
+    splits = {"fit": ("train", "val"), "test": ("test",)}[stage]
+    problems = [line for split in splits if limit for line in check_dataset(cast(Any, data.dataset(split)), limit)]
+    if problems:
+        raise ValueError("\n  ".join([f"{len(problems)} broken samples:", *problems]))
+
+
+def suggest(argv: list[str]) -> None:
+    """Before Hydra says that a choice is unknown, name the nearest known one on standard error."""
+    groups = {
+        folder.name: sorted(f.stem for f in folder.glob("*.yaml")) for folder in CONF.iterdir() if folder.is_dir()
+    }
+    for argument in argv:
+        group, _, choices = argument.partition("=")
+        for choice in choices.split(",") if group in groups else ():
+            if choice.isidentifier() and choice not in (*groups[group], "null"):
+                nearest = difflib.get_close_matches(choice, groups[group], n=1, cutoff=0.4)
+                hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+                print(f"{group} {choice!r} is unknown.{hint} Known: {', '.join(groups[group])}", file=sys.stderr)
+
+
+def _cause(error: BaseException) -> str:
+    """The message of the error that a failed instantiation hides behind its own."""
+    if isinstance(error, hydra.errors.InstantiationException) and error.__cause__ is not None:
+        return str(error.__cause__)
+    return str(error)

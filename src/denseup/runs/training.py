@@ -1,0 +1,155 @@
+"""One training run: fit, evaluate, keep the best, write down what came out."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import Logger
+
+from denseup.data.datamodule import DenseData
+from denseup.runs.callbacks import KeepHistory, SavePredictions, checkpoints
+from denseup.runs.folder import RunFolder, config_hash, versions
+from denseup.runs.loggers import finish_loggers, log_summary, make_loggers
+from denseup.runs.progress import RunProgress
+from denseup.runs.summary import print_summary
+from denseup.tasks import DenseTask
+
+CONFIG_KEY = "denseup_config"
+"""Entry of a checkpoint that holds the run's whole config, from which `evaluate` rebuilds the network."""
+
+
+@dataclass
+class RunInfo:
+    """What names a run: the combination it trains and everything it was configured with."""
+
+    task: str
+    upsampler: str
+    seed: int
+    config: dict[str, Any]
+    logger: dict[str, Any] = field(default_factory=dict)
+    """Arguments of `make_loggers`."""
+
+    def describe(self) -> dict[str, Any]:
+        """The entries that start every result.json."""
+        return {
+            "task": self.task,
+            "upsampler": self.upsampler,
+            "seed": self.seed,
+            "config_hash": config_hash(self.config),
+            "versions": versions(),
+        }
+
+
+def train(
+    task: DenseTask,
+    data: DenseData,
+    folder: RunFolder,
+    info: RunInfo,
+    *,
+    trainer: dict[str, Any],
+    resume: str | Path | None = None,
+) -> dict[str, Any]:
+    """Train a task and write its run folder.
+
+    Args:
+        task: with its optimization.
+        data: of the same task.
+        folder: where everything goes.
+        info: names the run.
+        trainer: arguments of `pytorch_lightning.Trainer`.
+        resume: checkpoint to go on from.
+
+    Returns:
+        What result.json holds: status "finished", metrics (best and last), the trivial answer, parameters, seconds.
+
+    Raises:
+        Whatever the training raises, after the loggers have been closed as failed.
+    """
+    started = time.monotonic()
+    result = {"status": "running", **info.describe(), "params": sum(p.numel() for p in task.network.parameters())}
+    folder.write_result(result)
+    loggers = make_loggers(folder.path, config={**info.config, "params": result["params"]}, **info.logger)
+    exit_code = 1
+    try:
+        history = KeepHistory()
+        lightning = _trainer(task, folder, info, trainer, loggers, history)
+        lightning.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
+        _evaluate_at_the_end(lightning, task, data, folder, history)
+        result |= {"status": "finished", "steps": lightning.global_step, **_outcome(task, history, folder)}
+        result["seconds"] = round(time.monotonic() - started, 3)
+        log_summary(loggers, _flat_summary(result))
+        folder.write_result(result)
+        exit_code = 0
+    finally:
+        finish_loggers(loggers, exit_code)
+    print_summary(result, task, folder)
+    return result
+
+
+class _StoreConfig(pl.Callback):
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint[CONFIG_KEY] = self.config
+
+
+def _trainer(
+    task: DenseTask,
+    folder: RunFolder,
+    info: RunInfo,
+    options: dict[str, Any],
+    loggers: list[Logger],
+    history: KeepHistory,
+) -> pl.Trainer:
+    """Callbacks keep this order: the history must be in a checkpoint that is saved after the same evaluation."""
+    callbacks = [
+        history,
+        SavePredictions(folder),
+        _StoreConfig(info.config),
+        RunProgress(),
+        *checkpoints(folder, task),
+    ]
+    return pl.Trainer(logger=loggers or False, callbacks=callbacks, default_root_dir=folder.path, **options)
+
+
+def _evaluate_at_the_end(
+    trainer: pl.Trainer, task: DenseTask, data: DenseData, folder: RunFolder, history: KeepHistory
+) -> None:
+    """Where the last step had no evaluation of its own, make up for it."""
+    if history.history and history.history[-1]["step"] == trainer.global_step:
+        return
+    step = trainer.global_step
+    trainer.validate(task, datamodule=data, verbose=False)
+    history.history[-1]["step"] = step
+    if history.history[-1] == _best(task, history):
+        trainer.save_checkpoint(folder.checkpoints / "best.ckpt")
+    trainer.save_checkpoint(folder.checkpoints / "last.ckpt")
+
+
+def _best(task: DenseTask, history: KeepHistory) -> dict[str, float]:
+    choose = min if task.mode == "min" else max
+    return choose(history.history, key=lambda values: values[task.monitor])
+
+
+def _outcome(task: DenseTask, history: KeepHistory, folder: RunFolder) -> dict[str, Any]:
+    best, last = _best(task, history), history.history[-1]
+    return {
+        "monitor": task.monitor,
+        "mode": task.mode,
+        "metrics": {"best": best, "last": last},
+        "baseline": task.baseline,
+        "checkpoint": str((folder.checkpoints / "best.ckpt").relative_to(folder.path)),
+        "picture": f"images/val_{int(best['step']):06d}.png",
+    }
+
+
+def _flat_summary(result: dict[str, Any]) -> dict[str, Any]:
+    """best/sad, last/sad, baseline/sad, …: what a W&B table of runs compares."""
+    flat = {f"{kind}/{name}": value for kind, values in result["metrics"].items() for name, value in values.items()}
+    flat |= {f"baseline/{name}": value for name, value in result["baseline"].items()}
+    return flat | {"params": result["params"], "seconds": result["seconds"]}

@@ -1,0 +1,43 @@
+"""Measure a checkpoint: python -m src.evaluate ckpt=runs/…/checkpoints/best.ckpt [data=matting_folder data.root=…]."""
+
+import sys
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from denseup.runs import RunFolder, evaluate
+from denseup.runs.evaluation import read_checkpoint
+from src.build import build_data, build_task, check_data, plain, run_info, suggest, user_errors
+
+
+def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
+    """Evaluate the checkpoint `cfg.ckpt`; what comes back is also `folder`'s result.json."""
+    config, weights = read_checkpoint(cfg.ckpt)
+    whole = OmegaConf.create({**config, "trainer": cfg.trainer, "logger": cfg.logger})
+    if cfg.data is not None:
+        whole.data = OmegaConf.to_container(cfg.data, resolve=False)
+    folder.make()
+    folder.write_config(OmegaConf.to_yaml(whole, resolve=True))
+    data = build_data(whole)
+    check_data(data, "test", cfg.check_data)
+    task = build_task(whole, data, training=False)
+    try:
+        task.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"ckpt={cfg.ckpt} does not fit the data's classes or the model: {error}") from error
+    return evaluate(task, data, folder, run_info(whole), checkpoint=cfg.ckpt, trainer=plain(cfg.trainer))
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="evaluate")
+def main(cfg: DictConfig) -> None:
+    """Entry point."""
+    folder = RunFolder(HydraConfig.get().runtime.output_dir)
+    with user_errors(folder):
+        run(cfg, folder)
+
+
+if __name__ == "__main__":
+    suggest(sys.argv[1:])
+    main()

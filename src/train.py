@@ -1,0 +1,37 @@
+"""Train one upsampler on one task: python -m src.train task=matting upsampler=fade."""
+
+import sys
+from typing import Any
+
+import hydra
+import pytorch_lightning as pl
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from denseup.runs import RunFolder, train
+from src.build import build_data, build_task, check_data, plain, run_info, suggest, user_errors
+
+
+def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
+    """Train what `cfg` describes into `folder`; what comes back is also its result.json."""
+    info = run_info(cfg)
+    folder.make()
+    folder.write_config(OmegaConf.to_yaml(cfg, resolve=True))
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    data = build_data(cfg)
+    check_data(data, "fit", cfg.check_data)
+    task = build_task(cfg, data)
+    return train(task, data, folder, info, trainer=plain(cfg.trainer), resume=cfg.resume)
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="train")
+def main(cfg: DictConfig) -> None:
+    """Entry point."""
+    folder = RunFolder(HydraConfig.get().runtime.output_dir)
+    with user_errors(folder):
+        run(cfg, folder)
+
+
+if __name__ == "__main__":
+    suggest(sys.argv[1:])
+    main()

@@ -112,7 +112,7 @@ def test_demo_data_attributes():
     assert (matting.task, matting.num_classes, matting.class_names) == ("matting", 1, ("alpha",))
     assert (scenes.task, scenes.num_classes, scenes.ignore_index) == ("segmentation", 4, 255)
     assert scenes.class_names == ("background", "fur", "leafy", "bare")
-    assert (matting.crop_size, scenes.crop_size) == (128, 160)
+    assert (matting.crop_size, scenes.crop_size) == (96, 160)
 
 
 def test_validation_does_not_depend_on_the_seed():

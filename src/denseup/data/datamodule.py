@@ -36,7 +36,7 @@ TASKS = ("matting", "segmentation")
 class DemoData(DenseData):
     """The embedded demo set for either task; the test split is the validation split.
 
-    `crop_size` (pixels, default 128 for matting and 160 for segmentation) is the side of training crops; `image_size`
+    `crop_size` (pixels, default 96 for matting and 160 for segmentation) is the side of training crops; `image_size`
     the longest side of a validation composite, or the side of a scene. `train_length` samples make an epoch.
     """
 
@@ -56,7 +56,7 @@ class DemoData(DenseData):
         if task not in TASKS:
             raise ValueError(f"task={task!r}: expected one of {', '.join(TASKS)}")
         self.task = task
-        self.crop_size = crop_size or (128 if task == "matting" else 160)
+        self.crop_size = crop_size or (96 if task == "matting" else 160)
         self.train_length, self.val_length, self.image_size = train_length, val_length, image_size
         self.augmentation = augmentation
         if task == "segmentation":

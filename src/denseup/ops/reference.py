@@ -14,6 +14,7 @@ empty slots (`geometry.phase_slots`), filled with zeros.
 Half-precision inputs are accumulated in float32.
 """
 
+import itertools
 from collections.abc import Iterator
 
 import torch
@@ -47,10 +48,10 @@ def adjoint(grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, size: 
     phases = _split(_to_phases(_accumulate(grad), size), groups, -1)
     taps = _split(_to_phases(_accumulate(kernels), size), groups, 1, kernel_size**2)
     radius = kernel_size // 2
-    shape = (grad.shape[0], groups, grad.shape[1] // groups, 1, 1, size[0] + 2 * radius, size[1] + 2 * radius)
-    out = phases.new_zeros(shape)
+    out = phases.new_zeros(*phases.shape[:3], size[0] + 2 * radius, size[1] + 2 * radius)
     for tap, window in _windows(out, kernel_size, size):
-        window += (phases * taps[:, :, :, tap]).sum((3, 4), keepdim=True)
+        for row, column in itertools.product(*map(range, phases.shape[3:5])):
+            window.addcmul_(phases[:, :, :, row, column], taps[:, :, :, tap, row, column])
     inner = out[..., radius : radius + size[0], radius : radius + size[1]]
     return inner.reshape(grad.shape[0], grad.shape[1], *size).to(grad.dtype).contiguous()
 
@@ -61,8 +62,9 @@ def similarity(query: Tensor, key: Tensor, kernel_size: int, groups: int) -> Ten
     phases = _split(_to_phases(_accumulate(query), size), groups, -1)
     padded = _pad(_accumulate(key), kernel_size, groups)
     out = phases.new_empty(query.shape[0], groups, kernel_size**2, *phases.shape[3:])
+    products = torch.empty_like(phases)  # one for all taps: to allocate it each time takes longer than to fill it
     for tap, window in _windows(padded, kernel_size, size):
-        torch.sum(phases * window, 2, out=out[:, :, tap])
+        torch.sum(torch.mul(phases, window, out=products), 2, out=out[:, :, tap])
     return _from_phases(out.flatten(1, 2), _size(query)).to(query.dtype)
 
 

@@ -12,6 +12,7 @@ from denseup.data.datamodule import DenseData
 from denseup.runs.callbacks import SavePredictions
 from denseup.runs.folder import RunFolder
 from denseup.runs.loggers import finish_loggers, log_summary, make_loggers
+from denseup.runs.quiet import quiet_lightning
 from denseup.runs.summary import TRIVIAL, metrics_table
 from denseup.runs.training import CONFIG_KEY, RunInfo
 from denseup.tasks import DenseTask
@@ -58,10 +59,11 @@ def evaluate(
     loggers = make_loggers(folder.path, config=info.config, **info.logger)
     exit_code = 1
     try:
-        lightning = pl.Trainer(
-            logger=loggers or False, callbacks=[SavePredictions(folder)], default_root_dir=folder.path, **trainer
-        )
-        lightning.test(task, datamodule=data, verbose=False)
+        with quiet_lightning():
+            lightning = pl.Trainer(
+                logger=loggers or False, callbacks=[SavePredictions(folder)], default_root_dir=folder.path, **trainer
+            )
+            lightning.test(task, datamodule=data, verbose=False)
         metrics = {name: float(value) for name, value in task.metrics.compute().items()}
         result |= {"status": "finished", "metrics": metrics, "baseline": task.baseline, "monitor": task.monitor}
         result["picture"] = "images/test_000000.png"

@@ -1,4 +1,4 @@
-"""The folder of a run: config.yaml, metrics.csv, result.json, checkpoints/, images/, wandb/, and error.txt if it fails."""
+"""A run's folder: config.yaml, metrics.csv, result.json, checkpoints/, images/, wandb/, and error.txt if it fails."""
 
 import hashlib
 import json

@@ -46,6 +46,15 @@ def finish_loggers(loggers: Sequence[Logger], exit_code: int) -> None:
             logger.experiment.finish(exit_code=exit_code)
 
 
+def wandb_note(loggers: Sequence[Logger]) -> str | None:
+    """Where to find the run in W&B, or how to upload it; None without W&B. Ask before the loggers are finished."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            run = logger.experiment
+            return run.url if not run.offline else f"offline; upload with: wandb sync {Path(run.dir).parent}"
+    return None
+
+
 def log_image(loggers: Sequence[Logger], name: str, image: NDArray[np.uint8], step: int) -> None:
     """Send a picture `[H, W, 3]` to the loggers that show pictures."""
     for logger in loggers:
@@ -90,7 +99,8 @@ def has_wandb_key() -> bool:
 def _wandb_logger(folder: Path, arguments: dict[str, Any], config: dict[str, Any] | None) -> WandbLogger:
     import wandb
 
-    common = {**arguments, "dir": folder, "config": config, "reinit": "finish_previous"}
+    quiet = wandb.Settings(silent=True, console="off")
+    common = {**arguments, "dir": folder, "config": config, "reinit": "finish_previous", "settings": quiet}
     mode = wandb_mode()
     try:
         run = wandb.init(mode=mode, **common)

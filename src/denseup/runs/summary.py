@@ -21,7 +21,9 @@ TITLES = {
 TRIVIAL = {"matting": "trivial (0.5 where unknown)", "segmentation": "trivial (most frequent class)"}
 
 
-def print_summary(result: dict[str, Any], task: DenseTask, folder: RunFolder, console: Console | None = None) -> None:
+def print_summary(
+    result: dict[str, Any], task: DenseTask, folder: RunFolder, wandb: str | None = None, console: Console | None = None
+) -> None:
     """Print the validation metrics of the best and the last evaluation beside the trivial answer's, and the paths."""
     console = console or Console()
     rows = [(f"{kind} (step {int(values['step'])})", values) for kind, values in result["metrics"].items()]
@@ -31,6 +33,8 @@ def print_summary(result: dict[str, Any], task: DenseTask, folder: RunFolder, co
     paths = {"checkpoint": result["checkpoint"], "predictions": result["picture"], "result": folder.result.name}
     for name, path in paths.items():
         console.print(f"{name}: {folder.path / path}", highlight=False, soft_wrap=True)
+    if wandb:
+        console.print(f"W&B: {wandb}", highlight=False, soft_wrap=True)
 
 
 def metrics_table(title: str, rows: list[tuple[str, dict[str, float]]]) -> Table:
@@ -51,5 +55,6 @@ def _comparison(result: dict[str, Any]) -> str:
     best, trivial = result["metrics"]["best"][monitor], result["baseline"][monitor]
     title = TITLES[monitor].rsplit(" ", 1)[0]
     if result["mode"] == "min":
-        return f"best {title} {best:.4f}: {1 - best / trivial:.1%} under the trivial answer's {trivial:.4f}"
+        side = "under" if best <= trivial else "above"
+        return f"best {title} {best:.4f}: {abs(1 - best / trivial):.1%} {side} the trivial answer's {trivial:.4f}"
     return f"best {title} {best:.4f}: {best / trivial:.2f} × the trivial answer's {trivial:.4f}"

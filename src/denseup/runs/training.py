@@ -11,8 +11,9 @@ from pytorch_lightning.loggers import Logger
 from denseup.data.datamodule import DenseData
 from denseup.runs.callbacks import KeepHistory, SavePredictions, checkpoints
 from denseup.runs.folder import RunFolder, config_hash, versions
-from denseup.runs.loggers import finish_loggers, log_summary, make_loggers
+from denseup.runs.loggers import finish_loggers, log_summary, make_loggers, wandb_note
 from denseup.runs.progress import RunProgress
+from denseup.runs.quiet import quiet_lightning
 from denseup.runs.summary import print_summary
 from denseup.tasks import DenseTask
 
@@ -74,17 +75,19 @@ def train(
     exit_code = 1
     try:
         history = KeepHistory()
-        lightning = _trainer(task, folder, info, trainer, loggers, history)
-        lightning.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
-        _evaluate_at_the_end(lightning, task, data, folder, history)
+        with quiet_lightning():
+            lightning = _trainer(task, folder, info, trainer, loggers, history)
+            lightning.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
+            _evaluate_at_the_end(lightning, task, data, folder, history)
         result |= {"status": "finished", "steps": lightning.global_step, **_outcome(task, history, folder)}
         result["seconds"] = round(time.monotonic() - started, 3)
         log_summary(loggers, _flat_summary(result))
+        note = wandb_note(loggers)
         folder.write_result(result)
         exit_code = 0
     finally:
         finish_loggers(loggers, exit_code)
-    print_summary(result, task, folder)
+    print_summary(result, task, folder, note)
     return result
 
 

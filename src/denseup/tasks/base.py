@@ -49,6 +49,7 @@ class DenseTask(pl.LightningModule):
         network: maps normalised images to predictions; see the subclass.
         optimization: None for evaluation only.
         num_examples: how many evaluation samples are kept as pictures (`examples`).
+        channels_last: run the network in that memory layout, the faster one for most convolutions.
     """
 
     name: ClassVar[str]
@@ -62,9 +63,16 @@ class DenseTask(pl.LightningModule):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, optimization: Optimization | None = None, num_examples: int = 4) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        optimization: Optimization | None = None,
+        num_examples: int = 4,
+        channels_last: bool = True,
+    ) -> None:
         super().__init__()
-        self.network = network
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.network = network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         self.optimization = optimization
         self.num_examples = num_examples
         self.baseline: dict[str, float] = {}
@@ -97,6 +105,10 @@ class DenseTask(pl.LightningModule):
     def normalize(self, image: Tensor) -> Tensor:
         """RGB in [0, 1] → ImageNet-normalised."""
         return (image - self.mean) / self.std
+
+    def run_network(self, x: Tensor) -> Tensor:
+        """The network on an input in its memory layout."""
+        return self.network(x.contiguous(memory_format=self.memory_format))
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Loss of a batch, logged as train/loss."""

@@ -21,7 +21,7 @@ class MattingTask(DenseTask):
         optimization: see `DenseTask`.
         composition_weight: share of the composition loss; without foregrounds in the data the alpha loss stands alone.
         stride: whole images are reflect-padded right and bottom to a multiple of it.
-        num_examples: see `DenseTask`.
+        num_examples, channels_last: see `DenseTask`.
     """
 
     name = "matting"
@@ -36,8 +36,9 @@ class MattingTask(DenseTask):
         composition_weight: float = 0.5,
         stride: int = 16,
         num_examples: int = 4,
+        channels_last: bool = True,
     ) -> None:
-        super().__init__(network, optimization, num_examples)
+        super().__init__(network, optimization, num_examples, channels_last)
         self.composition_weight = composition_weight
         self.stride = stride
         self.metrics = MattingMetrics()
@@ -52,7 +53,7 @@ class MattingTask(DenseTask):
 
     def forward(self, image: Tensor, trimap: Tensor) -> Tensor:
         """RGB in [0, 1] `[B, 3, H, W]` and uint8 trimap `[B, 1, H, W]` → alpha `[B, 1, H, W]`, not clipped."""
-        return self.network(torch.cat([self.normalize(image), trimap.to(image.dtype) / 255], 1))
+        return self.run_network(torch.cat([self.normalize(image), trimap.to(image.dtype) / 255], 1))
 
     def predict(self, batch: Batch) -> Tensor:
         """Alpha as uint8 `[B, H, W]`, clipped, known pixels taken from the trimap."""

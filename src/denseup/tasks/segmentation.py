@@ -23,7 +23,7 @@ class SegmentationTask(DenseTask):
         ignore_index: label that does not count.
         average: of the loss, see `segmentation_loss`.
         void: treatment of ignored pixels in boundary IoU, see `SegmentationMetrics`.
-        num_examples: see `DenseTask`.
+        num_examples, channels_last: see `DenseTask`.
     """
 
     name = "segmentation"
@@ -41,8 +41,9 @@ class SegmentationTask(DenseTask):
         average: Literal["all", "valid"] = "all",
         void: Literal["void_excluded", "no_ignore"] = "void_excluded",
         num_examples: int = 4,
+        channels_last: bool = True,
     ) -> None:
-        super().__init__(network, optimization, num_examples)
+        super().__init__(network, optimization, num_examples, channels_last)
         self.class_names = class_names
         self.ignore_index = ignore_index
         self.average: Literal["all", "valid"] = average
@@ -54,7 +55,7 @@ class SegmentationTask(DenseTask):
 
     def forward(self, image: Tensor) -> Tensor:
         """RGB in [0, 1] `[B, 3, H, W]` → logits `[B, num_classes, h, w]`."""
-        return self.network(self.normalize(image))
+        return self.run_network(self.normalize(image))
 
     def predict(self, batch: Batch) -> Tensor:
         """Most likely class as uint8 `[B, H, W]` at the label's size: logits resized bilinearly."""

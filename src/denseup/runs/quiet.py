@@ -1,0 +1,29 @@
+"""Lightning's notices that say nothing about the run."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+NOTICES = (
+    r".*isinstance\(treespec, LeafSpec\).*",  # a deprecation between Lightning and torch
+    r".*Experiment logs directory .* exists and is not empty.*",  # the run folder, which holds config.yaml already
+    r".*does not have many workers.*",  # on few cores, workers only take time from the training
+    r".*Checkpoint directory .* exists and is not empty.*",
+    r".*The number of training batches .* is smaller than the logging interval.*",
+)
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Hide notices such as "GPU available" and tips; warnings about the run still come through."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        for notice in NOTICES:
+            warnings.filterwarnings("ignore", notice)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

@@ -10,6 +10,7 @@ from typing import Any, cast
 import hydra
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from denseup.data import check_dataset
 from denseup.data.datamodule import DenseData
@@ -35,7 +36,7 @@ def user_errors(folder: RunFolder, info: RunInfo | None = None) -> Iterator[None
         folder.write_error(error)
         failed = {"status": "failed", "error": f"{type(error).__name__}: {error}"}
         folder.write_result({**(info.describe() if info else {}), **failed})
-        if isinstance(error, ValueError | OSError | CompactHydraException):
+        if isinstance(error, ValueError | OSError | CompactHydraException | OmegaConfBaseException):
             raise RunError(f"{_cause(error)}\n(traceback: {folder.error})") from error
         raise
 

@@ -16,7 +16,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """Evaluate the checkpoint `cfg.ckpt`; what comes back is also `folder`'s result.json."""
     config, weights = read_checkpoint(cfg.ckpt)
     whole = OmegaConf.create({**config, "trainer": cfg.trainer, "logger": cfg.logger})
-    if cfg.data is not None:
+    if cfg.get("data") is not None:
         whole.data = OmegaConf.to_container(cfg.data, resolve=False)
     folder.make()
     folder.write_config(OmegaConf.to_yaml(whole, resolve=True))

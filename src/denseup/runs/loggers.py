@@ -89,9 +89,9 @@ def has_wandb_key() -> bool:
         return True
     import wandb
 
-    host = urlparse(wandb.Settings().base_url).netloc
+    server = os.environ.get("WANDB_BASE_URL") or wandb.Settings().base_url
     try:
-        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(urlparse(server).netloc) is not None
     except (OSError, netrc.NetrcParseError):
         return False
 

@@ -116,13 +116,15 @@ class DenseTask(pl.LightningModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["image"]))
         return loss
 
-    def on_train_epoch_start(self) -> None:
-        """Batch norms that are meant frozen go back to evaluation mode each time Lightning switches to training."""
-        if self.optimization is not None and self.optimization.freeze_backbone_norms:
+    def train(self, mode: bool = True) -> "DenseTask":
+        """Training mode, but for batch norms that the recipe keeps frozen."""
+        super().train(mode)
+        if mode and self.optimization is not None and self.optimization.freeze_backbone_norms:
             backbone = {id(p) for p in self.network.backbone_parameters()}  # type: ignore[operator]
             for module in self.network.modules():
                 if isinstance(module, nn.BatchNorm2d) and id(module.weight) in backbone:
                     module.eval()
+        return self
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last evaluation."""

@@ -1,0 +1,93 @@
+"""Every combination of the configs composes, builds and takes a training step that it can repeat."""
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+from configuring import TINY, configure
+from hydra.errors import ConfigCompositionException, MissingConfigException
+
+from denseup.data.datamodule import DenseData
+from denseup.tasks import DenseTask
+from denseup.upsamplers import list_upsamplers
+from src.build import CONF, build_data, build_task, plain, run_info
+
+TASKS = [file.stem for file in sorted((CONF / "task").glob("*.yaml"))]
+
+
+def build(*overrides: str) -> tuple[DenseTask, DenseData]:
+    cfg = configure(*overrides)
+    data = build_data(cfg)
+    return build_task(cfg, data), data
+
+
+def test_every_upsampler_has_a_config_of_its_name() -> None:
+    files = {file.stem for file in (CONF / "upsampler").glob("*.yaml")}
+    assert files == set(list_upsamplers())
+    for name in files:
+        assert configure(f"upsampler={name}").upsampler.name == name
+
+
+@pytest.mark.parametrize(("task_name", "upsampler"), product(TASKS, list_upsamplers()))
+def test_a_step_lowers_the_loss(task_name: str, upsampler: str) -> None:
+    """Steps on one batch: gradients reach everything and point downhill."""
+    torch.manual_seed(0)
+    task, data = build(f"task={task_name}", f"upsampler={upsampler}", "data.batch_size=2", *TINY[task_name])
+    loader = data.train_dataloader()
+    batch = next(iter(loader))
+    optimizer = torch.optim.Adam(task.network.parameters(), 1e-3)
+    losses = []
+    for _ in range(4):
+        optimizer.zero_grad()
+        loss = task.loss(batch)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in task.network.parameters())
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("experiment", [file.stem for file in (CONF / "experiment").glob("*.yaml")])
+def test_experiments_compose(experiment: str) -> None:
+    overrides = [f"experiment={experiment}", "data.root=somewhere"]
+    if experiment == "composition1k":
+        overrides.append("data.backgrounds=elsewhere")
+    config = run_info(configure(*overrides)).config
+    assert config["trainer"]["max_steps"] in (160_000, 180_000)
+    assert config["model"]["pretrained"] is True
+
+
+@pytest.mark.parametrize("group", ["model", "recipe", "trainer", "logger", "data"])
+def test_every_choice_composes(group: str) -> None:
+    for file in (CONF / group).glob("*.yaml"):
+        cfg = configure(f"{group}={file.stem}", f"task={'matting' if 'matting' in file.stem else 'segmentation'}")
+        assert cfg[group]
+
+
+def test_a_users_model_wins_over_the_tasks() -> None:
+    cfg = configure("task=segmentation", "model=segformer_b1")
+    assert (cfg.model.variant, cfg.model.embed_dim) == ("b1", 256)
+    assert configure("task=segmentation").model.variant == "b0"
+
+
+def test_a_wrong_key_is_refused() -> None:
+    with pytest.raises(ConfigCompositionException, match=r"model\.widht"):
+        configure("model.widht=3")
+
+
+def test_a_wrong_choice_is_refused() -> None:
+    with pytest.raises(MissingConfigException, match="fad"):
+        configure("upsampler=fad")
+
+
+def test_data_of_another_task_is_refused() -> None:
+    cfg = configure("task=matting", "data=camvid", "data.root=somewhere")
+    with pytest.raises(ValueError, match="CamVidData, which serves task=segmentation, but task=matting"):
+        build_data(cfg)
+
+
+def test_the_config_is_plain_yaml() -> None:
+    for file in Path(CONF).rglob("*.yaml"):
+        assert "\t" not in file.read_text()
+    assert plain(configure())["seed"] == 0

@@ -1,0 +1,32 @@
+"""What a person at a terminal sees: messages instead of tracebacks, exit codes, nothing destroyed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def command(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, cwd=cwd)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["src.train", "upsampler=fade_light"], ["Did you mean 'fade_lite'", "bilinear"]),
+        (["src.train", "task=mating"], ["Did you mean 'matting'"]),
+        (["src.train", "trainer.max_step=3"], ["max_step", "trainer"]),
+        (["src.train", "task=matting", "data=camvid", "data.root=x"], ["serves task=segmentation"]),
+        (["src.train", "task=segmentation", "data=camvid", "data.root=nowhere"], ["root", "nowhere"]),
+        (["src.train", "upsampler.kernel_size=4"], ["kernel_size is 4", "odd"]),
+        (["src.evaluate"], ["ckpt"]),
+    ],
+)
+def test_wrong_input_gets_a_message(arguments: list[str], words: list[str], tmp_path: Path) -> None:
+    done = command(*arguments, f"hydra.run.dir={tmp_path}")
+    assert done.returncode != 0
+    assert all(word in done.stderr for word in words), done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,39 @@
+"""The README's Python runs as printed; its bash blocks are run by .ci/run."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from denseup.upsamplers import registry
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+@pytest.mark.parametrize("code", PYTHON)
+def test_python_runs(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
+    names: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    if "y" in names:
+        assert list(names["y"].shape) == [1, 64, 133, 141]
+
+
+def test_every_bash_block_is_run_by_ci() -> None:
+    marked = re.findall(r"<!-- ci: (\w+) -->\n```bash\n", TEXT)
+    assert TEXT.count("```bash") == len(marked)
+    script = (ROOT / ".ci" / "run").read_text()
+    assert all(f"commands {name}" in script for name in marked)
+
+
+def test_yaml_is_valid() -> None:
+    for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL):
+        assert yaml.safe_load(block)["name"]
+
+
+def test_files_it_links_exist() -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", TEXT):
+        assert (ROOT / target).exists(), target

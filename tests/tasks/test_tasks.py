@@ -1,5 +1,7 @@
 """Whole-image prediction and the trivial answer of both tasks."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -94,17 +96,30 @@ def test_matting_without_foregrounds_uses_the_alpha_loss_alone() -> None:
     assert both.item() != alone.item()
 
 
-def test_frozen_norms_stay_frozen() -> None:
-    class WithNorm(Constant):
-        def __init__(self) -> None:
-            super().__init__(1, 0.0)
-            self.norm, self.head_norm = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+class WithNorms(Constant):
+    def __init__(self) -> None:
+        super().__init__(1, 0.0)
+        self.norm, self.head_norm = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
 
-        def backbone_parameters(self) -> list[nn.Parameter]:
-            return list(self.norm.parameters())
+    def backbone_parameters(self) -> list[nn.Parameter]:
+        return list(self.norm.parameters())
 
-    task = MattingTask(WithNorm(), Optimization(torch.optim.Adam, 0.1, freeze_backbone_norms=True)).train()
-    assert (task.network.norm.training, task.network.head_norm.training) == (False, True)
+
+@pytest.mark.parametrize(
+    ("recipe", "training"),
+    [
+        ({}, (True, True)),
+        ({"freeze_backbone_norms": True}, (False, True)),
+        ({"freeze_norms_after": 0.5}, (True, True)),
+        ({"freeze_norms_after": 0.25}, (False, False)),
+    ],
+)
+def test_norms_are_frozen_when_the_recipe_says_so(recipe: dict, training: tuple[bool, bool]) -> None:
+    """At step 30 of 100."""
+    task = MattingTask(WithNorms(), Optimization(torch.optim.Adam, 0.1, **recipe)).train()
+    task.trainer = SimpleNamespace(global_step=30, estimated_stepping_batches=100)
+    task.on_train_batch_start({}, 0)
+    assert (task.network.norm.training, task.network.head_norm.training) == training
 
 
 def test_training_needs_a_recipe() -> None:

@@ -82,6 +82,8 @@ class MattingResNet34(nn.Module):
         width: channels of the stem; 64 is ResNet-34 (8,049,003 parameters with bilinear), less is a small preset.
         depths: residual blocks in layers 1-3.
         dropout: after the ASPP.
+        head_init: of the last 3×3 convolution of one channel. "xavier" as published; "identity" passes its input on,
+            where random weights first scramble the alpha map, which costs a short training from random weights much.
         pretrained: ImageNet weights of a torchvision ResNet-34: a file, or True to download them. The fourth input
             channel starts at zero. Only for width 64.
     """
@@ -94,6 +96,7 @@ class MattingResNet34(nn.Module):
         width: int = 64,
         depths: Sequence[int] = (3, 4, 4),
         dropout: float = 0.5,
+        head_init: Literal["xavier", "identity"] = "xavier",
         pretrained: str | Path | bool = False,
     ) -> None:
         super().__init__()
@@ -105,6 +108,7 @@ class MattingResNet34(nn.Module):
         self.upsamplers = nn.ModuleList(factory(c, c) for c in widths[:4])
         self.decoder = nn.ModuleList(DecoderStage(*stage) for stage in zip(widths, widths[1:], shortcuts, strict=False))
         self.head = nn.Sequential(*conv_abn(widths[-1], 1), nn.Conv2d(1, 1, 3, padding=1, bias=False))
+        self.head_init = head_init
         self.reset_parameters()
         if pretrained:
             self.load_imagenet(pretrained)
@@ -117,6 +121,8 @@ class MattingResNet34(nn.Module):
                 nn.init.xavier_normal_(module.weight, gain)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+        if self.head_init == "identity":
+            nn.init.dirac_(self.head[-1].weight)
 
     def load_imagenet(self, source: str | Path | Literal[True]) -> None:
         """Load a torchvision ResNet-34 into the encoder; the input channels beyond RGB start at zero.

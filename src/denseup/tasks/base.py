@@ -31,6 +31,9 @@ class Optimization:
         schedule: (optimizer, total steps) → scheduler stepped every step; None keeps the rates.
         backbone_lr_scale, head_lr_scale, decay_backbone_norms: see `parameter_groups`.
         freeze_backbone_norms: keep the running statistics of the backbone's batch norms as they are.
+        freeze_norms_after: share of the steps after which all batch norms keep theirs. With small batches the
+            statistics of a batch are noise that the evaluation does not have: the last part of the training then
+            learns under the conditions of the evaluation.
     """
 
     optimizer: Callable[..., Optimizer]
@@ -40,6 +43,7 @@ class Optimization:
     head_lr_scale: float = 1.0
     decay_backbone_norms: bool = True
     freeze_backbone_norms: bool = False
+    freeze_norms_after: float = 1.0
 
 
 class DenseTask(pl.LightningModule):
@@ -116,15 +120,17 @@ class DenseTask(pl.LightningModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["image"]))
         return loss
 
-    def train(self, mode: bool = True) -> "DenseTask":
-        """Training mode, but for batch norms that the recipe keeps frozen."""
-        super().train(mode)
-        if mode and self.optimization is not None and self.optimization.freeze_backbone_norms:
-            backbone = {id(p) for p in self.network.backbone_parameters()}  # type: ignore[operator]
-            for module in self.network.modules():
-                if isinstance(module, nn.BatchNorm2d) and id(module.weight) in backbone:
-                    module.eval()
-        return self
+    def on_train_batch_start(self, batch: Batch, index: int) -> None:
+        """Keep the batch norms in evaluation mode that the recipe has frozen by now."""
+        recipe = self.optimization
+        assert recipe is not None
+        late = self.global_step >= recipe.freeze_norms_after * self.trainer.estimated_stepping_batches
+        if not (late or recipe.freeze_backbone_norms):
+            return
+        backbone = {id(p) for p in self.network.backbone_parameters()}  # type: ignore[operator]
+        for module in self.network.modules():
+            if isinstance(module, nn.BatchNorm2d) and (late or id(module.weight) in backbone):
+                module.eval()
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last evaluation."""

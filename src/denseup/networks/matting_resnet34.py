@@ -107,7 +107,8 @@ class MattingResNet34(nn.Module):
         self.aspp = ASPP(widths[0], dropout)
         self.upsamplers = nn.ModuleList(factory(c, c) for c in widths[:4])
         self.decoder = nn.ModuleList(DecoderStage(*stage) for stage in zip(widths, widths[1:], shortcuts, strict=False))
-        self.head = nn.Sequential(*conv_abn(widths[-1], 1), nn.Conv2d(1, 1, 3, padding=1, bias=False))
+        last = nn.Conv2d(1, 1, 3, padding=1, bias=False)
+        self.head = nn.Sequential(*conv_abn(widths[-1], 1), last)
         self.head_init = head_init
         self.reset_parameters()
         if pretrained:
@@ -122,7 +123,7 @@ class MattingResNet34(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         if self.head_init == "identity":
-            nn.init.dirac_(self.head[-1].weight)
+            nn.init.dirac_(self.head.get_parameter("3.weight"))
 
     def load_imagenet(self, source: str | Path | Literal[True]) -> None:
         """Load a torchvision ResNet-34 into the encoder; the input channels beyond RGB start at zero.

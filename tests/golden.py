@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,23 @@ def check(actual: Tensor, expected: Tensor, what: str, relative: float = RELATIV
     scale = expected.abs().max().double().clamp(min=1e-300)
     error = ((actual.double() - expected.double()).abs().max() / scale).item()
     assert error <= relative, f"{what}: relative error {error:.2e}, allowed {relative:.0e}"
+
+
+def check_parameter_gradients(
+    module: nn.Module,
+    expected: dict[str, Tensor],
+    convert: Callable[[str], Sequence[str]],
+    relative: float = RELATIVE,
+) -> None:
+    """Every stored gradient against that of the parameter whose name `convert` gives for the official key."""
+    own = dict(module.named_parameters())
+    scale = max(value.abs().max().item() for value in expected.values())
+    for key, value in expected.items():
+        gradient = own[convert(key)[0]].grad
+        if value.abs().max() < 1e-9 * scale:  # zero but for rounding: a bias that softmax cancels
+            assert gradient.abs().max() < 1e-9 * scale
+            continue
+        check(gradient, value, f"gradient of {key}", relative)
 
 
 def _random_state(tag: str, key: str) -> np.random.RandomState:

@@ -107,17 +107,25 @@ def probe(tensor: Tensor, key: str) -> Tensor:
     return torch.cat([summary, first, last])
 
 
-def check_probe(tensor: Tensor, expected: Tensor, key: str, relative: float = RELATIVE, floor: float = 1e-300) -> None:
+def check_probe(
+    tensor: Tensor,
+    expected: Tensor,
+    key: str,
+    relative: float = RELATIVE,
+    floor: float = 1e-300,
+    slack: Tensor | float = 0.0,
+) -> None:
     """Compare a probe; sums may cancel, so each number is held relative to the scale of what it sums over.
 
-    `floor` is the least magnitude taken for the scale of the tensor, for one that is zero but for rounding.
+    `floor` is the least magnitude taken for the scale of the tensor, for one that is zero but for rounding. `slack` is
+    a difference that is allowed to each number besides, where rounding is known to move it by more.
     """
     actual = probe(tensor, key)
     flat = tensor.detach().double().flatten().abs()
     direction = torch.from_numpy(normal("probe", key, (flat.numel(),))).double().abs()
     sums = torch.stack([flat.sum(), flat.norm(), flat @ direction])
     scale = torch.cat([sums, flat.max().expand(9)]).clamp(min=floor)
-    error = ((actual - expected).abs() / scale).max().item()
+    error = (((actual - expected).abs() - slack) / scale).max().item()
     assert error <= relative, f"{key}: probe differs by {error:.2e} of its scale, allowed {relative:.0e}"
 
 

@@ -195,21 +195,23 @@ def test_half_precision_stays_within_its_own_rounding(name: str, dtype: torch.dt
     """Against float32 on the same rounded inputs and weights, in units of the output's magnitude."""
     module = build(name).to(dtype)
     de, en = features((8, 9), (16, 18), dtype=dtype)
-    out = call(module, de, en)
-    exact = call(copy.deepcopy(module).float(), de.float(), en.float())
-    assert out.dtype == dtype
-    error = (out.float() - exact).abs()
-    assert error.max() <= 8 * tolerance * exact.abs().max()
-    assert error.mean() <= tolerance * exact.abs().mean()
+    for use in uses(module):
+        out = use(module, de, en)
+        exact = use(copy.deepcopy(module).float(), de.float(), en.float())
+        assert out.dtype == dtype
+        error = (out.float() - exact).abs()
+        assert error.max() <= 8 * tolerance * exact.abs().max()
+        assert error.mean() <= tolerance * exact.abs().mean()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_autocast(name: str) -> None:
     module = build(name)
     de, en = features((8, 9), (16, 18))
-    with torch.autocast("cpu", torch.bfloat16):
-        out = call(module, de, en)
-    torch.testing.assert_close(out.float(), call(module, de, en), rtol=0.1, atol=0.1)
+    for use in uses(module):
+        with torch.autocast("cpu", torch.bfloat16):
+            out = use(module, de, en)
+        torch.testing.assert_close(out.float(), use(module, de, en), rtol=0.1, atol=0.1)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -47,7 +47,7 @@ class A2U(Upsampler):
             networks that do not let the upsampler pool.
 
     Raises:
-        ValueError: groups does not divide the channels.
+        ValueError: kernel_size is even, or groups does not divide the channels.
     """
 
     guided = True
@@ -78,6 +78,8 @@ class A2U(Upsampler):
         own_downsampling: bool = True,
     ) -> None:
         super().__init__(de_channels, en_channels, scale_factor)
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size is {kernel_size}, expected an odd number")
         if groups < 1 or math.gcd(de_channels, self.en_channels) % groups:
             raise ValueError(f"groups is {groups}, expected a divisor of {de_channels} and {self.en_channels} channels")
         self.kernel_size, self.encoder_kernel_size, self.groups = kernel_size, encoder_kernel_size, groups

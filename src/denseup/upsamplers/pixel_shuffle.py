@@ -1,6 +1,9 @@
 """Pixel shuffle (sub-pixel convolution). Shi et al., CVPR 2016, arXiv:1609.05158.
 
 A convolution gives s² values for every channel and low-resolution pixel; shuffled, they fill its s×s output pixels.
+Equals `PixelShufflePack` of mmcv (Apache-2.0; nothing is taken from it).
+
+Names of mmcv → ours: upsample_kernel → encoder_kernel_size; upsample_conv → encode.
 """
 
 from typing import Any

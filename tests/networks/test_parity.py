@@ -204,3 +204,8 @@ def test_whole_segformer() -> None:
 
 def test_matting_parameter_count() -> None:
     assert sum(p.numel() for p in MattingResNet34("bilinear").parameters()) == 8_049_003
+
+
+def test_every_case_of_the_vectors_is_tested() -> None:
+    assert set(MATTING) == set(manifest("matting"))
+    assert set(HEADS) | {"backbone_mit_b1", "segformer_b1_bilinear"} == set(manifest("segformer"))

@@ -64,9 +64,10 @@ def test_gradients_of_first_and_second_order() -> None:
     assert torch.autograd.gradgradcheck(lambda a, b: bidownsample(a, b, 6, 2, 2), (features, kernels))
 
 
-def test_opcheck() -> None:
-    features, kernels = arguments(6, 2, 7, 4)
-    low = torch.randn(2, 4, *kernels.shape[2:], dtype=torch.float64, requires_grad=True)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_opcheck(layout: torch.memory_format) -> None:
+    inputs = (*arguments(6, 2, 7, 4), torch.randn(2, 4, 4, 2, dtype=torch.float64))
+    features, kernels, low = (x.detach().to(memory_format=layout).requires_grad_() for x in inputs)
     torch.library.opcheck(_bidownsample, (features, kernels, 6, 2, 2))
     torch.library.opcheck(_adjoint, (low, kernels, 6, 2, 2, 7, 4))
     torch.library.opcheck(_similarity, (low, features, 6, 2, 2))
@@ -141,3 +142,8 @@ def test_errors_name_the_argument(changed: dict, words: list[str]) -> None:
     with pytest.raises(ValueError, match=r".+") as error:
         bidownsample(**call)
     assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_every_case_of_the_vectors_is_tested() -> None:
+    kinds = ("carafe", "sapa_sim", "sapa_atn")  # these in test_reassemble.py
+    assert [name for name in manifest("ops") if name not in CASES and not name.startswith(kinds)] == []

@@ -61,8 +61,9 @@ def test_gradients_of_first_and_second_order() -> None:
     assert torch.autograd.gradgradcheck(lambda a, b: sample_bilinear(a, b, 2), (x, positions))
 
 
-def test_opcheck() -> None:
-    x, _ = arguments()
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_opcheck(layout: torch.memory_format) -> None:
+    x = arguments()[0].detach().to(memory_format=layout).requires_grad_()
     grid = torch.rand(2, 4, 6, 2, dtype=torch.float64, requires_grad=True)
     grad = torch.randn(2, 4, 4, 6, dtype=torch.float64, requires_grad=True)
     torch.library.opcheck(_sample, (x, grid))

@@ -46,14 +46,14 @@ def sample_bilinear(x: Tensor, positions: Tensor, groups: int = 1) -> Tensor:
 @torch.library.custom_op("denseup::sample_bilinear", mutates_args=())
 def _sample(x: Tensor, grid: Tensor) -> Tensor:
     """`[B, C, h, w]`, `[B, H, W, 2]` with (-1, 1) from border to border → `[B, C, H, W]`."""
-    return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False).contiguous()
 
 
 @torch.library.custom_op("denseup::sample_bilinear_backward", mutates_args=())
 def _sample_backward(grad: Tensor, x: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
     """Gradients of `x` and `grid`."""
     grad_x, grad_grid = torch.ops.aten.grid_sampler_2d_backward(grad, x, grid, _BILINEAR, _BORDER, False, [True, True])
-    return grad_x, grad_grid
+    return grad_x.contiguous(), grad_grid.contiguous()
 
 
 @_sample.register_fake
@@ -63,7 +63,7 @@ def _(x: Tensor, grid: Tensor) -> Tensor:
 
 @_sample_backward.register_fake
 def _(grad: Tensor, x: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(x), torch.empty_like(grid)
+    return x.new_empty(x.shape), grid.new_empty(grid.shape)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,23 @@ def check(actual: Tensor, expected: Tensor, what: str, relative: float = RELATIV
     assert error <= relative, f"{what}: relative error {error:.2e}, allowed {relative:.0e}"
 
 
+def check_parameter_gradients(
+    module: nn.Module,
+    expected: dict[str, Tensor],
+    convert: Callable[[str], Sequence[str]],
+    relative: float = RELATIVE,
+) -> None:
+    """Every stored gradient against that of the parameter whose name `convert` gives for the official key."""
+    own = dict(module.named_parameters())
+    scale = max(value.abs().max().item() for value in expected.values())
+    for key, value in expected.items():
+        gradient = own[convert(key)[0]].grad
+        if value.abs().max() < 1e-9 * scale:  # zero but for rounding: a bias that softmax cancels
+            assert gradient.abs().max() < 1e-9 * scale
+            continue
+        check(gradient, value, f"gradient of {key}", relative)
+
+
 def _random_state(tag: str, key: str) -> np.random.RandomState:
     return np.random.RandomState(zlib.crc32(f"golden-v1|{tag}|{key}".encode()) & 0xFFFFFFFF)
 
@@ -90,17 +107,25 @@ def probe(tensor: Tensor, key: str) -> Tensor:
     return torch.cat([summary, first, last])
 
 
-def check_probe(tensor: Tensor, expected: Tensor, key: str, relative: float = RELATIVE, floor: float = 1e-300) -> None:
+def check_probe(
+    tensor: Tensor,
+    expected: Tensor,
+    key: str,
+    relative: float = RELATIVE,
+    floor: float = 1e-300,
+    slack: Tensor | float = 0.0,
+) -> None:
     """Compare a probe; sums may cancel, so each number is held relative to the scale of what it sums over.
 
-    `floor` is the least magnitude taken for the scale of the tensor, for one that is zero but for rounding.
+    `floor` is the least magnitude taken for the scale of the tensor, for one that is zero but for rounding. `slack` is
+    a difference that is allowed to each number besides, where rounding is known to move it by more.
     """
     actual = probe(tensor, key)
     flat = tensor.detach().double().flatten().abs()
     direction = torch.from_numpy(normal("probe", key, (flat.numel(),))).double().abs()
     sums = torch.stack([flat.sum(), flat.norm(), flat @ direction])
     scale = torch.cat([sums, flat.max().expand(9)]).clamp(min=floor)
-    error = ((actual - expected).abs() / scale).max().item()
+    error = (((actual - expected).abs() - slack) / scale).max().item()
     assert error <= relative, f"{key}: probe differs by {error:.2e} of its scale, allowed {relative:.0e}"
 
 

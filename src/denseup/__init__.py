@@ -12,11 +12,19 @@ __version__ = "0.1.0"
 
 from denseup.ops import local_similarity, reassemble
 from denseup.upsamplers import (
+    A2U,
     CARAFE,
     FADE,
+    SAPA,
+    Bicubic,
     Bilinear,
+    Deconv,
+    DySample,
     FADELite,
+    IndexNet,
+    MaxUnpool,
     Nearest,
+    PixelShuffle,
     SemiShift,
     Upsampler,
     create_upsampler,
@@ -25,11 +33,19 @@ from denseup.upsamplers import (
 )
 
 __all__ = [
+    "A2U",
     "CARAFE",
     "FADE",
+    "SAPA",
+    "Bicubic",
     "Bilinear",
+    "Deconv",
+    "DySample",
     "FADELite",
+    "IndexNet",
+    "MaxUnpool",
     "Nearest",
+    "PixelShuffle",
     "SemiShift",
     "Upsampler",
     "create_upsampler",

@@ -1,6 +1,8 @@
 """What every registered upsampler owes its callers. Nothing here names an operator: the registry does."""
 
 import copy
+import re
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -26,12 +28,16 @@ def build(name: str, **kwargs) -> Upsampler:
 
 
 def features(
-    low: tuple[int, int], high: tuple[int, int], batch: int = 2, dtype: torch.dtype = torch.float32
+    low: tuple[int, int],
+    high: tuple[int, int],
+    batch: int = 2,
+    dtype: torch.dtype = torch.float32,
+    channels: int = CHANNELS,
 ) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     return (
-        torch.randn(batch, CHANNELS, *low, generator=generator, dtype=torch.float64).to(dtype),
-        torch.randn(batch, CHANNELS, *high, generator=generator, dtype=torch.float64).to(dtype),
+        torch.randn(batch, channels, *low, generator=generator, dtype=torch.float64).to(dtype),
+        torch.randn(batch, channels, *high, generator=generator, dtype=torch.float64).to(dtype),
     )
 
 
@@ -41,16 +47,54 @@ def call(module: Upsampler, de: Tensor, en: Tensor) -> Tensor:
     return module(de, en, state=state)
 
 
+def uses(module: Upsampler) -> list[Callable[[Upsampler, Tensor, Tensor], Tensor]]:
+    """`call`, and for a paired operator also the way of a network that pools by itself."""
+    return [call, lambda module, de, en: module(de, en)] if module.paired else [call]
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("low", "high"), SIZES)
 def test_any_size(name: str, low: tuple[int, int], high: tuple[int, int]) -> None:
     module = build(name)
     de, en = features(low, high, batch=1)
+    if module.exact_factor_only:
+        factor = whole_factor(low, high)
+        refuses(module, de, high) if factor != 2 else None
+        if factor is None:
+            return
+        module = build(name, scale_factor=factor)
     out = call(module, de, en)
     assert out.shape == (1, CHANNELS, *high)
     assert out.isfinite().all()
     if not module.guided:
         assert torch.equal(module(de, output_size=high), out)
+
+
+def whole_factor(low: tuple[int, int], high: tuple[int, int]) -> int | None:
+    factor = high[0] // low[0]
+    return factor if high == (factor * low[0], factor * low[1]) else None
+
+
+def refuses(module: Upsampler, de: Tensor, size: tuple[int, int]) -> None:
+    """An operator of one factor names the size that came, the only valid one, and its reason."""
+    message = f"output_size is {size}, expected {(2 * de.shape[2], 2 * de.shape[3])}"
+    with pytest.raises(ValueError, match=f"{re.escape(message)}.*{re.escape(module.exact_factor_only)}"):
+        module(de, output_size=size)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("low", "high"), SIZES)
+def test_paired_operators_work_in_networks_that_pool_by_themselves(
+    name: str, low: tuple[int, int], high: tuple[int, int]
+) -> None:
+    module = build(name).double()
+    de, en = (x.requires_grad_() for x in features(low, high, batch=1, dtype=torch.float64))
+    if module.paired:
+        out = module(de, en)
+        assert out.shape == (1, CHANNELS, *high)
+        assert out.isfinite().all()
+        out.sum().backward()
+        assert de.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -60,14 +104,30 @@ def test_downsample_halves_and_the_pair_fits(name: str, size: tuple[int, int]) -
     en = features((1, 1), size)[1]
     pooled, state = module.downsample(en)
     assert pooled.shape == (2, CHANNELS, (size[0] + 1) // 2, (size[1] + 1) // 2)
+    skip = module.skip(en, state)
+    assert skip.shape == en.shape
+    assert module.paired or skip is en
+    if module.exact_factor_only and size != (12, 14):
+        refuses(module, pooled, size)
+        return
     assert module(pooled, en, state=state).shape == en.shape
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_state_of_another_feature_is_refused(name: str) -> None:
+    module = build(name)
+    de, en = features((5, 6), (10, 12))
+    _, state = module.downsample(en[:, :, :8])
+    if state is not None:
+        with pytest.raises(ValueError, match=r"state is of an encoder feature \(8, 12\) in size, but en is \(10, 12\)"):
+            module(de, en, state=state)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_scale_factor_gives_the_size_where_nothing_else_does(name: str) -> None:
-    module = build(name, scale_factor=3)
+    module = build(name, scale_factor=3, de_channels=36, en_channels=36)
     if not module.guided and not module.paired:
-        assert module(features((4, 5), (1, 1))[0]).shape[2:] == (12, 15)
+        assert module(features((4, 5), (1, 1), channels=36)[0]).shape[2:] == (12, 15)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -93,8 +153,10 @@ def test_batch_items_do_not_mix(name: str) -> None:
 def test_every_parameter_and_input_gets_a_gradient(name: str) -> None:
     module = build(name).train()
     de, en = (x.requires_grad_() for x in features((5, 6), (10, 12)))
-    out = call(module, de, en)
-    out.backward(torch.randn(out.shape, generator=torch.Generator().manual_seed(2)))
+    pooled, state = module.downsample(en)
+    outputs = [module(de, en, state=state)] + [pooled] * module.paired
+    generator = torch.Generator().manual_seed(2)
+    torch.autograd.backward(outputs, [torch.randn(out.shape, generator=generator) for out in outputs])
     assert de.grad.abs().sum() > 0
     assert not module.guided or en.grad.abs().sum() > 0
     for key, parameter in module.named_parameters():
@@ -106,8 +168,17 @@ def test_every_parameter_and_input_gets_a_gradient(name: str) -> None:
 def test_gradients_are_right(name: str) -> None:
     module = create_upsampler(name, de_channels=CHANNELS).double().eval()
     de, en = (x[:1].requires_grad_() for x in features((2, 3), (4, 6), dtype=torch.float64))
-    assert torch.autograd.gradcheck(lambda a, b: call(module, a, b), (de, en), fast_mode=True)
-    assert torch.autograd.gradgradcheck(lambda a, b: call(module, a, b), (de, en), fast_mode=True)
+    for use in uses(module):
+        assert torch.autograd.gradcheck(lambda a, b, use=use: use(module, a, b), (de, en), fast_mode=True)
+        assert torch.autograd.gradgradcheck(lambda a, b, use=use: use(module, a, b), (de, en), fast_mode=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_of_the_downsampling_are_right(name: str) -> None:
+    module = create_upsampler(name, de_channels=CHANNELS).double().eval()
+    en = features((1, 1), (5, 6), dtype=torch.float64)[1][:1].requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: module.downsample(x)[0], en, fast_mode=True)
+    assert torch.autograd.gradgradcheck(lambda x: module.downsample(x)[0], en, fast_mode=True)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -124,33 +195,43 @@ def test_half_precision_stays_within_its_own_rounding(name: str, dtype: torch.dt
     """Against float32 on the same rounded inputs and weights, in units of the output's magnitude."""
     module = build(name).to(dtype)
     de, en = features((8, 9), (16, 18), dtype=dtype)
-    out = call(module, de, en)
-    exact = call(copy.deepcopy(module).float(), de.float(), en.float())
-    assert out.dtype == dtype
-    error = (out.float() - exact).abs()
-    assert error.max() <= 8 * tolerance * exact.abs().max()
-    assert error.mean() <= tolerance * exact.abs().mean()
+    for use in uses(module):
+        out = use(module, de, en)
+        exact = use(copy.deepcopy(module).float(), de.float(), en.float())
+        assert out.dtype == dtype
+        error = (out.float() - exact).abs()
+        assert error.max() <= 8 * tolerance * exact.abs().max()
+        assert error.mean() <= tolerance * exact.abs().mean()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_autocast(name: str) -> None:
     module = build(name)
     de, en = features((8, 9), (16, 18))
-    with torch.autocast("cpu", torch.bfloat16):
-        out = call(module, de, en)
-    torch.testing.assert_close(out.float(), call(module, de, en), rtol=0.1, atol=0.1)
+    for use in uses(module):
+        with torch.autocast("cpu", torch.bfloat16):
+            out = use(module, de, en)
+        torch.testing.assert_close(out.float(), use(module, de, en), rtol=0.1, atol=0.1)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_compiles_without_a_graph_break(name: str) -> None:
+    torch._dynamo.reset()  # one function compiled for every operator would count as that many recompilations
     module = build(name)
     de, en = features((5, 6), (10, 12))
-    compiled = torch.compile(lambda a, b: call(module, a, b), fullgraph=True, backend="aot_eager")
-    torch.testing.assert_close(compiled(de, en), call(module, de, en))
+    for use in uses(module):
+        compiled = torch.compile(lambda a, b, use=use: use(module, a, b), fullgraph=True, backend="aot_eager")
+        torch.testing.assert_close(compiled(de, en), use(module, de, en))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_other_encoder_channels(name: str) -> None:
+    reason = build(name).equal_channels_only
+    if reason:
+        message = f"en_channels is {2 * CHANNELS}, expected de_channels, {CHANNELS}: {reason}"
+        with pytest.raises(ValueError, match=re.escape(message)):
+            build(name, en_channels=2 * CHANNELS)
+        return
     module = build(name, en_channels=2 * CHANNELS)
     de, _ = features((5, 6), (10, 12))
     en = torch.randn(2, 2 * CHANNELS, 10, 12)
@@ -182,7 +263,7 @@ def test_prints_its_channels(name: str) -> None:
 
 
 def test_an_unknown_name_gives_the_nearest() -> None:
-    with pytest.raises(ValueError, match=r"'fade_light' is unknown. Did you mean 'fade_lite'\? Known: bilinear, "):
+    with pytest.raises(ValueError, match=rf"'fade_light' is unknown. Did you mean 'fade_lite'\? Known: {NAMES[0]}, "):
         create_upsampler("fade_light", de_channels=8)
 
 

@@ -1,4 +1,5 @@
-"""Official key → ours, for each kind of module. A layout returns () for a key that has no place here."""
+"""Official key → ours, for each kind of module. A layout returns () for a key that has no place here, None for
+a constant that our module computes itself."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -8,13 +9,16 @@ from torch import nn
 from denseup.networks.matting_resnet34 import MattingResNet34
 from denseup.networks.segformer import MixTransformer, SegFormer, SegFormerHead
 
-Layout = Callable[[str], tuple[str, ...]]
+Targets = tuple[str, ...] | None
+Layout = Callable[[str], Targets]
 Rules = Sequence[tuple[str, str]]
 
 _BLOCK = r"(conv[12]|bn[12])\.(\w+)"
 MATTING: Rules = (
     (r"layer0\.([01])\.", r"encoder.stem.\1."),
     (rf"layer1\.block(?P<n>\d)\.convs\.{_BLOCK}", r"encoder.layer1.{n-1}.\2.\3"),
+    (r"bilinear(?P<n>[01])\.", r"upsamplers.{3-n}."),
+    (r"layer(?P<n>[23])_1\.bilinear\.", r"upsamplers.{3-n}."),
     (r"layer([23])_1\.(?:layer[12]\.)?(conv[12]|bn[12]|proj_conv|proj_bn)\.", r"encoder.layer\1.0.\2."),
     (rf"layer([23])_2\.block(\d)\.convs\.{_BLOCK}", r"encoder.layer\1.\2.\3.\4"),
     (r"dconv_pp\.aspp(?P<n>\d)\.atrous_conv\.([01])\.", r"aspp.branches.{n-1}.\2."),
@@ -92,31 +96,36 @@ def _apply(rules: Rules, key: str) -> tuple[str, ...]:
 def _network(rules: Rules, upsamplers: nn.ModuleList) -> Layout:
     """Rules of a network; what they place under `upsamplers.<i>.` goes on through that operator's own layout."""
 
-    def convert(key: str) -> tuple[str, ...]:
+    def convert(key: str) -> Targets:
         targets = _apply(rules, key)
         match = re.match(r"upsamplers\.(\d+)\.(.*)", targets[0]) if targets else None
         if match is None:
             return targets
-        return tuple(f"upsamplers.{match[1]}.{inner}" for inner in _operator(upsamplers[int(match[1])])(match[2]))
+        return _under(f"upsamplers.{match[1]}.", _operator(upsamplers[int(match[1])])(match[2]))
 
     return convert
 
 
 def _operator(module: nn.Module) -> Layout:
     """Prefixes of `official_keys`, the longest first; keys that need no change pass."""
-    prefixes: Mapping[str, str] = module.official_keys  # type: ignore[assignment]
+    prefixes: Mapping[str, str | None] = module.official_keys  # type: ignore[assignment]
 
-    def convert(key: str) -> tuple[str, ...]:
+    def convert(key: str) -> Targets:
         for prefix in sorted(prefixes, key=len, reverse=True):
             if key == prefix or key.startswith(prefix + "."):
-                return (prefixes[prefix] + key[len(prefix) :],)
+                ours = prefixes[prefix]
+                return None if ours is None else (ours + key[len(prefix) :],)
         return (key,)
 
     return convert
 
 
-def _prefixed(key: str, parts: Mapping[str, tuple[str, Layout]]) -> tuple[str, ...]:
+def _under(prefix: str, targets: Targets) -> Targets:
+    return None if targets is None else tuple(prefix + target for target in targets)
+
+
+def _prefixed(key: str, parts: Mapping[str, tuple[str, Layout]]) -> Targets:
     for prefix, (ours, layout) in parts.items():
         if key.startswith(prefix):
-            return tuple(ours + target for target in layout(key.removeprefix(prefix)))
+            return _under(ours, layout(key.removeprefix(prefix)))
     return ()

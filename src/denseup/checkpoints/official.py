@@ -24,6 +24,7 @@ class LoadReport:
         converted: official key → our key (several, where one official tensor is split).
         missing: our keys that nothing was found for; they keep their values.
         unexpected: official keys that have no place here.
+        constants: official keys of constants that our module computes itself: there is nothing to load.
         mismatched: official keys whose tensor has another shape than ours; they are not loaded.
         inplace_abn: norm weights were converted from InPlaceABN's meaning.
     """
@@ -31,12 +32,13 @@ class LoadReport:
     converted: dict[str, tuple[str, ...]] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
+    constants: list[str] = field(default_factory=list)
     mismatched: dict[str, str] = field(default_factory=dict)
     inplace_abn: bool = False
 
     def __str__(self) -> str:
         lines = [f"{len(self.converted)} keys converted" + (", InPlaceABN norms" if self.inplace_abn else "")]
-        for name in ("missing", "unexpected", "mismatched"):
+        for name in ("missing", "unexpected", "constants", "mismatched"):
             keys = getattr(self, name)
             if keys:
                 lines.append(f"{len(keys)} {name}: {', '.join(keys)}")
@@ -66,6 +68,9 @@ def load_official(module: nn.Module, state_dict: Mapping[str, Any], *, inplace_a
     loaded: dict[str, Tensor] = {}
     for key, value in tensors.items():
         targets = convert(key)
+        if targets is None:
+            report.constants.append(key)
+            continue
         if not targets or any(target not in own for target in targets):
             report.unexpected.append(key)
             continue

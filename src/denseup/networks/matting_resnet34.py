@@ -36,12 +36,12 @@ class Encoder(nn.Module):
             The deepest map, and for each decoder stage, deepest first, (guide, shortcut source, state).
         """
         l0 = self.stem(x)
-        l0p, state1 = _downsample(upsamplers[3], l0)
-        pooled, state2 = _downsample(upsamplers[2], l0p)
+        l0p, guide1, state1 = _downsample(upsamplers[3], l0)
+        pooled, guide2, state2 = _downsample(upsamplers[2], l0p)
         l1 = self.layer1(pooled)
         l2, guide3, state3 = self._transition(self.layer2, l1, upsamplers[1])
         l3, guide4, state4 = self._transition(self.layer3, l2, upsamplers[0])
-        stages = [(guide4, l2, state4), (guide3, l1, state3), (l0p, l0p, state2), (l0, x, state1)]
+        stages = [(guide4, l2, state4), (guide3, l1, state3), (guide2, guide2, state2), (guide1, x, state1)]
         return l3, stages
 
     @staticmethod
@@ -49,8 +49,7 @@ class Encoder(nn.Module):
         assert isinstance(layer, nn.Sequential)
         first, *rest = layer
         assert isinstance(first, ResidualBlock)
-        guide = first.expand(x)
-        pooled, state = _downsample(upsampler, guide)
+        pooled, guide, state = _downsample(upsampler, first.expand(x))
         y = first.reduce(pooled, x)
         for block in rest:
             y = block(y)
@@ -161,9 +160,11 @@ class MattingResNet34(nn.Module):
         return self.head(y)
 
 
-def _downsample(upsampler: nn.Module, x: Tensor) -> tuple[Tensor, Any]:
+def _downsample(upsampler: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Any]:
+    """The halved map, and what the decoder gets of the whole one: guide and state."""
     assert isinstance(upsampler, Upsampler)
-    return upsampler.downsample(x)
+    pooled, state = upsampler.downsample(x)
+    return pooled, upsampler.skip(x, state), state
 
 
 def _layer(in_channels: int, out_channels: int, stride: int, depth: int) -> nn.Sequential:

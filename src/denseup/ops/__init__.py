@@ -1,7 +1,17 @@
-"""Reassembly and local similarity: the two operators that dynamic upsamplers are made of, and their back ends."""
+"""Reassembly, local similarity and their kin, which dynamic upsamplers are made of, and their back ends."""
 
 from denseup.ops.backends import available_backends, use_backend
+from denseup.ops.downsampling import bidownsample
 from denseup.ops.functional import local_similarity, reassemble
 from denseup.ops.geometry import resize_nearest
+from denseup.ops.sampling import sample_bilinear
 
-__all__ = ["available_backends", "local_similarity", "reassemble", "resize_nearest", "use_backend"]
+__all__ = [
+    "available_backends",
+    "bidownsample",
+    "local_similarity",
+    "reassemble",
+    "resize_nearest",
+    "sample_bilinear",
+    "use_backend",
+]

@@ -44,6 +44,20 @@ def resize_nearest(x: Tensor, output_size: Size) -> Tensor:
     return x.index_select(-2, rows).index_select(-1, columns)
 
 
+def source_positions(length: int, output_length: int, dtype: torch.dtype, device: torch.device | None = None) -> Tensor:
+    """Where the centre of each output pixel y lies among the source pixels: (y + ½)·length / output_length - ½."""
+    return (torch.arange(output_length, dtype=dtype, device=device) + 0.5) * (length / output_length) - 0.5
+
+
+def pad_to_even(x: Tensor) -> Tensor:
+    """Repeat the last row and column of `[B, C, H, W]` where H or W is odd; even sizes come back as they are."""
+    if x.shape[2] % 2:
+        x = torch.cat([x, x[:, :, -1:]], 2)
+    if x.shape[3] % 2:
+        x = torch.cat([x, x[:, :, :, -1:]], 3)
+    return x
+
+
 def _power_of_two(length: int, output_length: int) -> bool:
     factor, rest = divmod(output_length, length)
     return rest == 0 and factor & (factor - 1) == 0

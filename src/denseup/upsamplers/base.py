@@ -2,7 +2,8 @@
 
 A network builds one upsampler for each stage by calling a factory (de_channels, en_channels) → Upsampler, lets the
 stage's upsampler do the encoder's down-sampling (`downsample`), and calls it in the decoder with what that returned.
-It never asks which operator it holds.
+What the decoder sees of the encoder feature, as guide or as shortcut, is what `skip` gives. A network without such a
+stage calls the upsampler alone, without a state. It never asks which operator it holds.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,17 +30,27 @@ class Upsampler(nn.Module):
     guided: ClassVar[bool] = False
     """Looks at the encoder feature, and so needs it."""
     paired: ClassVar[bool] = False
-    """Owns the encoder's down-sampling too: `upsample` needs the state that `downsample` returned."""
+    """Owns the encoder's down-sampling too, and has a use for the state that `downsample` returned."""
     direct: ClassVar[bool] = False
     """Resizes by any factor in one step as well as in several: a chain of stages may be skipped."""
-    official_keys: ClassVar[Mapping[str, str]] = {}
-    """Prefixes of the authors' state_dict keys → prefixes of ours (`denseup.checkpoints.load_official`)."""
+    exact_factor_only: ClassVar[str | None] = None
+    """Why the output can only be exactly scale_factor times the input; None: any size will do."""
+    equal_channels_only: ClassVar[str | None] = None
+    """Why en_channels must equal de_channels; None: they may differ."""
+    official_keys: ClassVar[Mapping[str, str | None]] = {}
+    """Prefixes of the authors' state_dict keys → prefixes of ours (`denseup.checkpoints.load_official`); None: a
+    constant that is no state of ours."""
 
     def __init__(self, de_channels: int, en_channels: int | None = None, scale_factor: int = 2) -> None:
         super().__init__()
         self.de_channels = _positive("de_channels", de_channels)
         self.en_channels = de_channels if en_channels is None else _positive("en_channels", en_channels)
         self.scale_factor = _positive("scale_factor", scale_factor)
+        if self.equal_channels_only and self.en_channels != self.de_channels:
+            raise ValueError(
+                f"{type(self).__name__}: en_channels is {en_channels}, expected de_channels, {de_channels}: "
+                f"{self.equal_channels_only}"
+            )
 
     def downsample(self, en: Tensor) -> tuple[Tensor, Any]:
         """Halve an encoder feature `[B, C, H, W]`, rounding up; by max pooling, unless the operator is paired.
@@ -48,6 +59,13 @@ class Upsampler(nn.Module):
             The pooled map and the state that `forward` wants back (None where there is none).
         """
         return F.max_pool2d(en, 2, ceil_mode=True), None
+
+    def skip(self, en: Tensor, state: Any) -> Tensor:
+        """The encoder feature as the decoder is to see it, once `downsample(en)` gave `state`.
+
+        It is `en` itself, unless the operator's down-sampling changed it on the way: IndexNet masks it.
+        """
+        return en
 
     def forward(
         self, de: Tensor, en: Tensor | None = None, *, output_size: Size | None = None, state: Any = None
@@ -59,7 +77,8 @@ class Upsampler(nn.Module):
             en: encoder feature `[B, C_en, H, W]`, H ≥ h and W ≥ w; may be None where the operator is not guided.
             output_size: (H, W); None takes that of `en`, else scale_factor × (h, w). A guided operator gives the size
                 of its guide, so it accepts no other.
-            state: what `downsample` returned for `en`.
+            state: what `downsample` returned for `en`; None where the network has no such stage: a paired operator
+                then takes all it needs from `en`.
 
         Returns:
             `[B, C_de, *output_size]`.
@@ -100,6 +119,12 @@ class Upsampler(nn.Module):
                 )
         if size[0] < height or size[1] < width:
             raise ValueError(f"{name}: output_size is {tuple(size)}, expected at least that of de, {(height, width)}")
+        exact = (height * self.scale_factor, width * self.scale_factor)
+        if self.exact_factor_only and tuple(size) != exact:
+            raise ValueError(
+                f"{name}: output_size is {tuple(size)}, expected {exact}, that of de times scale_factor, "
+                f"{self.scale_factor}: {self.exact_factor_only}"
+            )
         return int(size[0]), int(size[1])
 
 
@@ -111,6 +136,15 @@ def _positive(name: str, value: int) -> int:
     if not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} is {value!r}, expected a whole number ≥ 1")
     return value
+
+
+def check_state_size(operator: str, state_size: Size, size: Size) -> None:
+    """A state belongs to one encoder feature; ValueError if its size is not that of the guide."""
+    if tuple(state_size) != tuple(size):
+        raise ValueError(
+            f"{operator}: state is of an encoder feature {tuple(state_size)} in size, but en is {tuple(size)}; "
+            "pass the state that downsample(en) returned"
+        )
 
 
 def _check_map(operator: str, name: str, value: Tensor, channels: int) -> None:

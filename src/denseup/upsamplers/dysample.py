@@ -1,0 +1,144 @@
+"""DySample: upsampling by learned sampling. Liu et al., ICCV 2023, arXiv:2308.15085.
+
+No kernels: every output pixel reads the decoder feature at one learned position for each group of channels, by bilinear
+interpolation. The position is where bilinear interpolation would read, plus an offset from the decoder feature, in its
+pixels. With zero offsets it is bilinear interpolation, whence it starts.
+
+    lp ("linear, then pixel shuffle"):  offset = pixel_shuffle(conv1×1(de))·0.25
+    pl ("pixel shuffle, then linear"):  offset = conv1×1(pixel_shuffle(de))·0.25
+    with a dynamic scope:               offset = conv(·)·sigmoid(scope(·))·0.5
+
+The paper's DySample, DySample+, DySample-S and DySample-S+ are `dysample`, `dysample_scope`, `dysample_pl` and
+`dysample_pl_scope`. Equals the authors' code (MIT; nothing is taken from it) where the output is exactly s times the
+input. Ours differs in: any size (the offsets of the s-times grid are resized by nearest neighbour); positions in at
+least float32 whatever the dtype (in bfloat16 they would be off by whole pixels on a large map); gradients of second
+order; and `init_pos`, where bilinear interpolation reads, is computed and no buffer of the state_dict.
+
+Names of the authors → ours: in_channels → de_channels, scale → scale_factor, dyscope → dynamic_scope.
+"""
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from denseup.ops import resize_nearest, sample_bilinear
+from denseup.ops.geometry import Size, source_positions
+from denseup.upsamplers.base import Upsampler
+from denseup.upsamplers.registry import register_upsampler
+
+
+@register_upsampler("dysample")
+class DySample(Upsampler):
+    """Point sampling with dynamic offsets.
+
+    Args:
+        de_channels, en_channels, scale_factor: see `Upsampler`; the guide only gives the size.
+        style: "lp" predicts the offsets at low resolution, "pl" at high resolution from a shuffled map, with s⁴ times
+            fewer parameters.
+        groups: groups of channels, each with positions of its own.
+        dynamic_scope: learn the range of the offsets too.
+
+    Raises:
+        ValueError: unknown style, or channels that do not divide as the groups or the shuffle need.
+    """
+
+    official_keys = {"init_pos": None}
+
+    def __init__(
+        self,
+        de_channels: int,
+        en_channels: int | None = None,
+        scale_factor: int = 2,
+        *,
+        style: Literal["lp", "pl"] = "lp",
+        groups: int = 4,
+        dynamic_scope: bool = False,
+    ) -> None:
+        super().__init__(de_channels, en_channels, scale_factor)
+        if style not in ("lp", "pl"):
+            raise ValueError(f"style is {style!r}, valid: 'lp', 'pl'")
+        if groups < 1 or de_channels % groups:
+            raise ValueError(f"groups is {groups}, expected a divisor of de_channels, {de_channels}")
+        cells = scale_factor**2
+        if style == "pl" and de_channels % cells:
+            raise ValueError(f"de_channels is {de_channels}, expected a multiple of scale_factor², {cells}, for 'pl'")
+        self.style, self.groups = style, groups
+        channels = (de_channels, 2 * groups * cells) if style == "lp" else (de_channels // cells, 2 * groups)
+        self.offset = nn.Conv2d(*channels, 1)
+        self.scope = nn.Conv2d(*channels, 1, bias=False) if dynamic_scope else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Offsets near 0, so that training starts near bilinear interpolation; the scope in the middle of its range."""
+        nn.init.normal_(self.offset.weight, std=0.001)
+        assert self.offset.bias is not None
+        nn.init.zeros_(self.offset.bias)
+        if self.scope is not None:
+            nn.init.zeros_(self.scope.weight)
+
+    def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
+        """`[B, C, h, w]` → `[B, C, *size]`."""
+        offsets = self.offsets(de)
+        offsets = resize_nearest(offsets.to(torch.promote_types(offsets.dtype, torch.float32)), size)
+        rows = source_positions(de.shape[2], size[0], offsets.dtype, de.device)[:, None].expand(size)
+        columns = source_positions(de.shape[3], size[1], offsets.dtype, de.device).expand(size)
+        base = torch.stack([columns, rows]).repeat_interleave(self.groups, 0)
+        return sample_bilinear(de, base + offsets, self.groups)
+
+    def offsets(self, de: Tensor) -> Tensor:
+        """Learned offsets `[B, 2·G, s·h, s·w]` in pixels of `de`: to the right for each group, then downwards."""
+        shuffle_first = self.style == "pl"
+        x = F.pixel_shuffle(de, self.scale_factor) if shuffle_first else de
+        offsets: Tensor = self.offset(x)
+        offsets = 0.25 * offsets if self.scope is None else 0.5 * offsets * torch.sigmoid(self.scope(x))
+        return offsets if shuffle_first else F.pixel_shuffle(offsets, self.scale_factor)
+
+
+@register_upsampler("dysample_scope")
+class DySampleScope(DySample):
+    """DySample with a dynamic scope ("DySample+").
+
+    Args:
+        de_channels, en_channels, scale_factor, groups: see `DySample`.
+    """
+
+    def __init__(
+        self, de_channels: int, en_channels: int | None = None, scale_factor: int = 2, *, groups: int = 4
+    ) -> None:
+        super().__init__(de_channels, en_channels, scale_factor, groups=groups, dynamic_scope=True)
+
+
+@register_upsampler("dysample_pl")
+class DySamplePL(DySample):
+    """DySample with offsets predicted at high resolution ("DySample-S").
+
+    Args:
+        de_channels, en_channels, scale_factor, groups, dynamic_scope: see `DySample`.
+    """
+
+    def __init__(
+        self,
+        de_channels: int,
+        en_channels: int | None = None,
+        scale_factor: int = 2,
+        *,
+        groups: int = 4,
+        dynamic_scope: bool = False,
+    ) -> None:
+        super().__init__(de_channels, en_channels, scale_factor, style="pl", groups=groups, dynamic_scope=dynamic_scope)
+
+
+@register_upsampler("dysample_pl_scope")
+class DySamplePLScope(DySamplePL):
+    """DySample with offsets predicted at high resolution and a dynamic scope ("DySample-S+").
+
+    Args:
+        de_channels, en_channels, scale_factor, groups: see `DySample`.
+    """
+
+    def __init__(
+        self, de_channels: int, en_channels: int | None = None, scale_factor: int = 2, *, groups: int = 4
+    ) -> None:
+        super().__init__(de_channels, en_channels, scale_factor, groups=groups, dynamic_scope=True)

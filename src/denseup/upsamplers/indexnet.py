@@ -1,0 +1,153 @@
+"""IndexNet: learned indices for both pooling and upsampling. Lu et al., ICCV 2019, arXiv:1908.09895 (PAMI 2020).
+
+Every 2×2 block of the encoder feature gets four index values y = sigmoid(block(en)). Softmax over the four weights the
+pooling, and the raw sigmoids weight the upsampling of the decoder feature:
+
+    masked = softmax(y)·en;   pooled = 4·avg_pool(masked);   up = y·nearest(de)
+
+The masked map is also what the decoder sees of the encoder (`skip`). In a network that does not pool by this operator
+(segmentation), the authors' plug-in form is up = sigmoid(y)·nearest(de): sigmoid twice, which is kept.
+
+Equals the authors' `hlindex` on even sizes (its licence was MIT at one time and non-commercial at another; nothing is
+taken from it). Ours differs in: any size (an odd map is continued by its last row and column) and any ratio; sigmoid
+and softmax in at least float32.
+
+Names of the authors → ours: inp → en_channels, use_nonlinear → nonlinear, use_context → context; `indexnet` and
+`indexnet1` … `indexnet4` → branches.
+"""
+
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from denseup.ops.geometry import Size, pad_to_even, resize_nearest
+from denseup.upsamplers.base import Upsampler, check_state_size
+from denseup.upsamplers.registry import register_upsampler
+
+_ONE_MAP_EACH = (
+    "it predicts one index map for each channel of en and applies it to the same channel of de; indexnet does not"
+)
+
+
+class IndexState(NamedTuple):
+    """What the pooling hands to the upsampling."""
+
+    masked: Tensor
+    """The encoder feature weighted by its indices, `[B, C, H, W]`."""
+    indices: Tensor
+    """Indices of the upsampling in (0, 1), `[B, C or 1, H, W]`."""
+
+
+@register_upsampler("indexnet")
+class IndexNet(Upsampler):
+    """Holistic index network ("HIN"): one index map for all channels.
+
+    Args:
+        de_channels, en_channels, scale_factor: see `Upsampler`; the size is always that of the guide.
+        nonlinear: two layers with batch normalisation and ReLU6 between instead of one.
+        context: look at 4×4 pixels instead of the 2×2 of the block.
+    """
+
+    guided = True
+    paired = True
+    branch_count: ClassVar[int] = 1
+    official_keys: ClassVar[dict[str, str | None]] = {
+        f"{prefix}{key}": ours
+        for prefix in ("", "index_net.")
+        for key, ours in {
+            "indexnet.weight": "branches.0.0.weight",
+            "indexnet": "branches.0",
+            **{f"indexnet{i + 1}": f"branches.{i}" for i in range(4)},
+        }.items()
+    }
+
+    def __init__(
+        self,
+        de_channels: int,
+        en_channels: int | None = None,
+        scale_factor: int = 2,
+        *,
+        nonlinear: bool = True,
+        context: bool = True,
+    ) -> None:
+        super().__init__(de_channels, en_channels, scale_factor)
+        self.branches = nn.ModuleList(self._branch(nonlinear, context) for _ in range(self.branch_count))
+
+    def _branch(self, nonlinear: bool, context: bool) -> nn.Sequential:
+        return _index_block(self.en_channels, 2 * self.en_channels, 4, 1, nonlinear, context)
+
+    def index(self, en: Tensor) -> tuple[Tensor, Tensor]:
+        """Indices of the pooling and of the upsampling, each `[B, C or 1, H, W]`; H and W even."""
+        logits = [branch(en) for branch in self.branches]
+        blocks = torch.stack(logits, 2) if len(logits) == 4 else logits[0].unsqueeze(1)  # [B, C or 1, 4, H/2, W/2]
+        y = torch.sigmoid(blocks.to(torch.promote_types(blocks.dtype, torch.float32)))
+        z = y.softmax(2)
+        pooling, upsampling = (F.pixel_shuffle(values.flatten(1, 2), 2).to(en.dtype) for values in (z, y))
+        return pooling, upsampling
+
+    def downsample(self, en: Tensor) -> tuple[Tensor, IndexState]:
+        """Indexed pooling: `[B, C, H, W]` → `[B, C, ⌈H/2⌉, ⌈W/2⌉]` and the state."""
+        height, width = en.shape[2:]
+        en = pad_to_even(en)
+        pooling, upsampling = self.index(en)
+        masked = pooling * en
+        state = IndexState(masked[..., :height, :width], upsampling[..., :height, :width])
+        return 4 * F.avg_pool2d(masked, 2), state
+
+    def skip(self, en: Tensor, state: IndexState) -> Tensor:
+        """The masked encoder feature."""
+        return state.masked
+
+    def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: IndexState | None) -> Tensor:
+        """Indexed upsampling: `[B, C, h, w]` → `[B, C, *size]`."""
+        if state is None:
+            assert en is not None
+            indices = torch.sigmoid(self.index(pad_to_even(en))[1])[..., : size[0], : size[1]]
+        else:
+            indices = state.indices
+            check_state_size(type(self).__name__, (indices.shape[2], indices.shape[3]), size)
+        return indices.to(de.dtype) * resize_nearest(de, size)
+
+
+@register_upsampler("indexnet_o2o")
+class IndexNetO2O(IndexNet):
+    """Depthwise one-to-one index network: each channel has an index map, made from this channel.
+
+    Args:
+        de_channels, en_channels, scale_factor: see `Upsampler`; the channels must be equal.
+        nonlinear, context: see `IndexNet`.
+    """
+
+    branch_count = 4
+    equal_channels_only = _ONE_MAP_EACH
+    depthwise: ClassVar[bool] = True
+
+    def _branch(self, nonlinear: bool, context: bool) -> nn.Sequential:
+        groups = self.en_channels if self.depthwise else 1
+        return _index_block(self.en_channels, self.en_channels, self.en_channels, groups, nonlinear, context)
+
+
+@register_upsampler("indexnet_m2o")
+class IndexNetM2O(IndexNetO2O):
+    """Depthwise many-to-one index network: each channel has an index map, made from all channels.
+
+    Args:
+        de_channels, en_channels, scale_factor: see `Upsampler`; the channels must be equal.
+        nonlinear, context: see `IndexNet`.
+    """
+
+    depthwise = False
+
+
+def _index_block(
+    channels: int, hidden: int, out_channels: int, groups: int, nonlinear: bool, context: bool
+) -> nn.Sequential:
+    """Index logits at half the size: `[B, C, H, W]` → `[B, out_channels, H/2, W/2]`."""
+    kernel_size, padding = (4, 1) if context else (2, 0)
+    first = hidden if nonlinear else out_channels
+    block = nn.Sequential(nn.Conv2d(channels, first, kernel_size, 2, padding, groups=groups, bias=False))
+    if nonlinear:
+        block.extend([nn.BatchNorm2d(first), nn.ReLU6(), nn.Conv2d(first, out_channels, 1, groups=groups, bias=False)])
+    return block

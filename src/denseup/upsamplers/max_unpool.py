@@ -1,0 +1,62 @@
+"""Max unpooling: every value goes back to where its encoder counterpart had its maximum. Zeiler and Fergus, ECCV 2014,
+arXiv:1311.2901; Badrinarayanan et al., SegNet, PAMI 2017, arXiv:1511.00561.
+
+Written as one of the family that IndexNet describes (`indexnet.py`): up = index map · nearest(de), where the index map
+is 1 at the maximum of each cell and 0 elsewhere. At ×2 this is torch's `max_unpool2d`. In a network that pools by this
+operator the indices are those of the pooling; elsewhere, and at any other ratio, the guide is pooled for them: every
+pixel of `de` owns the cell of `en` that nearest-neighbour interpolation would give it.
+No gradient reaches the guide through indices, only through the pooled map.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from denseup.ops.geometry import Size, phase_slots, resize_nearest
+from denseup.upsamplers.base import Upsampler, check_state_size
+from denseup.upsamplers.registry import register_upsampler
+
+
+@register_upsampler("max_unpool")
+class MaxUnpool(Upsampler):
+    """Max unpooling, paired with 2×2 max pooling; no parameters.
+
+    Args:
+        de_channels, en_channels, scale_factor: see `Upsampler`; the channels must be equal, and the size is always
+            that of the guide.
+    """
+
+    guided = True
+    paired = True
+    equal_channels_only = "each channel of de goes where the same channel of en had its maximum"
+
+    def downsample(self, en: Tensor) -> tuple[Tensor, Tensor]:
+        """2×2 max pooling, `[B, C, H, W]` → `[B, C, ⌈H/2⌉, ⌈W/2⌉]`; the state marks the maxima, bool `[B, C, H, W]`."""
+        pooled, indices = F.max_pool2d(en, 2, ceil_mode=True, return_indices=True)
+        return pooled, _marks(indices, en)
+
+    def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Tensor | None) -> Tensor:
+        """`[B, C, h, w]` → `[B, C, *size]`, zero but for one pixel of each cell."""
+        assert en is not None
+        if state is not None:
+            check_state_size(type(self).__name__, (state.shape[2], state.shape[3]), size)
+        halves = (-(-size[0] // 2), -(-size[1] // 2))
+        if state is None or tuple(de.shape[2:]) != halves:
+            state = _maxima(en, (de.shape[2], de.shape[3]))
+        return torch.where(state, resize_nearest(de, size), 0)
+
+
+def _maxima(en: Tensor, cells: Size) -> Tensor:
+    """Marks of the maximum of every cell of `[B, C, H, W]`; output pixel y lies in cell ⌊y·cells / H⌋."""
+    row_factor, rows = phase_slots(cells[0], en.shape[2], en.device)
+    column_factor, columns = phase_slots(cells[1], en.shape[3], en.device)
+    slots = en.new_full((*en.shape[:2], row_factor * cells[0], column_factor * cells[1]), -torch.inf)
+    slots[:, :, rows[:, None], columns] = en.detach()
+    _, indices = F.max_pool2d(slots, (row_factor, column_factor), return_indices=True)
+    return _marks(indices, slots)[:, :, rows[:, None], columns]
+
+
+def _marks(indices: Tensor, x: Tensor) -> Tensor:
+    """True at the flat `indices` of each channel of `x`."""
+    marks = torch.zeros_like(x, dtype=torch.bool, memory_format=torch.contiguous_format)
+    return marks.flatten(2).scatter_(2, indices.flatten(2), True).reshape(x.shape)

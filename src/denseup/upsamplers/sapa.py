@@ -1,0 +1,140 @@
+"""SAPA: Similarity-Aware Point Affiliation. Liu et al., NeurIPS 2022, arXiv:2209.12866.
+
+Every high-resolution point asks the K×K low-resolution points around it how similar they are to it, and takes from
+each in proportion:
+
+    kernels = softmax over K×K of ⟨query(LN(en)), key(LN(de))⟩;   out = reassemble(de, kernels)
+
+with the raw `de`. There is no scaling by 1/√d, and a neighbour outside the map has similarity 0, so it still takes its
+share of the softmax and borders lose mass: both as the authors have it. Two variants let the query look at the decoder
+feature too: "cat" projects both features together, "gate" mixes a projection of each. Both read the raw `de`; only the
+gate itself reads the normalised one.
+
+Equals the authors' code (no licence is stated there; nothing is taken from it), whose "encoder_only" is the plain form.
+Ours adds any size and any ratio. Not implemented: a later form of theirs with group normalisation and 1×1 convolutions.
+
+Names of the authors → ours: dim_y → en_channels, dim_x → de_channels, up_kernel_size → kernel_size, embedding_dim →
+embed_channels; norm_y, norm_x → norm_en, norm_de; q and qy → embed_query, qx → embed_query_de, k → embed_key. Their
+call is (en, de), ours (de, en). Their embedding has 64 channels, the published segmentation numbers use 32.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from denseup.ops import local_similarity, reassemble, resize_nearest
+from denseup.ops.geometry import Size
+from denseup.upsamplers.base import Upsampler
+from denseup.upsamplers.registry import register_upsampler
+
+
+@register_upsampler("sapa")
+class SAPA(Upsampler):
+    """Reassembly with kernels from the similarity of encoder and decoder points ("SAPA-B").
+
+    Args:
+        de_channels, en_channels, scale_factor: see `Upsampler`.
+        kernel_size: K of the neighbourhood, odd.
+        embed_channels: channels in which similarity is measured.
+    """
+
+    guided = True
+    official_keys = {
+        "norm_y": "norm_en",
+        "norm_x": "norm_de",
+        "q": "embed_query",
+        "qy": "embed_query",
+        "qx": "embed_query_de",
+        "k": "embed_key",
+    }
+
+    def __init__(
+        self,
+        de_channels: int,
+        en_channels: int | None = None,
+        scale_factor: int = 2,
+        *,
+        kernel_size: int = 5,
+        embed_channels: int = 64,
+    ) -> None:
+        super().__init__(de_channels, en_channels, scale_factor)
+        self.kernel_size = kernel_size
+        self.norm_en, self.norm_de = nn.LayerNorm(self.en_channels), nn.LayerNorm(self.de_channels)
+        self._build_query(embed_channels)
+        self.embed_key = nn.Linear(self.de_channels, embed_channels)
+        self.reset_parameters()
+
+    def _build_query(self, embed_channels: int) -> None:
+        self.embed_query = nn.Linear(self.en_channels, embed_channels)
+
+    def reset_parameters(self) -> None:
+        """Truncated normal weights of deviation 0.02 and zero biases for the projections."""
+        for module in self.children():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+
+    def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
+        """`[B, C_de, h, w]`, `[B, C_en, *size]` → `[B, C_de, *size]`."""
+        assert en is not None
+        low = _channels_last(de)
+        normed = self.norm_de(low)
+        query = self.query(self.norm_en(_channels_last(en)), low, normed)
+        key = _channels_first(self.embed_key(normed))
+        kernels = local_similarity(query, key, self.kernel_size)
+        return reassemble(de, kernels, self.kernel_size, normalize="softmax")
+
+    def query(self, en: Tensor, de: Tensor, normed_de: Tensor) -> Tensor:
+        """Queries `[B, embed, H, W]` from normalised `en`, raw and normalised `de`, all three channels last."""
+        return _channels_first(self.embed_query(en))
+
+
+@register_upsampler("sapa_cat")
+class SAPACat(SAPA):
+    """SAPA with queries from both features, concatenated as (en, de).
+
+    Args:
+        de_channels, en_channels, scale_factor, kernel_size, embed_channels: see `SAPA`.
+    """
+
+    def _build_query(self, embed_channels: int) -> None:
+        self.embed_query = nn.Linear(self.en_channels + self.de_channels, embed_channels)
+
+    def query(self, en: Tensor, de: Tensor, normed_de: Tensor) -> Tensor:
+        """The projection is linear, so `de` is projected before it is raised: a quarter of the work at ×2."""
+        of_en, of_de = torch.split(self.embed_query.weight, [self.en_channels, self.de_channels], 1)
+        high = _channels_first(F.linear(en, of_en, self.embed_query.bias))
+        low = _channels_first(F.linear(de, of_de))
+        return high + resize_nearest(low, (high.shape[2], high.shape[3]))
+
+
+@register_upsampler("sapa_gate")
+class SAPAGate(SAPA):
+    """SAPA with queries from both features, mixed by a gate from the decoder feature ("SAPA-G").
+
+    Args:
+        de_channels, en_channels, scale_factor, kernel_size, embed_channels: see `SAPA`.
+    """
+
+    def _build_query(self, embed_channels: int) -> None:
+        super()._build_query(embed_channels)
+        self.embed_query_de = nn.Linear(self.de_channels, embed_channels)
+        self.gate = nn.Linear(self.de_channels, 1)
+
+    def query(self, en: Tensor, de: Tensor, normed_de: Tensor) -> Tensor:
+        """gate·(projection of `en`) + (1 - gate)·nearest(projection of `de`)."""
+        high = _channels_first(self.embed_query(en))
+        size = (high.shape[2], high.shape[3])
+        low = resize_nearest(_channels_first(self.embed_query_de(de)), size)
+        gate = resize_nearest(_channels_first(torch.sigmoid(self.gate(normed_de))), size)
+        return torch.lerp(low, high, gate)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.permute(0, 2, 3, 1)
+
+
+def _channels_first(x: Tensor) -> Tensor:
+    return x.permute(0, 3, 1, 2)

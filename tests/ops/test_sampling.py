@@ -1,0 +1,116 @@
+"""Bilinear sampling: equal to torch's grid_sample, differentiable twice, exact in half precision."""
+
+import pytest
+import torch
+from golden import check
+from torch import Tensor
+from torch.nn import functional as F
+
+from denseup.ops import sample_bilinear
+from denseup.ops.geometry import pad_to_even, source_positions
+from denseup.ops.sampling import _plain, _sample, _sample_backward
+
+
+def arguments(groups: int = 2, width: int = 5) -> tuple[Tensor, Tensor]:
+    """A map and positions within it and a little beyond."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 4, 3, width, dtype=torch.float64, requires_grad=True)
+    positions = torch.rand(2, 2 * groups, 4, 6, dtype=torch.float64) * (width + 2) - 1
+    return x, positions.requires_grad_()
+
+
+def bilinear_positions(low: tuple[int, int], high: tuple[int, int], dtype: torch.dtype) -> Tensor:
+    rows, columns = (source_positions(a, b, dtype) for a, b in zip(low, high, strict=True))
+    return torch.stack([columns.expand(high), rows[:, None].expand(high)])[None]
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_reads_each_group_at_its_positions(groups: int) -> None:
+    x, positions = arguments(groups)
+    columns, rows = positions.unflatten(1, (2, groups)).unbind(1)
+    expected = []
+    for group in range(groups):
+        grid = torch.stack([(2 * columns[:, group] + 1) / 5 - 1, (2 * rows[:, group] + 1) / 3 - 1], -1)
+        part = x.unflatten(1, (groups, -1))[:, group]
+        expected.append(F.grid_sample(part, grid, padding_mode="border", align_corners=False))
+    check(sample_bilinear(x, positions, groups), torch.cat(expected, 1).detach(), "out")
+
+
+@pytest.mark.parametrize("high", [(6, 10), (9, 15), (5, 7), (3, 5)])
+def test_positions_of_the_pixel_centres_give_bilinear_interpolation(high: tuple[int, int]) -> None:
+    x, _ = arguments()
+    positions = bilinear_positions((3, 5), high, torch.float64).expand(2, -1, -1, -1)
+    expected = F.interpolate(x, size=high, mode="bilinear", align_corners=False)
+    check(sample_bilinear(x, positions), expected.detach(), "out")
+
+
+@pytest.mark.parametrize("width", [1, 5])
+def test_the_plain_form_equals_torchs_kernel(width: int) -> None:
+    x, _ = arguments(width=width)
+    grid = (torch.rand(2, 4, 6, 2, dtype=torch.float64) * 3 - 1.5).requires_grad_()
+    grad = torch.randn(2, 4, 4, 6, dtype=torch.float64)
+    check(_plain(x, grid), _sample(x, grid).detach(), "out")
+    pairs = (torch.autograd.grad(f(x, grid), (x, grid), grad) for f in (_plain, _sample))
+    for ours, torchs in zip(*pairs, strict=True):
+        check(ours, torchs, "gradient")
+
+
+def test_gradients_of_first_and_second_order() -> None:
+    x, positions = (t[:1].detach().requires_grad_() for t in arguments())
+    assert torch.autograd.gradcheck(lambda a, b: sample_bilinear(a, b, 2), (x, positions))
+    assert torch.autograd.gradgradcheck(lambda a, b: sample_bilinear(a, b, 2), (x, positions))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_opcheck(layout: torch.memory_format) -> None:
+    x = arguments()[0].detach().to(memory_format=layout).requires_grad_()
+    grid = torch.rand(2, 4, 6, 2, dtype=torch.float64, requires_grad=True)
+    grad = torch.randn(2, 4, 4, 6, dtype=torch.float64, requires_grad=True)
+    torch.library.opcheck(_sample, (x, grid))
+    torch.library.opcheck(_sample_backward, (grad, x, grid))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_features_are_read_at_exact_positions(dtype: torch.dtype) -> None:
+    """A ramp of 0, 1, … would show every error of position; bfloat16 positions would be off by a pixel here."""
+    ramp = torch.arange(250.0).expand(1, 1, 2, 250).to(dtype)
+    positions = bilinear_positions((2, 250), (4, 500), torch.float32)
+    out = sample_bilinear(ramp, positions)
+    exact = F.interpolate(ramp.double(), size=(4, 500), mode="bilinear")
+    assert out.dtype == dtype
+    assert ((out.double() - exact).abs() <= torch.finfo(dtype).eps / 2 * exact + 1e-4).all()
+
+
+def test_compiles_without_a_graph_break() -> None:
+    x, positions = arguments()
+    compiled = torch.compile(lambda a, b: sample_bilinear(a, b, 2).sin(), fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x, positions), sample_bilinear(x, positions, 2).sin())
+    compiled(x, positions).sum().backward()
+    assert positions.grad is not None
+
+
+def test_flop_counter_sees_the_operator() -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    x, positions = arguments()
+    with FlopCounterMode(display=False) as counter:
+        out = sample_bilinear(x, positions, 2)
+    assert counter.get_total_flops() == 2 * 4 * out.numel()
+    with FlopCounterMode(display=False) as counter:
+        out.sum().backward()
+    assert counter.get_total_flops() == 3 * 2 * 4 * out.numel()
+
+
+def test_errors_name_the_argument() -> None:
+    x, positions = arguments()
+    with pytest.raises(ValueError, match=r"x is \[2, 4, 3, 5\], expected .* multiple of groups, 3"):
+        sample_bilinear(x, positions, 3)
+    with pytest.raises(ValueError, match=r"positions is \[2, 4, 4, 6\], expected \[2, 2, H, W\]"):
+        sample_bilinear(x, positions)
+
+
+@pytest.mark.parametrize(("size", "expected"), [((4, 6), (4, 6)), ((3, 6), (4, 6)), ((3, 5), (4, 6)), ((1, 1), (2, 2))])
+def test_pad_to_even_repeats_the_last_row_and_column(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    x = torch.randn(1, 2, *size)
+    right, below = expected[1] - size[1], expected[0] - size[0]
+    assert torch.equal(pad_to_even(x), F.pad(x, (0, right, 0, below), mode="replicate"))

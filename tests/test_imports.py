@@ -101,4 +101,4 @@ def test_the_clones_src_wins_over_an_installed_one(tmp_path: Path) -> None:
         env={"PYTHONPATH": str(tmp_path), "PATH": ""},
     )
     assert done.returncode == 0, done.stderr
-    assert "upsampler: bilinear" in done.stdout
+    assert "upsampler: a2u" in done.stdout

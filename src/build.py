@@ -28,7 +28,12 @@ class RunError(CompactHydraException):
 
 @contextmanager
 def user_errors(folder: RunFolder, info: RunInfo | None = None) -> Iterator[None]:
-    """Record a failure in the run folder; show wrong input as a message, anything else with its traceback."""
+    """Record a failure in the run folder; show wrong input as a message, anything else with its traceback.
+
+    A folder that holds a finished run is left alone: RunError.
+    """
+    if folder.finished():
+        raise RunError(f"{folder.path} holds a finished run; choose another hydra.run.dir, or remove it")
     try:
         yield
     except BaseException as error:

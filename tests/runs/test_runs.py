@@ -135,6 +135,16 @@ def test_a_failure_is_recorded_and_shown_as_a_message(tmp_path: Path) -> None:
     assert "ZeroDivisionError" in json.loads(folder.result.read_text())["error"]
 
 
+def test_a_finished_run_is_not_written_over(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_result({"status": "finished", "metrics": {"sad": 1.0}})
+    before = folder.result.read_text()
+    with pytest.raises(RunError, match=r"holds a finished run; choose another hydra\.run\.dir"), user_errors(folder):
+        raise AssertionError("not reached")
+    assert folder.result.read_text() == before
+    assert not folder.error.exists()
+
+
 def test_a_failing_run_closes_its_wandb_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import wandb
 

@@ -19,7 +19,7 @@ class RunFolder:
     """Paths in a run's folder, and the files of the run that are written once and whole.
 
     Args:
-        path: made on first use; an existing file in it is replaced only by the same run.
+        path: made by `make`.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -33,6 +33,10 @@ class RunFolder:
     def make(self) -> None:
         """Create the folder."""
         self.path.mkdir(parents=True, exist_ok=True)
+
+    def finished(self) -> bool:
+        """Whether a run has finished in this folder."""
+        return self.result.is_file() and json.loads(self.result.read_text()).get("status") == "finished"
 
     def write_config(self, yaml_text: str) -> None:
         """Write config.yaml."""

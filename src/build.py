@@ -17,7 +17,7 @@ from denseup.data.datamodule import DenseData
 from denseup.runs import RunFolder
 from denseup.runs.training import RunInfo
 from denseup.tasks import DenseTask
-from denseup.upsamplers import upsampler_factory
+from denseup.upsamplers import UpsamplerFactory, upsampler_factory
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
@@ -54,6 +54,13 @@ def run_info(cfg: DictConfig) -> RunInfo:
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """Resolved config as dictionaries, lists and numbers."""
     return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
+
+
+def configured_upsampler(name: str) -> UpsamplerFactory:
+    """The factory of a registered upsampler with the options of conf/upsampler/<name>.yaml, if there is one."""
+    file = CONF / "upsampler" / f"{name}.yaml"
+    options = plain(cast(DictConfig, OmegaConf.load(file))) if file.is_file() else {"name": name}
+    return upsampler_factory(**options)
 
 
 def build_data(cfg: DictConfig) -> DenseData:

@@ -27,12 +27,14 @@ LAYERS = {
     "upsamplers": {"ops"},
     "networks": {"ops", "upsamplers"},
     "checkpoints": {"ops", "upsamplers", "networks"},
+    "environment": set(),
+    "profiling": {"ops", "upsamplers", "networks"},
     "losses": set(),
     "metrics": set(),
     "visualization": set(),
     "data": set(),
     "tasks": {"losses", "metrics", "networks", "visualization"},
-    "runs": {"tasks", "data", "visualization", "metrics"},
+    "runs": {"tasks", "data", "visualization", "metrics", "environment"},
 }
 ALLOWED_IN = {
     "pytorch_lightning": {"tasks", "runs", "data/datamodule.py", "data/datamodule_base.py"},
@@ -69,7 +71,7 @@ def test_layers_and_owners(path: Path) -> None:
 
 
 def test_every_package_has_its_place() -> None:
-    packages = {p.name for p in ROOT.iterdir() if (p / "__init__.py").exists()} | {"losses"}
+    packages = {p.name for p in ROOT.iterdir() if (p / "__init__.py").exists()} | {"losses", "environment"}
     assert packages == set(LAYERS)
 
 

@@ -224,6 +224,21 @@ def test_compiles_without_a_graph_break(name: str) -> None:
         torch.testing.assert_close(compiled(de, en), use(module, de, en))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_compiled_code_gives_the_same(name: str) -> None:
+    """The whole way through inductor, forward and backward; it needs a C++ compiler."""
+    torch._dynamo.reset()
+    module = build(name)
+    de, en = (x.requires_grad_() for x in features((5, 6), (10, 12)))
+    for use in uses(module):
+        compiled = torch.compile(lambda a, b, use=use: use(module, a, b), fullgraph=True)
+        out, expected = compiled(de, en), use(module, de, en)
+        torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
+        grads = [torch.autograd.grad(y.square().sum(), (de, en), materialize_grads=True) for y in (out, expected)]
+        torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_other_encoder_channels(name: str) -> None:
     reason = build(name).equal_channels_only

@@ -3,16 +3,13 @@
 import hashlib
 import json
 import os
-import platform
 import traceback
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 IDENTITY = ("task", "upsampler", "model", "data", "recipe", "trainer", "seed")
 """The parts of a config that decide a run's result; where it is written and logged does not count."""
-PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "transformers", "numpy", "opencv-python-headless")
 
 
 class RunFolder:
@@ -63,19 +60,6 @@ def config_hash(config: Mapping[str, Any]) -> str:
     """16 hexadecimal digits that two configs share exactly if they ask for the same run."""
     identity = {key: config.get(key) for key in IDENTITY}
     return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python, of this package and of those that decide its numbers."""
-    import denseup
-
-    found = {"python": platform.python_version(), "denseup": denseup.__version__}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _finite(value: Any) -> Any:

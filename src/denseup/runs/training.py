@@ -9,8 +9,9 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
 
 from denseup.data.datamodule import DenseData
+from denseup.environment import versions
 from denseup.runs.callbacks import KeepHistory, SavePredictions, checkpoints
-from denseup.runs.folder import RunFolder, config_hash, versions
+from denseup.runs.folder import RunFolder, config_hash
 from denseup.runs.loggers import finish_loggers, log_summary, make_loggers, wandb_note
 from denseup.runs.progress import RunProgress
 from denseup.runs.quiet import quiet_lightning

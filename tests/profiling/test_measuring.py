@@ -1,0 +1,69 @@
+"""Timing in rounds, its statistics, and peak memory of calls whose peak is known."""
+
+import time
+
+import pytest
+import torch
+
+from denseup.networks import MattingResNet34
+from denseup.profiling import LatencySettings, Subject, Timing, measure_latency, peak_memory, time_side_by_side
+from denseup.profiling.table import COLUMNS
+from denseup.upsamplers import upsampler_factory
+
+MIB = 2**20
+
+
+def test_rounds_take_turns() -> None:
+    order: list[str] = []
+    calls = {name: (lambda name=name: order.append(name)) for name in "abc"}
+    timings = time_side_by_side(calls, repeats=2, warmup=1)
+    assert "".join(order) == "abc" + "bca" + "cab"
+    assert {name: len(timing.seconds) for name, timing in timings.items()} == {"a": 2, "b": 2, "c": 2}
+    with pytest.raises(ValueError, match="repeats is 0"):
+        time_side_by_side(calls, repeats=0)
+
+
+def test_a_slower_call_takes_longer() -> None:
+    timings = time_side_by_side({"short": lambda: time.sleep(0.005), "long": lambda: time.sleep(0.02)}, repeats=3)
+    assert 2 < timings["long"].ratio_to(timings["short"]) < 5
+
+
+def test_statistics() -> None:
+    timing = Timing((4.0, 1.0, 2.0, 3.0, 5.0))
+    assert (timing.median, timing.quartiles) == (3.0, (2.0, 4.0))
+    assert timing.ratio_to(Timing((1.0, 1.0, 1.0, 1.0, 10.0))) == 2.0
+    assert Timing((2.0,)).quartiles == (2.0, 2.0)
+
+
+def test_peak_memory_is_the_worst_moment() -> None:
+    x = torch.ones(MIB // 4)  # 1 MiB
+
+    def two_then_four() -> torch.Tensor:
+        a = x + 1
+        b = a + 1
+        del a
+        c = b + 1
+        return (b + c) + 1
+
+    assert peak_memory(two_then_four) / MIB == pytest.approx(4, abs=0.1)
+    assert peak_memory(lambda: x.add_(1)) < MIB / 10
+
+
+def test_what_backward_needs_is_seen() -> None:
+    x = torch.ones(MIB // 4, requires_grad=True)
+    assert peak_memory(lambda: (x * x * x).sum().backward()) > 2 * MIB
+    with torch.no_grad():
+        assert peak_memory(lambda: (x * x * x).sum()) <= 2.1 * MIB
+
+
+def test_latency_of_networks(capfd: pytest.CaptureFixture[str]) -> None:
+    subject = Subject("matting", lambda factory: MattingResNet34(factory, width=8, depths=(1, 1, 1)), 4)
+    factories = {name: upsampler_factory(name) for name in ("bilinear", "carafe")}
+    columns = measure_latency(subject, factories, LatencySettings(input_size=32, repeats=2, device="cpu"))
+    assert set(columns) == set(factories)
+    for row in columns.values():
+        assert set(row) == {name for name, (kind, _) in COLUMNS.items() if kind == "measured"}
+        assert all(value > 0 for value in row.values())
+        assert row["forward_backward_peak_mib"] > row["forward_peak_mib"]
+    assert columns["bilinear"]["forward_ratio"] == 1
+    assert capfd.readouterr().err == ""

@@ -23,14 +23,15 @@ HEAVY = (
     "rich",
 )
 LAYERS = {
-    "ops": set(),
+    "native": set(),
+    "ops": {"native"},
     "upsamplers": {"ops"},
     "networks": {"ops", "upsamplers"},
     "checkpoints": {"ops", "upsamplers", "networks"},
     "environment": set(),
     "profiling": {"ops", "upsamplers", "networks"},
     "losses": set(),
-    "metrics": set(),
+    "metrics": {"native"},
     "visualization": set(),
     "data": set(),
     "tasks": {"losses", "metrics", "networks", "visualization"},

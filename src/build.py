@@ -19,7 +19,8 @@ from denseup.runs.training import RunInfo
 from denseup.tasks import DenseTask
 from denseup.upsamplers import UpsamplerFactory, upsampler_factory
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
+ROOT = Path(__file__).resolve().parent.parent
+CONF = ROOT / "conf"
 
 
 class RunError(CompactHydraException):
@@ -27,23 +28,31 @@ class RunError(CompactHydraException):
 
 
 @contextmanager
-def user_errors(folder: RunFolder, info: RunInfo | None = None) -> Iterator[None]:
+def user_errors(folder: RunFolder, cfg: DictConfig | None = None) -> Iterator[None]:
     """Record a failure in the run folder; show wrong input as a message, anything else with its traceback.
 
-    A folder that holds a finished run is left alone: RunError.
+    A folder that holds a finished run is left alone: RunError. With `cfg`, the record names the run.
     """
     if folder.finished():
         raise RunError(f"{folder.path} holds a finished run; choose another hydra.run.dir, or remove it")
     try:
         yield
     except BaseException as error:
-        folder.make()
-        folder.write_error(error)
-        failed = {"status": "failed", "error": f"{type(error).__name__}: {error}"}
-        folder.write_result({**(info.describe() if info else {}), **failed})
+        record_failure(folder, error, cfg)
         if isinstance(error, ValueError | OSError | CompactHydraException | OmegaConfBaseException):
             raise RunError(f"{_cause(error)}\n(traceback: {folder.error})") from error
         raise
+
+
+def record_failure(folder: RunFolder, error: BaseException, cfg: DictConfig | None) -> None:
+    """Write error.txt, and a result.json of status "failed" that names the run as far as its config allows."""
+    folder.make()
+    folder.write_error(error)
+    try:
+        described = run_info(cfg).describe() if cfg is not None else {}
+    except OmegaConfBaseException:  # a value is missing, which may be the very error
+        described = {}
+    folder.write_result({**described, "status": "failed", "error": f"{type(error).__name__}: {_cause(error)}"})
 
 
 def run_info(cfg: DictConfig) -> RunInfo:

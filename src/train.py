@@ -9,6 +9,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from denseup.runs import RunFolder, train
+from denseup.runs.state import alone_in
+from src import sweep
 from src.build import build_data, build_task, check_data, plain, run_info, suggest, user_errors
 
 
@@ -28,10 +30,15 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
 def main(cfg: DictConfig) -> None:
     """Entry point."""
     folder = RunFolder(HydraConfig.get().runtime.output_dir)
-    with user_errors(folder):
+    if sweep.is_sweep_job():
+        sweep.run_job(cfg, folder)
+        return
+    sweep.die_with_parent()
+    with user_errors(folder, cfg), alone_in(folder):
         run(cfg, folder)
 
 
 if __name__ == "__main__":
     suggest(sys.argv[1:])
     main()
+    sys.exit(1 if sweep.ClosingTable.failed else 0)

@@ -51,11 +51,18 @@ class DenseData(pl.LightningDataModule):
         """Batches of random crops, the same in every run with this seed; incomplete ones are dropped."""
         dataset = self.dataset("train")
         sampler = EpochSampler(len(dataset), seed=self.seed)  # type: ignore[arg-type]
+        sampler.done = self._batches_done() * self.batch_size
         if len(sampler) < self.batch_size:
             raise ValueError(
                 f"batch_size={self.batch_size}: expected at most the {len(sampler)} training samples of a process"
             )
         return self._loader(dataset, self.batch_size, sampler=sampler, drop_last=True)
+
+    def _batches_done(self) -> int:
+        """Batches of the current epoch that a resumed run had before it was interrupted."""
+        if self.trainer is None:
+            return 0
+        return self.trainer.fit_loop.epoch_loop.batch_progress.current.completed
 
     def val_dataloader(self) -> DataLoader:
         """Whole images, one at a time."""

@@ -42,10 +42,14 @@ class EpochSampler(DistributedSampler):
         if length < world:
             raise ValueError(f"length={length}: expected at least one sample for each of the {world} processes")
         super().__init__(range(length), world, rank, shuffle=shuffle, seed=seed, drop_last=True)  # type: ignore[arg-type]
+        self.done = 0
+        """Samples of the next epoch that this process had already, before it was interrupted."""
 
     def __iter__(self) -> Iterator[TrainIndex]:  # type: ignore[override]
         """This process's share of the epoch set by `set_epoch`."""
         length = len(self.dataset)  # type: ignore[arg-type]
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
         order = torch.randperm(length, generator=generator).tolist() if self.shuffle else list(range(length))
-        return iter([(self.epoch, index) for index in order[self.rank : self.total_size : self.num_replicas]])
+        mine = order[self.rank : self.total_size : self.num_replicas]
+        first, self.done = self.done, 0
+        return iter([(self.epoch, index) for index in mine[first:]])

@@ -1,5 +1,7 @@
 """W&B and CSV loggers of a run. W&B goes online only with a key: no prompt, and no crash without a login."""
 
+import csv as csv_module
+import hashlib
 import netrc
 import os
 import warnings
@@ -12,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
+from denseup.runs.quiet import quiet_lightning
+
 Mode = Literal["online", "offline", "disabled"]
 
 
@@ -21,6 +25,7 @@ def make_loggers(
     csv: bool = True,
     wandb: dict[str, Any] | None = None,
     config: dict[str, Any] | None = None,
+    resumed_at: int | None = None,
 ) -> list[Logger]:
     """Loggers of one run.
 
@@ -29,10 +34,11 @@ def make_loggers(
         csv: write metrics.csv.
         wandb: arguments of `wandb.init` (project, group, job_type, tags, name, …); None logs nothing to W&B.
         config: shown as the run's config in W&B.
+        resumed_at: step of the checkpoint that the run goes on from: what was logged before it is kept.
     """
     loggers: list[Logger] = []
     if csv:
-        loggers.append(CSVLogger(folder, name="", version="", flush_logs_every_n_steps=20))
+        loggers.append(_csv_logger(folder, resumed_at))
     if wandb is not None:
         loggers.append(_wandb_logger(folder, wandb, config))
     return loggers
@@ -69,6 +75,11 @@ def log_summary(loggers: Sequence[Logger], values: dict[str, Any]) -> None:
             logger.experiment.summary.update(values)
 
 
+def run_id(config_hash: str, *names: str) -> str:
+    """The W&B id of a run: the same for the same config in the same place, so that a resumed run goes on as itself."""
+    return hashlib.sha256("/".join([config_hash, *names]).encode()).hexdigest()[:16]
+
+
 def wandb_mode() -> Mode:
     """WANDB_MODE where it is set (but never online without a key), else online with a key, else offline."""
     asked = os.environ.get("WANDB_MODE")
@@ -94,6 +105,27 @@ def has_wandb_key() -> bool:
         return netrc.netrc(os.environ.get("NETRC")).authenticators(urlparse(server).netloc) is not None
     except (OSError, netrc.NetrcParseError):
         return False
+
+
+def _csv_logger(folder: Path, resumed_at: int | None) -> CSVLogger:
+    """Lightning's logger deletes the file that an earlier process of the run wrote; rows that stay valid go back."""
+    file = folder / "metrics.csv"
+    header, rows = [], []
+    if resumed_at is not None and file.is_file():
+        with file.open(newline="") as old:
+            reader = csv_module.DictReader(old)
+            header = list(reader.fieldnames or [])
+            rows = [row for row in reader if row["step"] and int(row["step"]) < resumed_at]
+    logger = CSVLogger(folder, name="", version="", flush_logs_every_n_steps=20)
+    with quiet_lightning():
+        writer = logger.experiment  # from here on the old file is gone
+    if rows:
+        with file.open("w", newline="") as new:
+            table = csv_module.DictWriter(new, header)
+            table.writeheader()
+            table.writerows(rows)
+        writer.metrics_keys = header
+    return logger
 
 
 def _wandb_logger(folder: Path, arguments: dict[str, Any], config: dict[str, Any] | None) -> WandbLogger:

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.loggers import Logger
 
 from denseup.data.datamodule import DenseData
 from denseup.environment import versions
 from denseup.runs.callbacks import KeepHistory, SavePredictions, checkpoints
 from denseup.runs.folder import RunFolder, config_hash
-from denseup.runs.loggers import finish_loggers, log_summary, make_loggers, wandb_note
+from denseup.runs.loggers import finish_loggers, log_summary, make_loggers, run_id, wandb_note
 from denseup.runs.progress import RunProgress
 from denseup.runs.quiet import quiet_lightning
 from denseup.runs.summary import print_summary
@@ -72,7 +73,8 @@ def train(
     started = time.monotonic()
     result = {"status": "running", **info.describe(), "params": sum(p.numel() for p in task.network.parameters())}
     folder.write_result(result)
-    loggers = make_loggers(folder.path, config={**info.config, "params": result["params"]}, **info.logger)
+    config = {**info.config, "params": result["params"]}
+    loggers = make_loggers(folder.path, config=config, resumed_at=_step_of(resume), **_named(info, folder))
     exit_code = 1
     try:
         history = KeepHistory()
@@ -90,6 +92,20 @@ def train(
         finish_loggers(loggers, exit_code)
     print_summary(result, task, folder, note)
     return result
+
+
+def _step_of(checkpoint: str | Path | None) -> int | None:
+    if checkpoint is None:
+        return None
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
+
+
+def _named(info: RunInfo, folder: RunFolder) -> dict[str, Any]:
+    """The loggers' arguments, with an id for W&B that a repeated command finds again."""
+    if not info.logger.get("wandb"):
+        return info.logger
+    identity = run_id(config_hash(info.config), str(folder.path.resolve()))
+    return {**info.logger, "wandb": {"id": identity, "resume": "allow", **info.logger["wandb"]}}
 
 
 class _StoreConfig(pl.Callback):

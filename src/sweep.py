@@ -1,0 +1,165 @@
+"""A sweep: every job of a multirun in a process of its own, so that no job can harm the others, however it ends.
+
+`python -m src.train -m …` comes here for each job. The same command again finds each run by its folder, whose name has
+the hash of its config: finished runs are skipped, interrupted ones go on from their last checkpoint, failed ones are
+retried (`sweep.rerun` overrides). At the end a table lists all of them, and the exit code tells whether any failed.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from denseup.runs import RunFolder
+from denseup.runs.folder import config_hash
+from denseup.runs.state import note_death, plan, read_result
+from src.build import ROOT, record_failure, run_info
+
+PARENT, JOURNAL = "DENSEUP_SWEEP_PARENT", "DENSEUP_SWEEP_JOURNAL"
+DIED_WITH_ITS_PARENT = 143
+
+
+def is_sweep_job() -> bool:
+    """Whether this is a job of a multirun, still to be given a process of its own."""
+    return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def run_name(*, _root_: DictConfig) -> str:
+    """Folder name of a run within its sweep: <task>_<upsampler>_seed<seed>_<first digits of the config's hash>."""
+    config = {key: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+              for key, value in ((key, _root_[key]) for key in _root_ if key != "hydra")}  # fmt: skip
+    return f"{config['task']['name']}_{config['upsampler']['name']}_seed{config['seed']}_{config_hash(config)[:8]}"
+
+
+OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+
+
+def run_job(cfg: DictConfig, folder: RunFolder) -> None:
+    """Do what has to be done with the run of one job, and note in the sweep's journal what became of it."""
+    try:
+        entry = _run_job(cfg, folder)
+    except Exception as error:  # the others go on; the closing table has it
+        record_failure(folder, error, cfg)
+        entry = {"status": "failed", "action": "none"}
+    _note({"folder": str(folder.path), **entry})
+
+
+def _run_job(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
+    info = run_info(cfg)
+    action, checkpoint = plan(folder, info.config, cfg.sweep.rerun)
+    label = f"{info.task} · {info.upsampler} · seed {info.seed}"
+    started = time.monotonic()
+    if action != "skip":
+        folder.make()
+        if action == "start":
+            clear(folder)
+        Console().print(f"{label}: {action}, output in {folder.path}/output.log", highlight=False, soft_wrap=True)
+        code = _run_process(folder, checkpoint)
+        note_death(folder, code, info.describe())
+    status = "skipped" if action == "skip" else read_result(folder)["status"]
+    seconds = time.monotonic() - started
+    Console().print(f"{label}: {status} ({seconds:.0f} s)", highlight=False)
+    return {"status": status, "action": action}
+
+
+def clear(folder: RunFolder) -> None:
+    """Make a folder ready for a run from nothing: what an earlier one left would pass for its own."""
+    for file in (folder.result, folder.error, folder.path / "metrics.csv"):
+        file.unlink(missing_ok=True)
+    for file in (*folder.checkpoints.glob("*.ckpt"), *folder.images.glob("*.png")):
+        file.unlink()
+
+
+def _run_process(folder: RunFolder, checkpoint: Path | None) -> int:
+    """Train in a process of its own, which dies with this one; its exit code."""
+    overrides = [*HydraConfig.get().overrides.task, f"hydra.run.dir='{folder.path.resolve()}'"]
+    if checkpoint is not None:
+        overrides.append(f"resume='{checkpoint.resolve()}'")
+    environment = os.environ | {PARENT: str(os.getpid())}
+    with (folder.path / "output.log").open("a") as output:
+        command = [sys.executable, "-m", "src.train", *overrides]
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+        )
+    return done.returncode
+
+
+def die_with_parent() -> None:
+    """In the process of a job: end when the sweep ends, even if that is killed. Linux has a call for it."""
+    parent = os.environ.get(PARENT)
+    if parent is None or not sys.platform.startswith("linux"):
+        return
+    import ctypes
+    import signal
+
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if os.getppid() != int(parent):
+        sys.exit(DIED_WITH_ITS_PARENT)
+
+
+def _note(entry: dict[str, Any]) -> None:
+    journal = os.environ.get(JOURNAL)
+    if journal:
+        with Path(journal).open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+
+class ClosingTable(Callback):
+    """Hydra callback of the launching process: starts the journal of the jobs, and prints the table at the end."""
+
+    failed: int = 0
+    """Jobs of the last sweep of this process that did not end well."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Start the journal, a file in the sweep's folder."""
+        folder = Path(config.hydra.sweep.dir).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        journal = folder / f".journal_{os.getpid()}.jsonl"
+        journal.unlink(missing_ok=True)
+        os.environ[JOURNAL] = str(journal)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Read the journal, and print what became of each job."""
+        journal = Path(os.environ.pop(JOURNAL))
+        entries = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
+        journal.unlink(missing_ok=True)
+        ClosingTable.failed = print_table(entries)
+
+
+def print_table(entries: Sequence[dict[str, Any]], console: Console | None = None) -> int:
+    """Print a line for each job, and the failures with their errors; the number of failures."""
+    console = console or Console()
+    table = Table(title="sweep", title_justify="left")
+    for header in ("task", "upsampler", "seed", "status", "best", "folder"):
+        table.add_column(header, overflow="fold")
+    failures = []
+    for entry in entries:
+        folder = RunFolder(entry["folder"])
+        result = read_result(folder)
+        table.add_row(*_row(entry, result))
+        if result.get("status") != "finished":
+            failures.append((entry["folder"], result.get("error", "no result")))
+    console.print(table)
+    for path, error in failures:
+        console.print(f"failed: {path}: {error}", highlight=False, soft_wrap=True, markup=False)
+    return len(failures)
+
+
+def _row(entry: dict[str, Any], result: dict[str, Any]) -> list[str]:
+    best = ""
+    if result.get("status") == "finished":
+        monitor = result["monitor"]
+        best = f"{monitor} {result['metrics']['best'][monitor]:.4f}"
+    names = [str(result.get(key, "?")) for key in ("task", "upsampler", "seed")]
+    return [*names, entry["status"], best, Path(entry["folder"]).name]

@@ -1,0 +1,109 @@
+"""A sweep whose jobs fail, are killed, or lose their launcher: nothing is lost, nothing is done twice."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SHORT = ["logger=csv", "trainer=short", "data.crop_size=64", "trainer.limit_val_batches=1"]
+
+
+def command(folder: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "src.train", "-m", *SHORT, f"hydra.sweep.dir={folder}", *arguments]
+
+
+def sweep(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(folder, *arguments), capture_output=True, text=True, cwd=ROOT)
+
+
+def results(folder: Path) -> dict[str, dict[str, Any]]:
+    """result.json of every run, by task and upsampler."""
+    found = [json.loads(file.read_text()) for file in folder.glob("*/result.json")]
+    return {f"{result['task']}/{result['upsampler']}": result for result in found}
+
+
+def test_a_failing_job_neither_stops_nor_hides_the_others(tmp_path: Path) -> None:
+    jobs = ["task=matting", "upsampler=bilinear,carafe,nearest", "++upsampler.kernel_size=4"]
+    done = sweep(tmp_path, *jobs)
+    assert done.returncode == 1, done.stderr
+    # nearest and bilinear take no kernel_size, carafe wants an odd one: three errors, each kept and listed
+    assert {result["status"] for result in results(tmp_path).values()} == {"failed"}
+    assert done.stdout.count("failed: ") == 3
+    assert "kernel_size is 4" in done.stdout
+    assert len(list(tmp_path.glob("*/error.txt"))) == 3
+    assert "Traceback" in next(tmp_path.glob("*carafe*/error.txt")).read_text()
+
+
+def wait_for(condition: Any, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def running_job(folder: Path) -> int | None:
+    """Process id of the job that trains in `folder` now."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().decode().split("\0")
+        except OSError:
+            continue
+        if any(word.startswith(f"hydra.run.dir='{folder.resolve()}") for word in words):
+            return int(process.name)
+    return None
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_killed_jobs_and_a_killed_launcher_lose_nothing(tmp_path: Path) -> None:
+    jobs = ["task=matting", "upsampler=bilinear,nearest,carafe", "trainer.max_steps=8"]
+    launcher = subprocess.Popen(
+        command(tmp_path, *jobs), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    # the first job is killed; the second dies with its launcher, once it has a checkpoint
+    wait_for(lambda: list(tmp_path.glob("*bilinear*/result.json")) and running_job(tmp_path))
+    os.kill(running_job(tmp_path) or 0, signal.SIGKILL)
+    wait_for(lambda: list(tmp_path.glob("*nearest*/checkpoints/last.ckpt")))
+    launcher.kill()
+    launcher.wait()
+    wait_for(lambda: running_job(tmp_path) is None)
+    before = results(tmp_path)
+    assert before["matting/bilinear"]["error"] == "killed by signal 9"
+    assert before["matting/nearest"]["status"] in ("running", "finished")
+    repeated = sweep(tmp_path, *jobs)
+    assert repeated.returncode == 0, repeated.stdout + repeated.stderr
+    after = results(tmp_path)
+    assert {result["status"] for result in after.values()} == {"finished"}
+    assert "nearest · seed 0: resume" in repeated.stdout or before["matting/nearest"]["status"] == "finished"
+    for file in tmp_path.glob("*/metrics.csv"):
+        steps = [int(row["step"]) for row in csv.DictReader(file.open()) if row["train/loss"]]
+        assert steps == list(range(8)), file
+    third = sweep(tmp_path, *jobs)
+    assert third.stdout.count("skipped (") == 3
+    assert results(tmp_path) == after
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path: Path) -> None:
+    """Killed after the first checkpoint and resumed in the middle of an epoch: the same numbers to the last digit."""
+    jobs = ["task=matting", "upsampler=nearest", "trainer.max_steps=12"]
+    assert sweep(tmp_path / "whole", *jobs).returncode == 0
+    launcher = subprocess.Popen(
+        command(tmp_path / "cut", *jobs), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_for(lambda: list((tmp_path / "cut").glob("*/checkpoints/last.ckpt")))
+    job = running_job(next((tmp_path / "cut").glob("*nearest*")))
+    os.kill(job or 0, signal.SIGKILL)
+    assert launcher.wait() == 1
+    repeated = sweep(tmp_path / "cut", *jobs)
+    assert "resume" in repeated.stdout
+    (whole,), (cut,) = results(tmp_path / "whole").values(), results(tmp_path / "cut").values()
+    assert cut["steps"] == whole["steps"] == 12
+    assert cut["metrics"] == whole["metrics"]

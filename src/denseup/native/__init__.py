@@ -26,6 +26,12 @@ def why_missing() -> str | None:
     return reason
 
 
+def instructions() -> str | None:
+    """The instruction set that the kernels use on this processor; None without the library."""
+    loaded = library()
+    return None if loaded is None else loaded.denseup_instructions().decode()
+
+
 def threads() -> int:
     """How many threads a kernel may use: as many as torch."""
     return torch.get_num_threads()
@@ -41,6 +47,7 @@ def _load() -> tuple[ctypes.CDLL | None, str | None]:
         loaded = ctypes.CDLL(str(files[-1]))
     except OSError as error:
         return None, f"the C kernels do not load: {error}"
+    loaded.denseup_instructions.restype = ctypes.c_char_p
     loaded.denseup_use_openmp.argtypes = [ctypes.c_void_p]
     loaded.denseup_use_openmp(_gomp_parallel())
     return loaded, None

@@ -2,7 +2,7 @@
 
 from denseup.ops.backends import available_backends, use_backend
 from denseup.ops.downsampling import bidownsample
-from denseup.ops.functional import local_similarity, reassemble
+from denseup.ops.functional import local_similarity, reassemble, reassemble_gated
 from denseup.ops.geometry import resize_nearest
 from denseup.ops.sampling import sample_bilinear
 
@@ -11,6 +11,7 @@ __all__ = [
     "bidownsample",
     "local_similarity",
     "reassemble",
+    "reassemble_gated",
     "resize_nearest",
     "sample_bilinear",
     "use_backend",

@@ -1,8 +1,9 @@
 """Which implementation serves a call: the argument, then `use_backend`, then DENSEUP_BACKEND, then the first able one.
 
 A back end is a module with `NAME`, `objections(de, kernel_size, groups)` (why it cannot serve a call; empty if it
-can) and the three functions of `ops.reference`. An explicit choice that cannot run raises with all its reasons; the
-automatic choice never fails, for nothing stands against the reference.
+can), the three contractions of `ops.reference`, and softmax, reassembly and gate in one with its gradients
+(`ops.composed`, for a back end that has no fused kernels). An explicit choice that cannot run raises with all its
+reasons; the automatic choice never fails, for nothing stands against the reference.
 """
 
 import os
@@ -12,7 +13,8 @@ from typing import Protocol, cast
 
 from torch import Tensor
 
-from denseup.ops import reference
+from denseup.ops import cpu_backend, reference
+from denseup.ops.composed import Gradients
 from denseup.ops.geometry import Size
 
 ENVIRONMENT_VARIABLE = "DENSEUP_BACKEND"
@@ -39,8 +41,28 @@ class Backend(Protocol):
         """Gradient of the kernels; also local similarity itself."""
         ...
 
+    def fused(
+        self, de: Tensor, logits: Tensor, en: Tensor | None, gate: Tensor | None, kernel_size: int, groups: int
+    ) -> Tensor:
+        """Softmax, reassembly and gate."""
+        ...
 
-_BACKENDS: dict[str, Backend] = {reference.NAME: cast(Backend, reference)}
+    def fused_backward(
+        self,
+        grad: Tensor,
+        de: Tensor,
+        logits: Tensor,
+        en: Tensor | None,
+        gate: Tensor | None,
+        kernel_size: int,
+        groups: int,
+    ) -> Gradients:
+        """Gradients of `fused`."""
+        ...
+
+
+_BACKENDS: dict[str, Backend] = {module.NAME: cast(Backend, module) for module in (cpu_backend, reference)}
+"""In the order in which the automatic choice tries them."""
 _in_use: list[str] = []  # innermost `use_backend` last; a plain list, because torch.compile can look into it
 
 

@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from denseup.ops import library
@@ -40,19 +39,58 @@ def reassemble(
     Raises:
         ValueError: an argument has a wrong shape or value; the message names it.
     """
-    _check_window(kernel_size, groups, de, "de")
-    if kernels.dim() != 4 or kernels.shape[0] != de.shape[0] or kernels.shape[1] != groups * kernel_size**2:
-        expected = f"[{de.shape[0]}, {groups * kernel_size**2}, H, W] (batch, groups·kernel_size², height, width)"
-        raise ValueError(f"kernels has shape {list(kernels.shape)}, expected {expected}")
+    _check_kernels(de, kernels, kernel_size, groups, "kernels")
     if output_size is not None and tuple(output_size) != tuple(kernels.shape[2:]):
         raise ValueError(f"output_size is {tuple(output_size)}, but kernels is {tuple(kernels.shape[2:])} in size")
-    _check_sizes(de, kernels, "de", "kernels")
-    if normalize == "softmax":
-        kernels = _softmax(kernels, groups)
-    elif normalize is not None:
+    if normalize not in (None, "softmax"):
         raise ValueError(f"normalize is {normalize!r}, valid: None, 'softmax'")
     chosen = choose_backend(backend, de, kernel_size, groups)
-    out: Tensor = library.reassemble(de, kernels.to(de.dtype), kernel_size, groups, chosen)
+    out: Tensor
+    if normalize == "softmax":
+        out = library.fused(de, kernels, None, None, kernel_size, groups, chosen)
+    else:
+        out = library.reassemble(de, kernels.to(de.dtype), kernel_size, groups, chosen)
+    return out
+
+
+def reassemble_gated(
+    de: Tensor,
+    logits: Tensor,
+    en: Tensor,
+    gate: Tensor,
+    kernel_size: int,
+    groups: int = 1,
+    *,
+    backend: str | None = None,
+) -> Tensor:
+    """Reassembly with softmax kernels, blended with the encoder feature by a gate (Lu et al., FADE, ECCV 2022, eq. 5).
+
+    out = gate·en + (1 - gate)·reassemble(de, logits, normalize="softmax"), with the gate of an output pixel that of its
+    source pixel (⌊y·h/H⌋, ⌊x·w/W⌋). No intermediate of the output's size is made.
+
+    Args:
+        de: decoder feature `[B, C, h, w]`.
+        logits: of the kernels, `[B, G·K², H, W]`, group-major.
+        en: encoder feature `[B, C, H, W]`; cast to the dtype of `de`.
+        gate: `[B, 1, h, w]`, within [0, 1].
+        kernel_size: K, odd.
+        groups: G, a divisor of C.
+        backend: a name of `available_backends()`; None chooses.
+
+    Returns:
+        `[B, C, H, W]` with the dtype of `de`.
+
+    Raises:
+        ValueError: an argument has a wrong shape or value; the message names it.
+    """
+    _check_kernels(de, logits, kernel_size, groups, "logits")
+    expected = [*de.shape[:2], *logits.shape[2:]]
+    if list(en.shape) != expected:
+        raise ValueError(f"en has shape {list(en.shape)}, expected {expected} as de and logits have")
+    if list(gate.shape) != [de.shape[0], 1, *de.shape[2:]]:
+        raise ValueError(f"gate has shape {list(gate.shape)}, expected {[de.shape[0], 1, *de.shape[2:]]} as de has")
+    chosen = choose_backend(backend, de, kernel_size, groups)
+    out: Tensor = library.fused(de, logits, en.to(de.dtype), gate, kernel_size, groups, chosen)
     return out
 
 
@@ -86,10 +124,12 @@ def local_similarity(
     return out
 
 
-def _softmax(kernels: Tensor, groups: int) -> Tensor:
-    dtype = torch.promote_types(kernels.dtype, torch.float32)
-    by_group = kernels.reshape(kernels.shape[0], groups, -1, *kernels.shape[2:])
-    return by_group.softmax(2, dtype=dtype).flatten(1, 2)
+def _check_kernels(de: Tensor, kernels: Tensor, kernel_size: int, groups: int, name: str) -> None:
+    _check_window(kernel_size, groups, de, "de")
+    if kernels.dim() != 4 or kernels.shape[0] != de.shape[0] or kernels.shape[1] != groups * kernel_size**2:
+        expected = f"[{de.shape[0]}, {groups * kernel_size**2}, H, W] (batch, groups·kernel_size², height, width)"
+        raise ValueError(f"{name} has shape {list(kernels.shape)}, expected {expected}")
+    _check_sizes(de, kernels, "de", name)
 
 
 def _check_window(kernel_size: int, groups: int, features: Tensor, name: str) -> None:

@@ -58,6 +58,17 @@ def pad_to_even(x: Tensor) -> Tensor:
     return x
 
 
+def like_layout(x: Tensor, other: Tensor) -> Tensor:
+    """`x` dense and in the memory format of `other`: channels-last if that is and is not plainly contiguous too."""
+    return x.contiguous(memory_format=layout(other))
+
+
+def layout(x: Tensor) -> torch.memory_format:
+    """The memory format that results for a map `x` have."""
+    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return torch.channels_last if last else torch.contiguous_format
+
+
 def _power_of_two(length: int, output_length: int) -> bool:
-    factor, rest = divmod(output_length, length)
-    return rest == 0 and factor & (factor - 1) == 0
+    factor = output_length // length
+    return factor * length == output_length and factor in (1, 2, 4, 8, 16, 32, 64)

@@ -1,22 +1,26 @@
-"""The operators as torch sees them: `torch.library` operators with fake kernels, autograd rules and FLOP formulas.
+"""The operators as torch sees them: `torch.library` operators with fake kernels, autograd, vmap and FLOP rules.
 
 Each of the three contractions of `ops.reference` is differentiated by the other two, so gradients of any order exist.
-Nothing but the inputs is kept for backward.
+The fused operator (softmax, reassembly, gate) has a fused gradient, which is differentiated through the contractions.
+Nothing but the inputs is kept for backward. Results have the memory format of the first argument.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
+from denseup.ops import composed
 from denseup.ops.backends import get_backend
+from denseup.ops.geometry import layout, like_layout
 
 
 @torch.library.custom_op("denseup::reassemble", mutates_args=())
 def reassemble(de: Tensor, kernels: Tensor, kernel_size: int, groups: int, backend: str) -> Tensor:
     """`[B, C, h, w]`, `[B, G·K², H, W]` → `[B, C, H, W]`."""
-    return get_backend(backend).reassemble(de, kernels, kernel_size, groups)
+    return like_layout(get_backend(backend).reassemble(de, kernels, kernel_size, groups), de)
 
 
 @torch.library.custom_op("denseup::reassemble_adjoint", mutates_args=())
@@ -24,28 +28,83 @@ def adjoint(
     grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, height: int, width: int, backend: str
 ) -> Tensor:
     """`[B, C, H, W]`, `[B, G·K², H, W]` → `[B, C, height, width]`."""
-    return get_backend(backend).adjoint(grad, kernels, kernel_size, groups, (height, width))
+    return like_layout(get_backend(backend).adjoint(grad, kernels, kernel_size, groups, (height, width)), grad)
 
 
 @torch.library.custom_op("denseup::local_similarity", mutates_args=())
 def similarity(query: Tensor, key: Tensor, kernel_size: int, groups: int, backend: str) -> Tensor:
     """`[B, C, H, W]`, `[B, C, h, w]` → `[B, G·K², H, W]`."""
-    return get_backend(backend).similarity(query, key, kernel_size, groups)
+    return like_layout(get_backend(backend).similarity(query, key, kernel_size, groups), query)
+
+
+@torch.library.custom_op("denseup::fused_reassemble", mutates_args=())
+def fused(
+    de: Tensor, logits: Tensor, en: Tensor | None, gate: Tensor | None, kernel_size: int, groups: int, backend: str
+) -> Tensor:
+    """Softmax, reassembly and, where there is one, gate: `[B, C, h, w]`, `[B, G·K², H, W]` → `[B, C, H, W]`."""
+    return like_layout(get_backend(backend).fused(de, logits, en, gate, kernel_size, groups), de)
+
+
+@torch.library.custom_op("denseup::fused_reassemble_backward", mutates_args=())
+def fused_backward(
+    grad: Tensor,
+    de: Tensor,
+    logits: Tensor,
+    en: Tensor | None,
+    gate: Tensor | None,
+    kernel_size: int,
+    groups: int,
+    backend: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of de, logits, en and gate, each in the layout of its tensor; empty for those that are None."""
+    grads = get_backend(backend).fused_backward(grad, de, logits, en, gate, kernel_size, groups)
+    out = [
+        grad.new_empty(0) if x is None or found is None else like_layout(found, x)
+        for x, found in zip((de, logits, en, gate), grads, strict=True)
+    ]
+    return out[0], out[1], out[2], out[3]
+
+
+def _empty(like: Tensor, channels: int, height: int, width: int) -> Tensor:
+    shape = (like.shape[0], channels, height, width)
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout(like))
 
 
 @reassemble.register_fake
 def _(de: Tensor, kernels: Tensor, kernel_size: int, groups: int, backend: str) -> Tensor:
-    return de.new_empty(de.shape[0], de.shape[1], kernels.shape[2], kernels.shape[3])
+    return _empty(de, de.shape[1], kernels.shape[2], kernels.shape[3])
 
 
 @adjoint.register_fake
 def _(grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, height: int, width: int, backend: str) -> Tensor:
-    return grad.new_empty(grad.shape[0], grad.shape[1], height, width)
+    return _empty(grad, grad.shape[1], height, width)
 
 
 @similarity.register_fake
 def _(query: Tensor, key: Tensor, kernel_size: int, groups: int, backend: str) -> Tensor:
-    return query.new_empty(query.shape[0], groups * kernel_size**2, query.shape[2], query.shape[3])
+    return _empty(query, groups * kernel_size**2, query.shape[2], query.shape[3])
+
+
+@fused.register_fake
+def _(
+    de: Tensor, logits: Tensor, en: Tensor | None, gate: Tensor | None, kernel_size: int, groups: int, backend: str
+) -> Tensor:
+    return _empty(de, de.shape[1], logits.shape[2], logits.shape[3])
+
+
+@fused_backward.register_fake
+def _(
+    grad: Tensor,
+    de: Tensor,
+    logits: Tensor,
+    en: Tensor | None,
+    gate: Tensor | None,
+    kernel_size: int,
+    groups: int,
+    backend: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    out = [grad.new_empty(0) if x is None else _empty(x, *x.shape[1:]) for x in (de, logits, en, gate)]
+    return out[0], out[1], out[2], out[3]
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -80,9 +139,74 @@ def _similarity_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     return grad_query, grad_key, None, None, None
 
 
+def _save_fused(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    *tensors, ctx.kernel_size, ctx.groups, ctx.backend = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _fused_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    tensors = ctx.saved_tensors
+    grads = fused_backward(grad, *tensors, ctx.kernel_size, ctx.groups, ctx.backend)
+    found = (None if x is None else value for x, value in zip(tensors, grads, strict=True))
+    return *found, None, None, None
+
+
+def _fused_double_backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    """Differentiate the gradient made of contractions, which are differentiable themselves."""
+    leaves = [None if x is None else x.detach().requires_grad_() for x in ctx.saved_tensors]
+    there = [x for x in leaves if x is not None]
+    with torch.enable_grad():
+        first = composed.fused_backward(_Contractions(ctx.backend), *leaves, ctx.kernel_size, ctx.groups)  # type: ignore[call-arg,arg-type]
+        pairs = [(y, g) for y, g in zip(first, grads, strict=True) if y is not None and g is not None]
+        outputs, weights = ([pair[side] for pair in pairs] for side in (0, 1))
+        found = iter(torch.autograd.grad(outputs, there, weights, allow_unused=True))
+    return *(None if x is None else next(found) for x in leaves), None, None, None
+
+
+class _Contractions:
+    """The operators above, of one back end, as `ops.composed` wants them."""
+
+    def __init__(self, backend: str) -> None:
+        self.backend = backend
+
+    def reassemble(self, de: Tensor, kernels: Tensor, kernel_size: int, groups: int) -> Tensor:
+        return cast(Tensor, reassemble(de, kernels, kernel_size, groups, self.backend))
+
+    def adjoint(self, grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, size: tuple[int, int]) -> Tensor:
+        return cast(Tensor, adjoint(grad, kernels, kernel_size, groups, *size, self.backend))
+
+    def similarity(self, query: Tensor, key: Tensor, kernel_size: int, groups: int) -> Tensor:
+        return cast(Tensor, similarity(query, key, kernel_size, groups, self.backend))
+
+
 reassemble.register_autograd(_reassemble_backward, setup_context=_save)
 adjoint.register_autograd(_adjoint_backward, setup_context=_save)
 similarity.register_autograd(_similarity_backward, setup_context=_save)
+fused.register_autograd(_fused_backward, setup_context=_save_fused)
+fused_backward.register_autograd(_fused_double_backward, setup_context=_save_fused)
+
+
+def _fold_batch(operator: Callable[..., Any]) -> Callable[..., Any]:
+    """vmap: the mapped dimension joins the batch, for no operator mixes images."""
+
+    def rule(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
+        def join(x: Any, dim: int | None) -> Any:
+            if not torch.is_tensor(x):
+                return x
+            x = x.expand(info.batch_size, *x.shape) if dim is None else x.movedim(dim, 0)
+            return x.flatten(0, 1)
+
+        out = operator(*(join(x, dim) for x, dim in zip(args, in_dims, strict=True)))
+        if torch.is_tensor(out):
+            return out.reshape(info.batch_size, -1, *out.shape[1:]), 0
+        split = tuple(x.reshape(info.batch_size, -1, *x.shape[1:]) if x.numel() else x for x in out)
+        return split, tuple(0 if x.numel() else None for x in out)
+
+    return rule
+
+
+for _operator in (reassemble, adjoint, similarity, fused, fused_backward):
+    _operator.register_vmap(_fold_batch(_operator))
 
 
 def _flops(channels: int, kernels_shape: tuple[int, ...], kernel_size: int) -> int:
@@ -110,3 +234,26 @@ def _similarity_flops(
     query_shape: Any, key_shape: Any, kernel_size: int, *args: Any, out_shape: Any = None, **kwargs: Any
 ) -> int:
     return _flops(query_shape[1], query_shape, kernel_size)
+
+
+@register_flop_formula(torch.ops.denseup.fused_reassemble)
+def _fused_flops(
+    de_shape: Any, logits_shape: Any, en_shape: Any, gate_shape: Any, kernel_size: int, *args: Any, **kwargs: Any
+) -> int:
+    """The contraction; softmax and gate are elementwise, which torch does not count."""
+    return _flops(de_shape[1], logits_shape, kernel_size)
+
+
+@register_flop_formula(torch.ops.denseup.fused_reassemble_backward)
+def _fused_backward_flops(
+    grad_shape: Any,
+    de_shape: Any,
+    logits_shape: Any,
+    en_shape: Any,
+    gate_shape: Any,
+    kernel_size: int,
+    *args: Any,
+    **kwargs: Any,
+) -> int:
+    """A similarity and an adjoint."""
+    return 2 * _flops(grad_shape[1], logits_shape, kernel_size)

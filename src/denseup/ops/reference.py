@@ -15,12 +15,15 @@ Half-precision inputs are accumulated in float32.
 """
 
 import itertools
+import sys
 from collections.abc import Iterator
+from typing import cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from denseup.ops import composed
 from denseup.ops.geometry import Size, phase_slots
 
 NAME = "reference"
@@ -66,6 +69,24 @@ def similarity(query: Tensor, key: Tensor, kernel_size: int, groups: int) -> Ten
     for tap, window in _windows(padded, kernel_size, size):
         torch.sum(torch.mul(phases, window, out=products), 2, out=out[:, :, tap])
     return _from_phases(out.flatten(1, 2), _size(query)).to(query.dtype)
+
+
+def fused(de: Tensor, logits: Tensor, en: Tensor | None, gate: Tensor | None, kernel_size: int, groups: int) -> Tensor:
+    """Softmax, reassembly and gate: see `ops.composed`."""
+    return composed.fused(_SELF, de, logits, en, gate, kernel_size, groups)
+
+
+def fused_backward(
+    grad: Tensor,
+    de: Tensor,
+    logits: Tensor,
+    en: Tensor | None,
+    gate: Tensor | None,
+    kernel_size: int,
+    groups: int,
+) -> composed.Gradients:
+    """Gradients of `fused`: see `ops.composed`."""
+    return composed.fused_backward(_SELF, grad, de, logits, en, gate, kernel_size, groups)
 
 
 def _size(x: Tensor) -> Size:
@@ -117,3 +138,6 @@ def _from_phases(x: Tensor, output_size: Size) -> Tensor:
     rows = phase_slots(height, output_size[0], x.device)[1]
     columns = phase_slots(width, output_size[1], x.device)[1]
     return x.index_select(2, rows).index_select(3, columns)
+
+
+_SELF = cast(composed.Contractions, sys.modules[__name__])

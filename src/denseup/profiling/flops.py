@@ -72,6 +72,13 @@ def each_output_value(times: int) -> Formula:
     return formula
 
 
+def gated_reassembly(
+    de_shape: Any, logits_shape: Any, en_shape: Any, gate_shape: Any, kernel_size: int, *args: Any, out_shape: Any
+) -> int:
+    """K² multiply-adds for each output value, and two products for the gate where there is one."""
+    return (kernel_size**2 + (2 if en_shape else 0)) * prod(out_shape)
+
+
 def _doubled(formula: Formula) -> Formula:
     """The same in torch's unit, taking the keywords that its counter passes."""
 

@@ -20,7 +20,15 @@ import torch
 from torch import nn
 
 from denseup.networks import MattingResNet34, SegFormer
-from denseup.profiling.flops import ATEN, Formula, convolution, convolution_with_bias, count_macs, each_output_value
+from denseup.profiling.flops import (
+    ATEN,
+    Formula,
+    convolution,
+    convolution_with_bias,
+    count_macs,
+    each_output_value,
+    gated_reassembly,
+)
 
 GIGA, GIBI = 1e9, 2**30
 INPUT_SIZE = 512
@@ -30,15 +38,15 @@ MATTING_INPUT_SIZE = 224
 
 Status = Literal["reproduced", "differs", "not published"]
 
-MULTIPLY, BLEND = ATEN.mul, ATEN.lerp
-_TIMES = {MULTIPLY: 1, BLEND: 2}
+MULTIPLY, GATE = ATEN.mul, torch.ops.denseup.fused_reassemble
+_FORMULAS = {MULTIPLY: each_output_value(1), GATE: gated_reassembly}
 ELEMENTWISE: Mapping[str, tuple[Any, ...]] = {
     "a2u": (MULTIPLY,),  # u·v, and affinity × common kernel
     "indexnet": (MULTIPLY,),  # index map × decoder feature
     "indexnet_o2o": (MULTIPLY,),
     "indexnet_m2o": (MULTIPLY,),
-    "fade": (BLEND,),  # gate·en + (1 - gate)·reassembled: two products
-    "fade_lite": (BLEND,),
+    "fade": (GATE,),  # gate·en + (1 - gate)·reassembled: two products
+    "fade_lite": (GATE,),
 }
 """The elementwise operators that the table counts for an upsampler; none for one that is not named."""
 
@@ -130,7 +138,7 @@ def addition_formulas(task: str, upsampler: str, smallest_map: int) -> dict[Any,
     def of_maps(*args: Any, out_shape: Any) -> int:
         return convolution(*args, out_shape=out_shape) if prod(out_shape[2:]) >= smallest_map else 0
 
-    return {ATEN.convolution: of_maps, **{op: each_output_value(_TIMES[op]) for op in elementwise}}
+    return {ATEN.convolution: of_maps, **{op: _FORMULAS[op] for op in elementwise}}
 
 
 def added_parameters(task: str, upsampler: str, modules: nn.Module) -> int:

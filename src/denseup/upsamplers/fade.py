@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from denseup.ops import reassemble, resize_nearest
+from denseup.ops import reassemble_gated
 from denseup.ops.geometry import Size
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
@@ -61,7 +61,6 @@ class FADE(Upsampler):
 
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
         """`[B, C_de, h, w]`, `[B, C_en, *size]` → `[B, C_de, *size]`."""
-        up = reassemble(de, self.kernels(de, en), self.kernel_size, normalize="softmax")
-        gate = torch.sigmoid(resize_nearest(self.gate(de), size))
-        fused: Tensor = torch.lerp(up, self.align(en).to(up.dtype), gate.to(up.dtype))
-        return fused
+        assert en is not None
+        gate = torch.sigmoid(self.gate(de))
+        return reassemble_gated(de, self.kernels(de, en), self.align(en), gate, self.kernel_size)

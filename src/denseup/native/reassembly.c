@@ -1,0 +1,166 @@
+/* Reassembly and its gradients on the CPU, for float32 and bfloat16 features with float32 kernels and sums.
+ *
+ * Shapes, channels-last: low [B, h, w, C], high [B, H, W, C], kernels [B, H, W, G·K²], gate [B, h, w]. Output pixel y, x
+ * belongs to source pixel floor(y·h/H), floor(x·w/W), for any sizes H ≥ h and W ≥ w. The instruction set is chosen when
+ * the program runs.
+ */
+#include "reassembly.h"
+
+#include "parallel.h"
+
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#define X86 1
+#else
+#define X86 0
+#endif
+
+/* ISA, V floats a vector, BLOCK vectors of channels in the forward tile, ADJOINT_BLOCK in the adjoint's, SPAN keys in the
+ * similarity's: as many sums as the registers hold. */
+#define SPAN 5
+
+#define ISA portable
+#define V 4
+#define BLOCK 2
+#define ADJOINT_BLOCK 2
+#include "reassembly_isa.h"
+
+#if X86
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+#endif
+#define ISA avx2
+#define V 8
+#define BLOCK 2
+#define ADJOINT_BLOCK 2
+#include "reassembly_isa.h"
+#ifdef __clang__
+#pragma clang attribute pop
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,fma"))), apply_to = function)
+#else
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,fma")
+#endif
+#define ISA avx512
+#define V 16
+#define BLOCK 4
+#define ADJOINT_BLOCK 4
+#include "reassembly_isa.h"
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif
+
+typedef struct {
+    const char *name;
+    int channels; /* in a full block of the adjoint */
+    denseup_task reassemble[2], adjoint[2], similarity[2], fused_backward[2];
+} kernels;
+
+#define TABLE(ISA, CHANNELS)                                                                                       \
+    {#ISA,                                                                                                         \
+     CHANNELS,                                                                                                     \
+     {reassemble_rows_##ISA##_f32, reassemble_rows_##ISA##_bf16},                                                    \
+     {adjoint_rows_##ISA##_f32, adjoint_rows_##ISA##_bf16},                                                        \
+     {similarity_row_##ISA##_f32, similarity_row_##ISA##_bf16},                                                    \
+     {fused_backward_row_##ISA##_f32, fused_backward_row_##ISA##_bf16}}
+
+static const kernels tables[] = {
+    TABLE(portable, 8),
+#if X86
+    TABLE(avx2, 16),
+    TABLE(avx512, 64),
+#endif
+};
+
+static int forced = -1;
+
+static int usable(int index) {
+#if X86
+    if (index == 2)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx512dq");
+    if (index == 1) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+    return index == 0;
+}
+
+static const kernels *table(void) {
+    int index = (int)(sizeof tables / sizeof *tables) - 1;
+    if (forced >= 0) return &tables[forced];
+    while (!usable(index)) index--;
+    return &tables[index];
+}
+
+/* Name of the instruction set in use. */
+const char *denseup_instructions(void) { return table()->name; }
+
+/* Use the instruction set of this name, "" for the best; 0 if this machine has it, else -1. For tests. */
+int denseup_force_instructions(const char *name) {
+    if (!*name) {
+        forced = -1;
+        return 0;
+    }
+    for (int k = 0; k < (int)(sizeof tables / sizeof *tables); k++)
+        if (!__builtin_strcmp(name, tables[k].name) && usable(k)) {
+            forced = k;
+            return 0;
+        }
+    return -1;
+}
+
+/* Low-resolution rows that are worked on together: as many as leave every thread several items. */
+static long band_rows(const geometry *shape, long items_per_band) {
+    long rows = 16;
+    while (rows > 2 && shape->batch * items_per_band * ((shape->height + rows - 1) / rows) < 4L * shape->threads) rows /= 2;
+    return rows;
+}
+
+static long run_bands(arguments *a, denseup_task task, long items_per_band) {
+    const geometry *s = &a->shape;
+    a->rows_per_item = band_rows(s, items_per_band);
+    long bands = (s->height + a->rows_per_item - 1) / a->rows_per_item;
+    denseup_parallel(s->batch * bands * items_per_band, s->threads, task, a);
+    return a->failed ? -1 : 0;
+}
+
+/* out = reassembly of `low`; with `normalize` the kernels are logits, with `en` and `gate` the result is blended.
+ * 0, or -1 if memory ran out. */
+int denseup_reassemble(
+    const geometry *shape, int bfloat16, const void *low, const float *weights, int normalize, const void *en,
+    const float *gate, void *out
+) {
+    arguments a = {.shape = *shape, .low = low, .kernels = weights, .normalize = normalize, .en = en, .gate = gate, .result = out};
+    return run_bands(&a, table()->reassemble[bfloat16], 1);
+}
+
+/* Gradient of the features: `high` is the gradient of the output, `to` [B, h, w, C]. 0, or -1 if memory ran out. */
+int denseup_adjoint(const geometry *shape, int bfloat16, const void *high, const float *weights, void *to) {
+    const kernels *k = table();
+    long per_group = shape->channels / shape->groups, blocks = (per_group + k->channels - 1) / k->channels;
+    arguments a = {.shape = *shape, .high = high, .kernels = weights, .result = to};
+    return run_bands(&a, k->adjoint[bfloat16], shape->groups * blocks);
+}
+
+/* Local similarity of `high` (query) and `low` (key): `to` [B, H, W, G·K²]. */
+void denseup_similarity(const geometry *shape, int bfloat16, const void *high, const void *low, float *to) {
+    arguments a = {.shape = *shape, .high = high, .low = low, .grad_kernels = to};
+    denseup_parallel(shape->batch * shape->height, shape->threads, table()->similarity[bfloat16], &a);
+}
+
+/* Gradients of denseup_reassemble with `normalize`, all but that of `low`, which denseup_adjoint makes of `scaled`. */
+void denseup_fused_backward(
+    const geometry *shape, int bfloat16, const void *high, const void *low, const float *logits, const void *en,
+    const float *gate, float *grad_logits, float *scaled, void *grad_en, float *grad_gate
+) {
+    arguments a = {
+        .shape = *shape, .high = high, .low = low, .kernels = logits, .en = en, .gate = gate, .result = grad_en,
+        .grad_kernels = grad_logits, .scaled = scaled, .grad_gate = grad_gate,
+    };
+    denseup_parallel(shape->batch * shape->height, shape->threads, table()->fused_backward[bfloat16], &a);
+}

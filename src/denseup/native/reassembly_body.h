@@ -1,0 +1,481 @@
+/* The kernels for one instruction set and one element type: T with LOAD and STORE.
+ *
+ * Forward: the MAX_PIXELS output pixels of a source pixel read the same K×K window; BLOCK vectors of channels of all of
+ * them stay in registers while the window is read once.
+ * Adjoint: every gradient vector that is read goes to the K source pixels of a row that it belongs to; their sums stay in
+ * registers, and move on by one as the source column does.
+ * Similarity: the products of the output pixels with the K pixels of a window's row stay in registers, one vector each,
+ * over all channels; then their lanes are added.
+ *
+ * Forward and adjoint first pack the rows they need, one block of channels, into a ring of K rows: read in place, rows of
+ * 2^n channels lie a power of two apart and push each other out of the caches.
+ */
+#define FN(name) CAT(NAME(name), SUFFIX)
+
+/* A block of channels: BLOCK whole vectors, or one that has only `rest` channels. */
+INLINE vf FN(load_some)(const T *p, int count) {
+    T padded[V] = {0};
+    __builtin_memcpy(padded, p, count * sizeof(T));
+    return LOAD(padded);
+}
+
+INLINE void FN(store_some)(T *p, vf v, int count) {
+    T padded[V];
+    STORE(padded, v);
+    __builtin_memcpy(p, padded, count * sizeof(T));
+}
+
+INLINE vf FN(get)(const T *p, int rest) { return rest ? FN(load_some)(p, rest) : LOAD(p); }
+
+INLINE void FN(put)(T *p, vf v, int rest) {
+    if (rest)
+        FN(store_some)(p, v, rest);
+    else
+        STORE(p, v);
+}
+
+/* Window of a source pixel, cut to the map. */
+typedef struct {
+    int first_row, last_row, first_column, last_column; /* taps, the last not included */
+} FN(window);
+
+INLINE FN(window) FN(window_at)(const geometry *s, long y, long x) {
+    long radius = s->kernel_size / 2;
+    FN(window) w;
+    w.first_row = y < radius ? (int)(radius - y) : 0;
+    w.first_column = x < radius ? (int)(radius - x) : 0;
+    w.last_row = (int)(s->height - y + radius < s->kernel_size ? s->height - y + radius : s->kernel_size);
+    w.last_column = (int)(s->width - x + radius < s->kernel_size ? s->width - x + radius : s->kernel_size);
+    return w;
+}
+
+/* The next up to MAX_PIXELS output pixels of a source pixel, whose output rows and columns are the two ranges; `at` goes
+ * from the first of them to the end. */
+typedef struct {
+    long row, column;
+} FN(position);
+
+INLINE int FN(next_pixels)(const long *rows, const long *columns, long out_width, FN(position) *at, long *pixels) {
+    int count = 0;
+    while (count < MAX_PIXELS && at->row < rows[1]) {
+        pixels[count++] = at->row * out_width + at->column;
+        if (++at->column == columns[1]) {
+            at->column = columns[0];
+            at->row++;
+        }
+    }
+    return count;
+}
+
+/* A row of pixels, `channels` of each, as floats in `lanes` lanes; the lanes beyond are zero. */
+INLINE void FN(pack)(const T *from, long stride, long pixels, int channels, int lanes, float *to) {
+    for (long x = 0; x < pixels; x++, from += stride, to += lanes) {
+        int c = 0;
+        for (; c + V <= channels; c += V) NAME(store_float)(to + c, LOAD(from + c));
+        for (; c < lanes; c += V) NAME(store_float)(to + c, c < channels ? FN(load_some)(from + c, channels - c) : (vf){0});
+    }
+}
+
+/* Lines that a later source pixel will write and read: they lie too far apart for the processor to foresee. */
+INLINE void FN(prefetch)(const T *written, const T *read, long ahead, long lanes) {
+    for (long c = 0; c < lanes; c += 64 / (long)sizeof(T)) {
+        __builtin_prefetch(written + ahead + c, 1);
+        if (read) __builtin_prefetch(read + ahead + c, 0);
+    }
+}
+
+/* ---- Forward ---- */
+
+/* rows: the K packed rows of the window, each from its first column on. */
+INLINE void FN(reassemble_tile)(
+    const float *const *rows, int kernel_size, const float *const *weights, T *const *out, const T *const *en, float gate,
+    int pixels, int block, int rest
+) {
+    vf sums[MAX_PIXELS][BLOCK];
+    for (int n = 0; n < pixels; n++)
+        for (int v = 0; v < block; v++) sums[n][v] = (vf){0};
+    for (int i = 0; i < kernel_size; i++) {
+        for (int j = 0; j < kernel_size; j++) {
+            int tap = i * kernel_size + j;
+            vf x[BLOCK];
+            for (int v = 0; v < block; v++) x[v] = NAME(load_float)(rows[i] + (j * block + v) * V);
+            for (int n = 0; n < pixels; n++)
+                for (int v = 0; v < block; v++) sums[n][v] += weights[n][tap] * x[v];
+        }
+    }
+    for (int n = 0; n < pixels; n++)
+        for (int v = 0; v < block; v++) {
+            if (en) sums[n][v] = gate * FN(get)(en[n] + v * V, rest) + (1.0f - gate) * sums[n][v];
+            FN(put)(out[n] + v * V, sums[n][v], rest);
+        }
+}
+
+/* Constant arguments, so that the loops over pixels and vectors unroll into registers. */
+static void FN(reassemble_any)(
+    const float *const *rows, int kernel_size, const float *const *weights, T *const *out, const T *const *en, float gate,
+    int pixels, int block, int rest
+) {
+#define TILE(K, P, B, R) FN(reassemble_tile)(rows, K, weights, out, en, gate, P, B, R)
+#define PIXELS(K, B, R)                   \
+    if (pixels == 4) TILE(K, 4, B, R);    \
+    else if (pixels == 3) TILE(K, 3, B, R); \
+    else if (pixels == 2) TILE(K, 2, B, R); \
+    else TILE(K, 1, B, R)
+    if (block == BLOCK && kernel_size == 5 && pixels == 4) {
+        TILE(5, 4, BLOCK, 0);
+    } else if (block == BLOCK && kernel_size == 3 && pixels == 4) {
+        TILE(3, 4, BLOCK, 0);
+    } else if (block == BLOCK) {
+        PIXELS(kernel_size, BLOCK, 0);
+    } else {
+        PIXELS(kernel_size, 1, rest);
+    }
+#undef TILE
+#undef PIXELS
+}
+
+/* One block of channels of the rows of a band. */
+static void FN(reassemble_block)(
+    const arguments *a, const band *b, const float *kernels, long channel, int block, int rest
+) {
+    const geometry *s = &a->shape;
+    long radius = s->kernel_size / 2, C = s->channels, taps = s->kernel_size * s->kernel_size;
+    long g = channel / (C / s->groups), lanes = block * V, row_length = (s->width + 2 * radius) * lanes;
+    const T *low = (const T *)a->low + b->image * s->height * s->width * C + channel;
+    const T *en = a->en ? (const T *)a->en + b->image * s->out_height * s->out_width * C + channel : 0;
+    T *high = (T *)a->result + b->image * s->out_height * s->out_width * C + channel;
+    __builtin_memset(b->ring, 0, s->kernel_size * row_length * sizeof(float));
+    for (long y = b->first - radius; y < b->last + radius; y++) {
+        /* slot of a row: its index modulo K; the rows outside the map are zero */
+        float *slot = b->ring + (y + s->kernel_size) % s->kernel_size * row_length;
+        if (y >= 0 && y < s->height)
+            FN(pack)(low + y * s->width * C, C, s->width, rest ? rest : (int)lanes, (int)lanes, slot + radius * lanes);
+        else
+            __builtin_memset(slot, 0, row_length * sizeof(float));
+        long source = y - radius;
+        if (source < b->first) continue;
+        const float *rows[MAX_KERNEL_SIZE];
+        long out_rows[2] = {first_output(source, s->height, s->out_height), first_output(source + 1, s->height, s->out_height)};
+        for (long x = 0; x < s->width; x++) {
+            for (long i = 0; i < s->kernel_size; i++)
+                rows[i] = b->ring + (source - radius + i + s->kernel_size) % s->kernel_size * row_length + x * lanes;
+            float gate = a->gate ? a->gate[(b->image * s->height + source) * s->width + x] : 0.0f;
+            long ahead = PREFETCH_PIXELS * (b->columns[x + 1] - b->columns[x]) * C;
+            FN(position) at = {out_rows[0], b->columns[x]};
+            long pixels[MAX_PIXELS];
+            int count;
+            while ((count = FN(next_pixels)(out_rows, b->columns + x, s->out_width, &at, pixels))) {
+                const float *weights[MAX_PIXELS];
+                const T *guides[MAX_PIXELS];
+                T *out[MAX_PIXELS];
+                for (int n = 0; n < count; n++) {
+                    weights[n] = kernels + (pixels[n] * s->groups + g) * taps;
+                    out[n] = high + pixels[n] * C;
+                    guides[n] = en ? en + pixels[n] * C : 0;
+                    FN(prefetch)(out[n], guides[n], ahead, lanes);
+                }
+                FN(reassemble_any)(rows, (int)s->kernel_size, weights, out, en ? guides : 0, gate, count, block, rest);
+            }
+        }
+    }
+}
+
+static void FN(reassemble_rows)(void *context, long item) {
+    arguments *a = context;
+    const geometry *s = &a->shape;
+    long taps = s->kernel_size * s->kernel_size, per_group = s->channels / s->groups;
+    band b;
+    if (!open_band(&b, a, item, BLOCK * V * s->kernel_size * (s->width + s->kernel_size), a->normalize)) return;
+    const float *kernels = a->kernels + b.image * s->out_height * s->out_width * s->groups * taps;
+    if (a->normalize) {
+        long before = first_output(b.first, s->height, s->out_height) * s->out_width * s->groups;
+        long count = first_output(b.last, s->height, s->out_height) * s->out_width * s->groups - before;
+        for (long k = 0; k < count; k++)
+            NAME(softmax)(kernels + (before + k) * taps, b.kernels + k * taps, (int)taps);
+        kernels = b.kernels - before * taps;
+    }
+    for (long g = 0; g < s->groups; g++)
+        for (long c = 0; c < per_group;) {
+            int block = per_group - c >= BLOCK * V ? BLOCK : 1;
+            int rest = per_group - c < V ? (int)(per_group - c) : 0;
+            FN(reassemble_block)(a, &b, kernels, g * per_group + c, block, rest);
+            c += rest ? rest : block * V;
+        }
+    close_band(&b);
+}
+
+/* ---- Gradient of the features ---- */
+
+/* One source column: its gradient vectors, each added to the K sums of the source pixels that read it. */
+INLINE void FN(adjoint_column)(
+    vf sums[][ADJOINT_BLOCK], const geometry *s, const float *packed, const float *kernels, long row, long next_row,
+    long column, long next_column, int kernel_size, int block
+) {
+    long taps = s->groups * kernel_size * kernel_size, lanes = block * V;
+    for (long y = 0; y < next_row - row; y++) {
+        const float *p = packed + (y * s->out_width + column) * lanes;
+        const float *weights = kernels + ((row + y) * s->out_width + column) * taps;
+        for (long x = column; x < next_column; x++, p += lanes, weights += taps) {
+            vf grad[ADJOINT_BLOCK];
+            for (int v = 0; v < block; v++) grad[v] = NAME(load_float)(p + v * V);
+            for (int j = 0; j < kernel_size; j++)
+                for (int v = 0; v < block; v++) sums[j][v] += weights[j] * grad[v];
+        }
+    }
+}
+
+/* One row. Sum j is that of source column x + j - radius; the sums move on with x. */
+INLINE void FN(adjoint_tile)(
+    const geometry *s, const band *b, const float *const *packed, const float *kernels, T *to, long y, int kernel_size,
+    int block, int rest
+) {
+    long radius = kernel_size / 2;
+    long out_rows[MAX_KERNEL_SIZE + 1];
+    vf sums[MAX_KERNEL_SIZE][ADJOINT_BLOCK];
+    for (int i = 0; i <= kernel_size; i++) {
+        long source = y + radius - i + 1; /* out_rows[i + 1] is the first output row of source row y + radius - i */
+        out_rows[i] = first_output(source < 0 ? 0 : source > s->height ? s->height : source, s->height, s->out_height);
+    }
+    for (int j = 0; j < kernel_size; j++)
+        for (int v = 0; v < block; v++) sums[j][v] = (vf){0};
+    for (long x = 0; x < s->width + radius; x++) {
+        if (x < s->width)
+            for (int i = 0; i < kernel_size; i++)
+                FN(adjoint_column)(
+                    sums, s, packed[i], kernels + i * kernel_size, out_rows[i + 1], out_rows[i], b->columns[x],
+                    b->columns[x + 1], kernel_size, block
+                );
+        if (x >= radius)
+            for (int v = 0; v < block; v++) FN(put)(to + (x - radius) * s->channels + v * V, sums[0][v], rest);
+        for (int j = 0; j + 1 < kernel_size; j++)
+            for (int v = 0; v < block; v++) sums[j][v] = sums[j + 1][v];
+        for (int v = 0; v < block; v++) sums[kernel_size - 1][v] = (vf){0};
+    }
+}
+
+static void FN(adjoint_any)(
+    const geometry *s, const band *b, const float *const *packed, const float *kernels, T *to, long y, int block, int rest
+) {
+#define TILE(K, B, R) FN(adjoint_tile)(s, b, packed, kernels, to, y, K, B, R)
+    int K = (int)s->kernel_size;
+    if (block == ADJOINT_BLOCK && K == 5) TILE(5, ADJOINT_BLOCK, 0);
+    else if (block == ADJOINT_BLOCK && K == 3) TILE(3, ADJOINT_BLOCK, 0);
+    else if (block == ADJOINT_BLOCK) TILE(K, ADJOINT_BLOCK, 0);
+    else if (K == 5) TILE(5, 1, rest);
+    else if (K == 3) TILE(3, 1, rest);
+    else TILE(K, 1, rest);
+#undef TILE
+}
+
+/* One block of channels of the rows of a band. */
+static void FN(adjoint_block)(const arguments *a, const band *b, long channel, int block, int rest) {
+    const geometry *s = &a->shape;
+    long K = s->kernel_size, radius = K / 2, C = s->channels, g = channel / (C / s->groups), lanes = block * V;
+    long slot_length = b->rows_per_source * s->out_width * lanes, taps = K * K;
+    const T *high = (const T *)a->high + b->image * s->out_height * s->out_width * C + channel;
+    const float *kernels = a->kernels + (b->image * s->out_height * s->out_width * s->groups + g) * taps;
+    for (long y = b->first - radius; y < b->last + radius; y++) {
+        /* slot of a source row: its index modulo K; rows outside the map have no output rows */
+        if (y >= 0 && y < s->height) {
+            float *slot = b->ring + y % K * slot_length;
+            long row = first_output(y, s->height, s->out_height), next = first_output(y + 1, s->height, s->out_height);
+            FN(pack)
+            (high + row * s->out_width * C, C, (next - row) * s->out_width, rest ? rest : (int)lanes, (int)lanes, slot);
+        }
+        long target = y - radius;
+        if (target < b->first) continue;
+        const float *packed[MAX_KERNEL_SIZE];
+        for (long i = 0; i < K; i++) packed[i] = b->ring + (target + radius - i + K) % K * slot_length;
+        T *to = (T *)a->result + (b->image * s->height + target) * s->width * C + channel;
+        FN(adjoint_any)(s, b, packed, kernels, to, target, block, rest);
+    }
+}
+
+static void FN(adjoint_rows)(void *context, long item) {
+    arguments *a = context;
+    const geometry *s = &a->shape;
+    long per_group = s->channels / s->groups, full = ADJOINT_BLOCK * V, blocks = (per_group + full - 1) / full;
+    long first = item % blocks * full, g = item / blocks % s->groups;
+    long end = first + full < per_group ? first + full : per_group;
+    long rows = (s->out_height + s->height - 1) / s->height;
+    band b;
+    if (!open_band(&b, a, item / (blocks * s->groups), full * s->kernel_size * rows * s->out_width, 0)) return;
+    for (long c = first; c < end;) {
+        int block = end - c >= full ? ADJOINT_BLOCK : 1;
+        int rest = end - c < V ? (int)(end - c) : 0;
+        FN(adjoint_block)(a, &b, g * per_group + c, block, rest);
+        c += rest ? rest : block * V;
+    }
+    close_band(&b);
+}
+
+/* ---- Gradient of the kernels ---- */
+
+/* Products of up to MAX_PIXELS query pixels with `span` neighbouring keys: out[n][j]. */
+INLINE void FN(similarity_tile)(
+    const T *const *query, const T *key, long column_stride, long channels, float *const *out, int pixels, int span
+) {
+    vf sums[MAX_PIXELS][SPAN];
+    for (int n = 0; n < MAX_PIXELS; n++)
+        for (int j = 0; j < span; j++) sums[n][j] = (vf){0};
+    long c = 0;
+    for (; c + V <= channels; c += V) {
+        vf q[MAX_PIXELS];
+        for (int n = 0; n < pixels; n++) q[n] = LOAD(query[n] + c);
+        for (int j = 0; j < span; j++) {
+            vf k = LOAD(key + j * column_stride + c);
+            for (int n = 0; n < pixels; n++) sums[n][j] += q[n] * k;
+        }
+    }
+    if (c < channels) {
+        int rest = (int)(channels - c);
+        for (int j = 0; j < span; j++) {
+            vf k = FN(load_some)(key + j * column_stride + c, rest);
+            for (int n = 0; n < pixels; n++) sums[n][j] += FN(load_some)(query[n] + c, rest) * k;
+        }
+    }
+    for (int j = 0; j < span; j++) {
+        v4 of_pixels = NAME(sums)(sums[0][j], sums[1][j], sums[2][j], sums[3][j]);
+        for (int n = 0; n < pixels; n++) out[n][j] = of_pixels[n];
+    }
+}
+
+static void FN(similarity_any)(
+    const T *const *query, const T *key, long column_stride, long channels, float *const *out, int pixels, int span
+) {
+#define TILE(P, S) FN(similarity_tile)(query, key, column_stride, channels, out, P, S)
+    if (pixels == 4 && span == 5) TILE(4, 5);
+    else if (pixels == 4 && span == 3) TILE(4, 3);
+    else if (pixels == 2 && span == 5) TILE(2, 5);
+    else if (pixels == 1 && span == 5) TILE(1, 5);
+    else
+        for (int j = 0; j < span; j++) {
+            float *one[MAX_PIXELS];
+            for (int n = 0; n < pixels; n++) one[n] = out[n] + j;
+            if (pixels == 4) FN(similarity_tile)(query, key + j * column_stride, column_stride, channels, one, 4, 1);
+            else FN(similarity_tile)(query, key + j * column_stride, column_stride, channels, one, pixels, 1);
+        }
+#undef TILE
+}
+
+/* All K² similarities of up to MAX_PIXELS pixels of one source pixel, in one group; zero outside the map. */
+static void FN(similarities)(
+    const geometry *s, const T *const *query, const T *window, FN(window) w, float *const *out, int pixels
+) {
+    int K = (int)s->kernel_size;
+    long per_group = s->channels / s->groups;
+    int whole = w.last_row - w.first_row == K && w.last_column - w.first_column == K;
+    for (int n = 0; n < pixels && !whole; n++) __builtin_memset(out[n], 0, (size_t)K * K * sizeof(float));
+    for (int i = w.first_row; i < w.last_row; i++)
+        for (int j = w.first_column; j < w.last_column;) {
+            int left = w.last_column - j, span = left < SPAN ? left : SPAN;
+            float *to[MAX_PIXELS];
+            for (int n = 0; n < pixels; n++) to[n] = out[n] + i * K + j;
+            FN(similarity_any)
+            (query, window + (i * s->width + j) * s->channels, s->channels, per_group, to, pixels, span);
+            j += span;
+        }
+}
+
+static void FN(similarity_row)(void *context, long item) {
+    const arguments *a = context;
+    const geometry *s = &a->shape;
+    long image = item / s->height, y = item % s->height;
+    long taps = s->kernel_size * s->kernel_size, radius = s->kernel_size / 2, C = s->channels, per_group = C / s->groups;
+    long rows[2] = {first_output(y, s->height, s->out_height), first_output(y + 1, s->height, s->out_height)};
+    const T *low = (const T *)a->low + image * s->height * s->width * C;
+    const T *high = (const T *)a->high + image * s->out_height * s->out_width * C;
+    float *to = a->grad_kernels + image * s->out_height * s->out_width * s->groups * taps;
+    for (long x = 0; x < s->width; x++) {
+        FN(window) w = FN(window_at)(s, y, x);
+        long columns[2] = {first_output(x, s->width, s->out_width), first_output(x + 1, s->width, s->out_width)};
+        FN(position) at = {rows[0], columns[0]};
+        long pixels[MAX_PIXELS];
+        int count;
+        while ((count = FN(next_pixels)(rows, columns, s->out_width, &at, pixels)))
+            for (long g = 0; g < s->groups; g++) {
+                const T *query[MAX_PIXELS];
+                float *out[MAX_PIXELS];
+                for (int n = 0; n < count; n++) {
+                    query[n] = high + pixels[n] * C + g * per_group;
+                    out[n] = to + (pixels[n] * s->groups + g) * taps;
+                }
+                const T *window = low + ((y - radius) * s->width + x - radius) * C + g * per_group;
+                FN(similarities)(s, query, window, w, out, count);
+            }
+    }
+}
+
+INLINE float FN(inner_product)(const T *p, const T *q, long channels) {
+    vf sums = {0};
+    long c = 0;
+    for (; c + V <= channels; c += V) sums += LOAD(p + c) * LOAD(q + c);
+    if (c < channels) sums += FN(load_some)(p + c, (int)(channels - c)) * FN(load_some)(q + c, (int)(channels - c));
+    return NAME(sum)(sums);
+}
+
+INLINE void FN(scale)(T *to, const T *from, float factor, long channels) {
+    long c = 0;
+    for (; c + V <= channels; c += V) STORE(to + c, LOAD(from + c) * factor);
+    if (c < channels)
+        FN(store_some)(to + c, FN(load_some)(from + c, (int)(channels - c)) * factor, (int)(channels - c));
+}
+
+/* Of softmax, reassembly and gate: gradients of the logits, of the encoder feature and of the gate, and the kernels
+ * times (1 - gate), which the gradient of the features is made of. */
+static void FN(fused_backward_row)(void *context, long item) {
+    const arguments *a = context;
+    const geometry *s = &a->shape;
+    long image = item / s->height, y = item % s->height, all = s->out_height * s->out_width;
+    int taps = (int)(s->kernel_size * s->kernel_size);
+    long radius = s->kernel_size / 2, C = s->channels, per_group = C / s->groups;
+    long rows[2] = {first_output(y, s->height, s->out_height), first_output(y + 1, s->height, s->out_height)};
+    const T *low = (const T *)a->low + image * s->height * s->width * C;
+    const T *high = (const T *)a->high + image * all * C;
+    const T *en = a->en ? (const T *)a->en + image * all * C : 0;
+    T *grad_en = a->en ? (T *)a->result + image * all * C : 0;
+    for (long x = 0; x < s->width; x++) {
+        FN(window) w = FN(window_at)(s, y, x);
+        long columns[2] = {first_output(x, s->width, s->out_width), first_output(x + 1, s->width, s->out_width)};
+        long ahead = (columns[1] - columns[0]) * C;
+        long cell = (image * s->height + y) * s->width + x, pixels[MAX_PIXELS];
+        float gate = a->gate ? a->gate[cell] : 0.0f, grad_gate = 0.0f;
+        FN(position) at = {rows[0], columns[0]};
+        int count;
+        while ((count = FN(next_pixels)(rows, columns, s->out_width, &at, pixels))) {
+            for (long g = 0; g < s->groups; g++) {
+                float products[MAX_PIXELS][MAX_TAPS], *out[MAX_PIXELS];
+                const T *query[MAX_PIXELS];
+                for (int n = 0; n < count; n++) {
+                    query[n] = high + pixels[n] * C + g * per_group;
+                    out[n] = products[n];
+                }
+                const T *window = low + ((y - radius) * s->width + x - radius) * C + g * per_group;
+                FN(similarities)(s, query, window, w, out, count);
+                for (int n = 0; n < count; n++) {
+                    long at = ((image * all + pixels[n]) * s->groups + g) * taps;
+                    float *scaled = a->scaled + at, *grad = a->grad_kernels + at, mean = 0.0f;
+                    NAME(softmax)(a->kernels + at, scaled, taps);
+                    for (int t = 0; t < taps; t++) mean += scaled[t] * products[n][t];
+                    for (int t = 0; t < taps; t++) {
+                        scaled[t] *= 1.0f - gate;
+                        grad[t] = scaled[t] * (products[n][t] - mean);
+                    }
+                    grad_gate -= mean;
+                }
+            }
+            for (int n = 0; n < count && en; n++) {
+                FN(prefetch)(grad_en + pixels[n] * C, en + pixels[n] * C, ahead, C);
+                grad_gate += FN(inner_product)(high + pixels[n] * C, en + pixels[n] * C, C);
+                FN(scale)(grad_en + pixels[n] * C, high + pixels[n] * C, gate, C);
+            }
+        }
+        if (a->grad_gate) a->grad_gate[cell] = grad_gate;
+    }
+}
+
+#undef FN
+#undef T
+#undef LOAD
+#undef STORE
+#undef SUFFIX

@@ -1,0 +1,192 @@
+"""Every back end against the reference in float64: dtype × layout × shape, all gradients, one table of tolerances.
+
+A back end that cannot serve a case skips it with its own objection as the reason.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from denseup import native
+from denseup.ops import available_backends, library, local_similarity, reassemble, reassemble_gated, use_backend
+from denseup.ops.backends import get_backend
+from denseup.ops.geometry import layout
+
+TOLERANCES = {torch.float64: 1e-13, torch.float32: 4e-6, torch.bfloat16: 2**-7, torch.float16: 2**-10}
+"""Largest difference from the reference on the same inputs in float64, relative to the largest value of the result.
+
+Half-precision inputs are exact and sums are float32, so what remains is the rounding of results and of gradients.
+"""
+
+SHAPES = [  # low, high, channels, groups, kernel size
+    ((4, 5), (8, 10), 16, 1, 5),
+    ((6, 7), (12, 14), 64, 1, 3),
+    ((5, 3), (7, 8), 40, 2, 3),
+    ((4, 4), (12, 9), 3, 1, 5),
+    ((1, 1), (1, 1), 1, 1, 1),
+    ((3, 4), (12, 16), 80, 4, 7),
+    ((18, 2), (36, 5), 130, 1, 5),
+    ((2, 33), (4, 66), 8, 1, 3),
+]
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last, "strided": None}
+Operator = Callable[[dict[str, Tensor], int, int], Tensor]
+OPERATORS: dict[str, tuple[tuple[str, ...], Operator]] = {
+    "reassemble": (("de", "logits"), lambda x, k, g: reassemble(x["de"], x["logits"], k, g)),
+    "softmax": (("de", "logits"), lambda x, k, g: reassemble(x["de"], x["logits"], k, g, normalize="softmax")),
+    "gated": (
+        ("de", "logits", "en", "gate"),
+        lambda x, k, g: reassemble_gated(x["de"], x["logits"], x["en"], x["gate"], k, g),
+    ),
+    "similarity": (("en", "de"), lambda x, k, g: local_similarity(x["en"], x["de"], k, g)),
+}
+
+
+def tensors(shape: tuple, dtype: torch.dtype) -> dict[str, Tensor]:
+    low, high, channels, groups, kernel_size = shape
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(channels: int, size: tuple[int, int]) -> Tensor:
+        return torch.randn(2, channels, *size, generator=generator, dtype=torch.float64).to(dtype)
+
+    made = {"de": normal(channels, low), "logits": normal(groups * kernel_size**2, high), "en": normal(channels, high)}
+    return made | {"gate": normal(1, low).sigmoid()}
+
+
+def laid_out(x: Tensor, name: str) -> Tensor:
+    if name == "strided":
+        wide = x.repeat_interleave(2, 3)
+        return wide[..., ::2]
+    return x.contiguous(memory_format=LAYOUTS[name])
+
+
+def run(operator: str, inputs: dict[str, Tensor], shape: tuple) -> list[Tensor]:
+    """Output and gradients."""
+    names, call = OPERATORS[operator]
+    leaves = {name: inputs[name].detach().requires_grad_() for name in names}
+    out = call(leaves, shape[4], shape[3])
+    weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(out.dtype)
+    return [out, *torch.autograd.grad(out, list(leaves.values()), weights)]
+
+
+def skip_if_it_objects(backend: str, de: Tensor, kernel_size: int, groups: int) -> None:
+    reasons = get_backend(backend).objections(de, kernel_size, groups)
+    if reasons:
+        pytest.skip(f"{backend}: {'; '.join(reasons)}")
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("layout_name", LAYOUTS)
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("backend", available_backends())
+def test_parity(backend: str, operator: str, dtype: torch.dtype, layout_name: str, shape: tuple) -> None:
+    inputs = {name: laid_out(x, layout_name) for name, x in tensors(shape, dtype).items()}
+    skip_if_it_objects(backend, inputs["de"], shape[4], shape[3])
+    with use_backend("reference"):
+        expected = run(operator, {name: x.double().contiguous() for name, x in inputs.items()}, shape)
+    with use_backend(backend):
+        actual = run(operator, inputs, shape)
+    assert layout(actual[0]) == layout(inputs[OPERATORS[operator][0][0]])
+    for ours, theirs in zip(actual, expected, strict=True):
+        assert ours.dtype == dtype
+        scale = theirs.abs().max().clamp(min=1e-3)
+        assert (ours.double() - theirs).abs().max() <= TOLERANCES[dtype] * scale
+
+
+@pytest.fixture(params=["portable", "avx2", "avx512"])
+def instructions(request: pytest.FixtureRequest) -> Iterator[str]:
+    found = native.library()
+    if found is None:
+        pytest.skip(str(native.why_missing()))
+    if found.denseup_force_instructions(request.param.encode()):
+        pytest.skip(f"this processor has no {request.param}")
+    yield request.param
+    found.denseup_force_instructions(b"")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_every_instruction_set(instructions: str, operator: str, dtype: torch.dtype) -> None:
+    for shape in SHAPES:
+        test_parity("cpu", operator, dtype, "channels_last", shape)
+
+
+def test_opcheck() -> None:
+    x = {name: tensor.float().requires_grad_() for name, tensor in tensors(SHAPES[2], torch.float64).items()}
+    high = x["en"].detach().clone().requires_grad_()
+    for backend in available_backends():
+        if get_backend(backend).objections(x["de"], 3, 2):
+            continue
+        end = (3, 2, backend)
+        torch.library.opcheck(library.reassemble, (x["de"], x["logits"], *end))
+        torch.library.opcheck(library.similarity, (high, x["de"], *end))
+        torch.library.opcheck(library.adjoint, (high, x["logits"], 3, 2, 5, 3, backend))
+        last = {name: tensor.detach().contiguous(memory_format=torch.channels_last) for name, tensor in x.items()}
+        for inputs in (x, last):
+            torch.library.opcheck(library.fused, (*inputs.values(), *end))
+            torch.library.opcheck(library.fused, (inputs["de"], inputs["logits"], None, None, *end))
+            torch.library.opcheck(library.fused_backward, (high, *inputs.values(), *end))
+
+
+@pytest.mark.parametrize("operator", ["softmax", "gated"])
+def test_fused_gradients_of_first_and_second_order(operator: str) -> None:
+    inputs = tensors(((2, 3), (5, 6), 4, 2, 3), torch.float64)
+    names, call = OPERATORS[operator]
+    leaves = [inputs[name].requires_grad_() for name in names]
+
+    def function(*values: Tensor) -> Tensor:
+        return call(dict(zip(names, values, strict=True)), 3, 2)
+
+    assert torch.autograd.gradcheck(function, leaves)
+    assert torch.autograd.gradgradcheck(function, leaves)
+
+
+@pytest.mark.parametrize("backend", available_backends())
+def test_vmap_joins_the_batch(backend: str) -> None:
+    maps = torch.randn(3, 2, 4, 3, 5)
+    kernels = torch.randn(2, 9, 6, 10)
+    skip_if_it_objects(backend, maps[0], 3, 1)
+    with use_backend(backend):
+        mapped = torch.vmap(lambda de: reassemble(de, kernels, 3, normalize="softmax"))(maps)
+        expected = torch.stack([reassemble(de, kernels, 3, normalize="softmax") for de in maps])
+    torch.testing.assert_close(mapped, expected)
+
+
+def test_nothing_but_inputs_and_gate_is_kept_for_backward() -> None:
+    kept: list[Tensor] = []
+    inputs = {name: x.float().requires_grad_() for name, x in tensors(SHAPES[0], torch.float64).items()}
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: (kept.append(t), t)[1], lambda t: t):
+        OPERATORS["gated"][1](inputs, 5, 1)
+    assert sum(t.numel() for t in kept) == sum(x.numel() for x in inputs.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("en", torch.zeros(2, 16, 8, 9), ["en has shape [2, 16, 8, 9]", "[2, 16, 8, 10]"]),
+        ("gate", torch.zeros(2, 1, 8, 10), ["gate has shape [2, 1, 8, 10]", "[2, 1, 4, 5]"]),
+        ("logits", torch.zeros(2, 24, 8, 10), ["logits has shape [2, 24, 8, 10]", "[2, 25, H, W]"]),
+    ],
+)
+def test_gated_errors_name_the_argument(name: str, value: Tensor, words: list[str]) -> None:
+    inputs = tensors(SHAPES[0], torch.float32) | {name: value}
+    with pytest.raises(ValueError, match=r".+") as error:
+        reassemble_gated(*inputs.values(), 5)
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_an_explicit_choice_that_cannot_run_says_why() -> None:
+    x = tensors(SHAPES[0], torch.float64)
+    with pytest.raises(ValueError, match=r"backend 'cpu' cannot serve this call: .*float64"):
+        reassemble(x["de"], x["logits"], 5, backend="cpu")
+    assert reassemble(x["de"], x["logits"], 5).dtype == torch.float64
+
+
+def test_which_back_ends_are_usable_is_printed() -> None:
+    done = subprocess.run([sys.executable, "-m", "denseup.ops"], capture_output=True, text=True, check=True)
+    for name in available_backends():
+        assert name in done.stdout

@@ -28,6 +28,20 @@ def test_a_slower_call_takes_longer() -> None:
     assert 2 < timings["long"].ratio_to(timings["short"]) < 5
 
 
+def test_short_calls_are_repeated_within_a_round() -> None:
+    count = {"short": 0, "long": 0}
+
+    def call(name: str, seconds: float) -> None:
+        count[name] += 1
+        time.sleep(seconds)
+
+    calls = {"short": lambda: call("short", 0.001), "long": lambda: call("long", 0.02)}
+    timings = time_side_by_side(calls, repeats=1, warmup=0, least_seconds=0.01)
+    assert count["long"] == 3  # one that may compile, one to learn its length, one that counts
+    assert count["short"] > 5
+    assert 0.001 <= timings["short"].median < 0.01 < timings["long"].median
+
+
 def test_statistics() -> None:
     timing = Timing((4.0, 1.0, 2.0, 3.0, 5.0))
     assert (timing.median, timing.quartiles) == (3.0, (2.0, 4.0))

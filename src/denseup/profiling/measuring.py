@@ -1,6 +1,7 @@
-"""Time and peak memory of calls, side by side: every round runs every call once, so that all share the same noise."""
+"""Time and peak memory of calls, side by side: every round runs every call, so that all share the same noise."""
 
 import itertools
+import math
 import os
 import statistics
 import sys
@@ -43,7 +44,12 @@ class Timing:
 
 
 def time_side_by_side(
-    calls: Mapping[str, Call], *, repeats: int = 5, warmup: int = 1, device: torch.device | None = None
+    calls: Mapping[str, Call],
+    *,
+    repeats: int = 5,
+    warmup: int = 1,
+    device: torch.device | None = None,
+    least_seconds: float = 0.0,
 ) -> dict[str, Timing]:
     """Time several calls in rounds, each round in another order.
 
@@ -52,16 +58,19 @@ def time_side_by_side(
         repeats: rounds that count.
         warmup: rounds before that do not.
         device: the one that the calls run on, to wait for it; None means the CPU.
+        least_seconds: a round repeats a call that is shorter until it has lasted about so long, without waiting in
+            between, and takes the mean: the clock and the waiting would else be a part of what it measures.
 
     Raises:
         ValueError: repeats is less than 1.
     """
     if repeats < 1:
         raise ValueError(f"repeats is {repeats}, expected at least 1")
+    times = {name: _times_to_last(call, least_seconds, device) for name, call in calls.items()}
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for index in range(warmup + repeats):
         for name in _rotated(list(calls), index):
-            took = _time(calls[name], device)
+            took = _time(calls[name], device, times[name])
             if index >= warmup:
                 seconds[name].append(took)
     return {name: Timing(tuple(values)) for name, values in seconds.items()}
@@ -114,12 +123,22 @@ def _rotated(names: list[str], by: int) -> list[str]:
     return names[by:] + names[:by]
 
 
-def _time(call: Call, device: torch.device | None) -> float:
+def _times_to_last(call: Call, least_seconds: float, device: torch.device | None) -> int:
+    """How often to call so that it lasts so long; a call to learn its length, after one that may have to compile."""
+    if least_seconds <= 0:
+        return 1
+    call()
+    return max(1, math.ceil(least_seconds / max(_time(call, device), 1e-9)))
+
+
+def _time(call: Call, device: torch.device | None, times: int = 1) -> float:
+    """Seconds of one call, the mean of so many."""
     _wait(device)
     start = time.perf_counter()
-    call()
+    for _ in range(times):
+        call()
     _wait(device)
-    return time.perf_counter() - start
+    return (time.perf_counter() - start) / times
 
 
 def _wait(device: torch.device | None) -> None:

@@ -1,0 +1,21 @@
+"""All benchmarks, one after the other: python -m benchmarks [--quick] [the options that all of them share]."""
+
+import sys
+from collections.abc import Sequence
+
+from benchmarks import data, metrics, operators, training
+
+BENCHMARKS = {"operators": operators.main, "training": training.main, "metrics": metrics.main, "data": data.main}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run all with the same arguments; gives the greatest of their exit codes."""
+    codes = []
+    for name, run in BENCHMARKS.items():
+        print(f"== {name}", flush=True)
+        codes.append(run(arguments))
+    return max(codes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

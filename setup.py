@@ -1,4 +1,4 @@
-"""The C kernels, the one thing that pyproject.toml cannot say. Optional: without a compiler the install still succeeds."""
+"""The C kernels, which pyproject.toml cannot describe. Optional: without a compiler the install still succeeds."""
 
 import sys
 from pathlib import Path

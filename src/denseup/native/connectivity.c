@@ -1,4 +1,4 @@
-/* The connectivity error of an alpha matte, in integers.
+/* How connected the pixels of two alpha mattes are.
  *
  * Alpha is quantised to the number of thresholds k · 0.1, k = 1..10, that it reaches. Level k is the set of pixels where
  * both alphas reach threshold k, kept as runs: maximal stretches of a row. Union-find over runs that touch across rows
@@ -8,20 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    LEVELS = 10,
-    BLOCK = 64,
-    /* d = alpha - 0.1 · level in units of 1/2550 is 10 · alpha - 255 · level; d < 0.15, that is 382.5, does not count. */
-    LEAST_DISTANCE = 383
-};
+enum { LEVELS = 10, BLOCK = 64 };
 
 static const uint64_t EACH_BYTE = 0x0101010101010101u;
 
 /* The quantised image in rows of whole blocks, and the least and greatest value of each block. */
 typedef struct {
     long height, width, blocks;
-    uint8_t *values;
-    uint8_t *least, *greatest;
+    uint8_t *values, *least, *greatest;
 } quantised;
 
 /* The runs of one level and room to join them. */
@@ -45,11 +39,8 @@ static inline uint8_t reached(uint8_t value) {
 
 static void quantise_block(const uint8_t *p, const uint8_t *g, long count, uint8_t *values, uint8_t *range[2]) {
     uint8_t least = LEVELS, greatest = 0;
-    if (count == BLOCK) {
-        for (int x = 0; x < BLOCK; x++) values[x] = reached(p[x] < g[x] ? p[x] : g[x]);
-    } else {
-        for (int x = 0; x < BLOCK; x++) values[x] = x < count ? reached(p[x] < g[x] ? p[x] : g[x]) : 0;
-    }
+    if (count < BLOCK) memset(values, 0, BLOCK);
+    for (int x = 0; x < count; x++) values[x] = reached(p[x] < g[x] ? p[x] : g[x]);
     for (int x = 0; x < BLOCK; x++) {
         least = values[x] < least ? values[x] : least;
         greatest = values[x] > greatest ? values[x] : greatest;
@@ -256,29 +247,4 @@ int denseup_connectivity_levels(const uint8_t *pred, const uint8_t *target, int 
     free(numbers);
     free(words);
     return failed;
-}
-
-static inline int16_t far_distance(uint8_t alpha, uint8_t level) {
-    int16_t distance = (int16_t)(10 * alpha - 255 * level);
-    return distance >= LEAST_DISTANCE ? distance : 0;
-}
-
-/* The sum over the unknown pixels of |phi_p - phi_g| in units of 1/2550.
- *
- * pred, target, level: uint8 [pixels]; unknown: 0 or 1, uint8 [pixels]; level as denseup_connectivity_levels gives it.
- */
-void denseup_connectivity_error(const uint8_t *pred, const uint8_t *target, const uint8_t *unknown,
-                                const uint8_t *level, long pixels, int64_t *total) {
-    int64_t sum = 0;
-    for (long start = 0; start < pixels; start += 4096) {
-        long end = start + 4096 < pixels ? start + 4096 : pixels;
-        int32_t part = 0;
-        for (long i = start; i < end; i++) {
-            int16_t difference = (int16_t)(far_distance(pred[i], level[i]) - far_distance(target[i], level[i]));
-            int16_t magnitude = (int16_t)(difference < 0 ? -difference : difference);
-            part += (int16_t)(magnitude & -(int16_t)unknown[i]);
-        }
-        sum += part;
-    }
-    *total = sum;
 }

@@ -155,6 +155,16 @@ def test_gradient_window_may_be_anywhere():
         assert grad_a2u(*case) == pytest.approx(naive_grad_a2u(*case), rel=1e-9)
 
 
+@pytest.mark.parametrize("metric", [grad, grad_a2u])
+def test_gradient_strips_change_nothing(metric, monkeypatch):
+    pred, target, trimap = random_case(4, 75, 40)
+    trimap[20:50] = 0
+    whole = metric(pred, target, trimap)
+    for rows in (1, 5, 16, 74):
+        monkeypatch.setattr("denseup.metrics.functional.gradient.STRIP", rows)
+        assert metric(pred, target, trimap) == whole
+
+
 @pytest.mark.parametrize("metric", [sad, mse, grad, conn, grad_a2u])
 def test_arrays_tensors_and_views_agree(metric):
     case = random_case(5)

@@ -8,11 +8,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from naive_metrics import naive_conn, naive_levels
 
 from denseup.metrics import conn, grad, grad_a2u, mse, sad
 from denseup.metrics.functional import connectivity_levels
 from denseup.metrics.functional.connectivity import THRESHOLDS
 from denseup.metrics.functional.gradient import RADIUS, SIGMA, gaussian_and_derivative
+
+pytestmark = pytest.mark.usefixtures("way")
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "metrics"
 FULL_SIZE = Path(__file__).parents[2].parent / "shared" / "reference" / "metrics" / "matting_fullsize.npz"
@@ -87,44 +90,6 @@ def test_constants_are_the_published_ones():
             np.testing.assert_allclose(ours / np.linalg.norm(ours), arrays[f"grad_{published}_1d"], rtol=0, atol=1e-15)
 
 
-def naive_components(mask):
-    """4-connected components as sets of pixels, in the column-major order of their first pixels."""
-    left = {(x, y) for y, x in np.argwhere(mask).tolist()}
-    while left:
-        stack = [min(left)]
-        component = set()
-        while stack:
-            x, y = stack.pop()
-            if (x, y) in left:
-                left.remove((x, y))
-                component.add((x, y))
-                stack += [(x + 1, y), (x - 1, y), (x, y + 1), (x, y - 1)]
-        yield component
-
-
-def naive_levels(pred, target):
-    levels = np.full(pred.shape, -1)
-    for k in range(1, 11):
-        components = list(naive_components((10 * pred.astype(int) >= 255 * k) & (10 * target.astype(int) >= 255 * k)))
-        if components:
-            largest = max(components, key=len)
-            for y, x in np.argwhere(levels == -1).tolist():
-                if (x, y) not in largest:
-                    levels[y, x] = k - 1
-    return np.where(levels == -1, 10, levels)
-
-
-def naive_conn(pred, target, trimap):
-    levels, total = naive_levels(pred, target) / 10, 0.0
-    for y, x in np.argwhere(trimap == 128).tolist():
-        phi = []
-        for alpha in (pred[y, x] / 255, target[y, x] / 255):
-            distance = alpha - levels[y, x]
-            phi.append(1 - distance * (distance >= 0.15))
-        total += abs(phi[0] - phi[1])
-    return total / 1000
-
-
 def naive_magnitude(image, gauss, derivative, mode):
     """Gradient magnitude of the stretched image by one tap of the two-dimensional filters at a time."""
     radius, (height, width) = len(gauss) // 2, image.shape
@@ -188,6 +153,16 @@ def test_gradient_window_may_be_anywhere():
         case = (pred, target, trimap)
         assert grad(*case) == pytest.approx(naive_grad(*case), rel=1e-9)
         assert grad_a2u(*case) == pytest.approx(naive_grad_a2u(*case), rel=1e-9)
+
+
+@pytest.mark.parametrize("metric", [grad, grad_a2u])
+def test_gradient_strips_change_nothing(metric, monkeypatch):
+    pred, target, trimap = random_case(4, 75, 40)
+    trimap[20:50] = 0
+    whole = metric(pred, target, trimap)
+    for rows in (1, 5, 16, 74):
+        monkeypatch.setattr("denseup.metrics.functional.gradient.STRIP", rows)
+        assert metric(pred, target, trimap) == whole
 
 
 @pytest.mark.parametrize("metric", [sad, mse, grad, conn, grad_a2u])

@@ -9,6 +9,8 @@ import torch
 
 from denseup.metrics import MattingMetrics, SegmentationMetrics, conn, grad, mse, sad
 
+pytestmark = pytest.mark.usefixtures("way")
+
 REFERENCE = Path(__file__).parents[1] / "reference" / "metrics"
 MANIFEST = json.loads((REFERENCE / "manifest.json").read_text())
 SEGMENTATION = MANIFEST["segmentation"]["A"]

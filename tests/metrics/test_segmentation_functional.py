@@ -7,11 +7,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from naive_metrics import naive_areas, naive_boundary
 
 from denseup.metrics import boundary_iou, mean_accuracy, mean_iou, pixel_accuracy, reduce_zero_label
 from denseup.metrics.functional import ClassAreas, boundary_areas, class_areas
 from denseup.metrics.functional.boundary import boundary_dilation, boundary_mask
 from denseup.metrics.functional.segmentation import mean_of_present
+
+pytestmark = pytest.mark.usefixtures("way")
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "metrics"
 SEGMENTATION = json.loads((REFERENCE / "manifest.json").read_text())["segmentation"]["A"]
@@ -99,27 +102,6 @@ def test_reduce_zero_label(image):
     tensor = reduce_zero_label(torch.from_numpy(raw).long())
     assert isinstance(tensor, torch.Tensor)
     assert torch.equal(tensor, torch.from_numpy(reduced))
-
-
-def naive_boundary(mask, dilation):
-    """Pixels of a mask with a pixel outside it, or outside the image, within the Chebyshev distance."""
-    padded, inside = np.pad(mask, dilation), mask.copy()
-    height, width = mask.shape
-    for y in range(2 * dilation + 1):
-        for x in range(2 * dilation + 1):
-            inside &= padded[y : y + height, x : x + width]
-    return mask & ~inside
-
-
-def naive_areas(pred, target, num_classes, counted, boundary_width=None):
-    rows = []
-    for label in range(num_classes):
-        p, g = pred == label, target == label
-        if boundary_width is not None:
-            p, g = naive_boundary(p, boundary_width), naive_boundary(g, boundary_width)
-        p, g = p & counted, g & counted
-        rows.append([(p & g).sum(), p.sum(), g.sum()])
-    return np.asarray(rows).T
 
 
 @pytest.mark.parametrize("num_classes", [2, 7, 150, 255])

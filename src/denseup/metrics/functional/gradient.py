@@ -22,6 +22,9 @@ SIGMA = 1.4
 RADIUS = 4
 RADIUS_A2U = 6
 
+# Rows at a time, so that the images in float64 stay in the processor's cache.
+STRIP = 64
+
 
 def gaussian_and_derivative(sigma: float, radius: int) -> tuple[Float64, Float64]:
     """A gaussian density and its derivative at -radius..radius, float64 [2 · radius + 1] each."""
@@ -30,10 +33,12 @@ def gaussian_and_derivative(sigma: float, radius: int) -> tuple[Float64, Float64
     return gauss, -x * gauss / sigma**2
 
 
-def stretch(image: AnyArray) -> Float64:
-    """The image with its minimum at 0 and its maximum at 1; a constant image, which has no gradient, at 0."""
-    low, high = float(image.min()), float(image.max())
-    return (image.astype(np.float64) - low) / (high - low if high > low else 1.0)
+def stretch(image: AnyArray, low: float, high: float) -> Float64:
+    """The image with `low` at 0 and `high` at 1; if these are the same, at 0: a constant image has no gradient."""
+    alpha = image.astype(np.float64)
+    alpha -= low
+    alpha /= high - low if high > low else 1.0
+    return alpha
 
 
 def gradient_magnitude(image: Float64, gauss: Float64, derivative: Float64, border: int) -> Float64:
@@ -50,6 +55,16 @@ def crop_to(unknown: Bool, margin: int) -> tuple[slice, slice]:
     return slice(max(0, y - margin), y + height + margin), slice(max(0, x - margin), x + width + margin)
 
 
+def strip_magnitude(
+    image: AnyArray, rows: slice, span: tuple[float, float], filters: tuple[Float64, Float64], border: int
+) -> Float64:
+    """Gradient magnitude of some rows of an image that is stretched from `span` to 0..1."""
+    margin = len(filters[0]) // 2
+    top = max(0, rows.start - margin)
+    strip = gradient_magnitude(stretch(image[top : rows.stop + margin], *span), *filters, border)
+    return strip[rows.start - top :][: rows.stop - rows.start]
+
+
 def squared_difference(
     pred: AnyArray, target: AnyArray, unknown: Bool, filters: tuple[Float64, Float64], border: int
 ) -> float:
@@ -58,8 +73,19 @@ def squared_difference(
         return 0.0
     # Only the minimum and the maximum need the whole image; what lies beyond the filter's reach adds nothing.
     window = crop_to(unknown, margin=len(filters[0]) // 2)
-    p, g = (gradient_magnitude(stretch(image)[window], *filters, border) for image in (pred, target))
-    difference = (p - g)[unknown[window]]
+    inside = unknown[window]
+    spans = [(float(image.min()), float(image.max())) for image in (pred, target)]
+    differences = []
+    for start in range(0, len(inside), STRIP):
+        rows = slice(start, min(start + STRIP, len(inside)))
+        if inside[rows].any():
+            p, g = (
+                strip_magnitude(image[window], rows, span, filters, border)
+                for image, span in zip((pred, target), spans, strict=True)
+            )
+            p -= g
+            differences.append(p[inside[rows]])
+    difference = np.concatenate(differences)
     return float(difference @ difference)
 
 

@@ -1,5 +1,6 @@
 """Checks shared by the metrics: every argument becomes a NumPy array of known type and shape, or a ValueError."""
 
+import ctypes
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,12 @@ def as_array(name: str, value: ArrayLike) -> AnyArray:
         raise ValueError(f"{name} must have at least one pixel, got shape {list(value.shape)}")
     # OpenCV reads no flipped views.
     return np.ascontiguousarray(value)
+
+
+def pointer(array: AnyArray) -> ctypes.c_void_p:
+    """Where the pixels of a C-contiguous array begin, for a compiled kernel; the caller keeps the array alive."""
+    assert array.flags.c_contiguous
+    return ctypes.c_void_p(array.ctypes.data)
 
 
 def as_arrays(**values: ArrayLike) -> list[AnyArray]:

@@ -4,15 +4,30 @@ The conventions are those of mmsegmentation: pixels whose truth is ignored are d
 the truth but is predicted has IoU 0, which counts, and no accuracy.
 """
 
+import ctypes
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from denseup.metrics.functional.inputs import ArrayLike, Float64, Int64, UInt8, as_array, label_map, segmentation_inputs
+from denseup import native
+from denseup.metrics.functional.inputs import (
+    ArrayLike,
+    Bool,
+    Float64,
+    Int64,
+    UInt8,
+    as_array,
+    label_map,
+    pointer,
+    segmentation_inputs,
+)
 
 IGNORED = 255
+
+# What uint8 can hold.
+LABELS = 256
 
 
 class ClassAreas(NamedTuple):
@@ -55,11 +70,32 @@ def mean_of_present(values: Float64) -> float:
     return float(present.mean()) if present.size else float("nan")
 
 
-def count_areas(pred: UInt8, target: UInt8, num_classes: int) -> ClassAreas:
-    """Areas of the classes among matched pixels [N]; labels of num_classes and above belong to no class."""
+def count_areas(
+    pred: UInt8, target: UInt8, num_classes: int, within: tuple[Bool, Bool], ignored: int | None
+) -> ClassAreas:
+    """Areas of the classes where the masks of `within`, one for each map, are true and the truth is not `ignored`.
+
+    Maps and masks have the same shape; labels of num_classes and above belong to no class.
+    """
+    kernels = native.library()
+    if kernels is None:
+        return _count_by_numpy(pred, target, num_classes, within, ignored)
+    areas = np.zeros((3, LABELS), np.int64)
+    pixels, nothing = ctypes.c_long(target.size), -1
+    kernels.denseup_label_areas(
+        *map(pointer, (pred, target, *within)), pixels, nothing if ignored is None else ignored, pointer(areas)
+    )
+    return ClassAreas(*areas[:, :num_classes])
+
+
+def _count_by_numpy(
+    pred: UInt8, target: UInt8, num_classes: int, within: tuple[Bool, Bool], ignored: int | None
+) -> ClassAreas:
+    counted = np.ones_like(target, bool) if ignored is None else target != ignored
+    in_pred, in_target = (mask & counted for mask in within)
     counts = [
         np.bincount(labels, minlength=num_classes)[:num_classes].astype(np.int64)
-        for labels in (pred[pred == target], pred, target)
+        for labels in (pred[(pred == target) & in_pred & in_target], pred[in_pred], target[in_target])
     ]
     return ClassAreas(*counts)
 
@@ -77,8 +113,8 @@ def class_areas(pred: ArrayLike, target: ArrayLike, num_classes: int, ignore_ind
         ValueError: for shapes that differ, a dtype that is no integer, or a label that is no class.
     """
     p, g = segmentation_inputs(pred, target, num_classes, ignore_index)
-    valid = g != ignore_index
-    return count_areas(p[valid], g[valid], num_classes)
+    everywhere = np.ones_like(g, bool)
+    return count_areas(p, g, num_classes, (everywhere, everywhere), ignore_index)
 
 
 def mean_iou(pred: ArrayLike, target: ArrayLike, num_classes: int, ignore_index: int = IGNORED) -> float:

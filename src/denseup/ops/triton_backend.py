@@ -18,8 +18,8 @@ from denseup.ops.geometry import Size
 NAME = "triton"
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 MAX_KERNEL_SIZE = 31  # K² is a tile's side in some kernels; beyond this it no longer fits the registers
-WARPS = 4
-TILE = 16 * 32 * WARPS  # elements of a tile, 16 a thread: four accumulators of it leave registers for loads in flight
+WARPS = 8
+TILE = 8 * 32 * WARPS  # elements of a tile, 8 a thread: four accumulators of it leave registers for loads in flight
 MOST_PIXELS = 64  # with fewer pixels than threads, Triton loads a pixel's weight in every thread rather than share it
 ROWS_OF_ADJOINT = 4  # of `adjoint_kernel`
 _INSTALLED = importlib.util.find_spec("triton") is not None

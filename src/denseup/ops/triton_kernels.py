@@ -4,8 +4,10 @@
 
 Common to all: a program owns a tile of PIXELS = TILE_Y·TILE_X pixels (of the low-resolution map, but for
 `softmax_backward_kernel`) times a block of CHANNELS channels of one group. Which of the two runs along the lanes of a
-warp is not written here: Triton follows the stride that is 1, so that one kernel serves both memory formats, and the
-caller only chooses the shape of the tile.
+warp is not written here: Triton follows the axis along which the addresses are contiguous, so that one kernel serves
+both memory formats, and the caller only chooses the shape of the tile. Where neither is (every second pixel of a row)
+Triton takes the last axis, so that has to be the pixels. `tl.multiple_of(columns, 1)` says nothing is known of their
+alignment: else a thread would own eight neighbouring pixels, with four weights to load for each of them.
 
 An output pixel is named by its source pixel and its phase (row, column) among the output pixels of that source pixel:
 those of source row i are ceil(i·H/h) … ceil((i + 1)·H/h) - 1. FACTOR_Y is H/h where that is an integer, else 0. The
@@ -91,7 +93,7 @@ def reassemble_kernel(
 
     lane = tl.arange(0, PIXELS)
     rows = (tile_y * TILE_Y + lane // TILE_X).to(tl.int64)
-    columns = (tile_x * TILE_X + lane % TILE_X).to(tl.int64)
+    columns = tl.multiple_of((tile_x * TILE_X + lane % TILE_X).to(tl.int64), 1)
     inside = (rows < height) & (columns < width)
     in_group = block * CHANNELS + tl.arange(0, CHANNELS)
     channel_ok = in_group < channels
@@ -124,38 +126,38 @@ def reassemble_kernel(
 
     if SOFTMAX:
         taps = tl.arange(0, TAPS)
-        tap_ok = (taps < K * K)[None, :]
-        tap_at = tap + taps.to(tl.int64)[None, :] * kernels_c
-        logits00 = tl.load(kernels00[:, None] + tap_at, mask=ok00[:, None] & tap_ok, other=0.0).to(tl.float32)
-        logits01 = tl.load(kernels01[:, None] + tap_at, mask=ok01[:, None] & tap_ok, other=0.0).to(tl.float32)
-        logits10 = tl.load(kernels10[:, None] + tap_at, mask=ok10[:, None] & tap_ok, other=0.0).to(tl.float32)
-        logits11 = tl.load(kernels11[:, None] + tap_at, mask=ok11[:, None] & tap_ok, other=0.0).to(tl.float32)
+        tap_ok = (taps < K * K)[:, None]
+        tap_at = tap + taps.to(tl.int64)[:, None] * kernels_c
+        logits00 = tl.load(kernels00[None, :] + tap_at, mask=ok00[None, :] & tap_ok, other=0.0).to(tl.float32)
+        logits01 = tl.load(kernels01[None, :] + tap_at, mask=ok01[None, :] & tap_ok, other=0.0).to(tl.float32)
+        logits10 = tl.load(kernels10[None, :] + tap_at, mask=ok10[None, :] & tap_ok, other=0.0).to(tl.float32)
+        logits11 = tl.load(kernels11[None, :] + tap_at, mask=ok11[None, :] & tap_ok, other=0.0).to(tl.float32)
         logits00 = tl.where(tap_ok, logits00, float("-inf"))
         logits01 = tl.where(tap_ok, logits01, float("-inf"))
         logits10 = tl.where(tap_ok, logits10, float("-inf"))
         logits11 = tl.where(tap_ok, logits11, float("-inf"))
-        top00 = tl.reduce(logits00, 1, _elementwise_max)
-        top01 = tl.reduce(logits01, 1, _elementwise_max)
-        top10 = tl.reduce(logits10, 1, _elementwise_max)
-        top11 = tl.reduce(logits11, 1, _elementwise_max)
-        scale00 = 1.0 / tl.reduce(tl.exp(logits00 - top00[:, None]), 1, _sum_combine)
-        scale01 = 1.0 / tl.reduce(tl.exp(logits01 - top01[:, None]), 1, _sum_combine)
-        scale10 = 1.0 / tl.reduce(tl.exp(logits10 - top10[:, None]), 1, _sum_combine)
-        scale11 = 1.0 / tl.reduce(tl.exp(logits11 - top11[:, None]), 1, _sum_combine)
+        top00 = tl.reduce(logits00, 0, _elementwise_max)
+        top01 = tl.reduce(logits01, 0, _elementwise_max)
+        top10 = tl.reduce(logits10, 0, _elementwise_max)
+        top11 = tl.reduce(logits11, 0, _elementwise_max)
+        scale00 = 1.0 / tl.reduce(tl.exp(logits00 - top00[None, :]), 0, _sum_combine)
+        scale01 = 1.0 / tl.reduce(tl.exp(logits01 - top01[None, :]), 0, _sum_combine)
+        scale10 = 1.0 / tl.reduce(tl.exp(logits10 - top10[None, :]), 0, _sum_combine)
+        scale11 = 1.0 / tl.reduce(tl.exp(logits11 - top11[None, :]), 0, _sum_combine)
 
-    sum00 = tl.full((PIXELS, CHANNELS), 0.0, tl.float32)
-    sum01 = tl.full((PIXELS, CHANNELS), 0.0, tl.float32)
-    sum10 = tl.full((PIXELS, CHANNELS), 0.0, tl.float32)
-    sum11 = tl.full((PIXELS, CHANNELS), 0.0, tl.float32)
-    de_map = de + batch * de_b + channel[None, :] * de_c
+    sum00 = tl.full((CHANNELS, PIXELS), 0.0, tl.float32)
+    sum01 = tl.full((CHANNELS, PIXELS), 0.0, tl.float32)
+    sum10 = tl.full((CHANNELS, PIXELS), 0.0, tl.float32)
+    sum11 = tl.full((CHANNELS, PIXELS), 0.0, tl.float32)
+    de_map = de + batch * de_b + channel[:, None] * de_c
     for i in range(K):
         source = rows + (i - RADIUS)
         row_ok = inside & (source >= 0) & (source < height)
-        de_row = de_map + (source * de_y + columns * de_x)[:, None]
+        de_row = de_map + (source * de_y + columns * de_x)[None, :]
         for j in tl.static_range(K):
             beside = columns + (j - RADIUS)
             ok = row_ok & (beside >= 0) & (beside < width)
-            pixel = tl.load(de_row + (j - RADIUS) * de_x, mask=ok[:, None] & channel_ok[None, :], other=0.0)
+            pixel = tl.load(de_row + (j - RADIUS) * de_x, mask=ok[None, :] & channel_ok[:, None], other=0.0)
             pixel = pixel.to(tl.float32)
             weight00 = tl.load(kernels00 + tap, mask=ok00, other=0.0).to(tl.float32)
             weight01 = tl.load(kernels01 + tap, mask=ok01, other=0.0).to(tl.float32)
@@ -166,31 +168,31 @@ def reassemble_kernel(
                 weight01 = tl.exp(weight01 - top01)
                 weight10 = tl.exp(weight10 - top10)
                 weight11 = tl.exp(weight11 - top11)
-            sum00 += weight00[:, None] * pixel
-            sum01 += weight01[:, None] * pixel
-            sum10 += weight10[:, None] * pixel
-            sum11 += weight11[:, None] * pixel
+            sum00 += weight00[None, :] * pixel
+            sum01 += weight01[None, :] * pixel
+            sum10 += weight10[None, :] * pixel
+            sum11 += weight11[None, :] * pixel
             tap += kernels_c
     if SOFTMAX:
-        sum00 = sum00 * scale00[:, None]
-        sum01 = sum01 * scale01[:, None]
-        sum10 = sum10 * scale10[:, None]
-        sum11 = sum11 * scale11[:, None]
+        sum00 = sum00 * scale00[None, :]
+        sum01 = sum01 * scale01[None, :]
+        sum10 = sum10 * scale10[None, :]
+        sum11 = sum11 * scale11[None, :]
 
-    mask00 = ok00[:, None] & channel_ok[None, :]
-    mask01 = ok01[:, None] & channel_ok[None, :]
-    mask10 = ok10[:, None] & channel_ok[None, :]
-    mask11 = ok11[:, None] & channel_ok[None, :]
+    mask00 = ok00[None, :] & channel_ok[:, None]
+    mask01 = ok01[None, :] & channel_ok[:, None]
+    mask10 = ok10[None, :] & channel_ok[:, None]
+    mask11 = ok11[None, :] & channel_ok[:, None]
     if GATED:
         g = tl.load(gate + batch * gate_b + rows * gate_y + columns * gate_x, mask=inside, other=0.0)
-        g = g.to(tl.float32)[:, None]
-        en00 = en + batch * en_b + (y0 * en_y + x0 * en_x)[:, None] + channel[None, :] * en_c
+        g = g.to(tl.float32)[None, :]
+        en00 = en + batch * en_b + (y0 * en_y + x0 * en_x)[None, :] + channel[:, None] * en_c
         en10 = en00 + en_y
         sum00 += g * (tl.load(en00, mask=mask00, other=0.0).to(tl.float32) - sum00)
         sum01 += g * (tl.load(en00 + en_x, mask=mask01, other=0.0).to(tl.float32) - sum01)
         sum10 += g * (tl.load(en10, mask=mask10, other=0.0).to(tl.float32) - sum10)
         sum11 += g * (tl.load(en10 + en_x, mask=mask11, other=0.0).to(tl.float32) - sum11)
-    out00 = out + batch * out_b + (y0 * out_y + x0 * out_x)[:, None] + channel[None, :] * out_c
+    out00 = out + batch * out_b + (y0 * out_y + x0 * out_x)[None, :] + channel[:, None] * out_c
     out10 = out00 + out_y
     tl.store(out00, sum00.to(out.dtype.element_ty), mask=mask00)
     tl.store(out00 + out_x, sum01.to(out.dtype.element_ty), mask=mask01)
@@ -252,18 +254,18 @@ def adjoint_kernel(
 
     lane = tl.arange(0, PIXELS)
     rows = (tile_y * TILE_Y + lane // TILE_X).to(tl.int64) * ROWS
-    columns = (tile_x * TILE_X + lane % TILE_X).to(tl.int64)
+    columns = tl.multiple_of((tile_x * TILE_X + lane % TILE_X).to(tl.int64), 1)
     in_group = block * CHANNELS + tl.arange(0, CHANNELS)
     channel_ok = in_group < channels
     channel = group.to(tl.int64) * channels + in_group
-    grad_map = grad + batch * grad_b + channel[None, :] * grad_c
+    grad_map = grad + batch * grad_b + channel[:, None] * grad_c
     tap = tl.cast(kernels_c, tl.int64)
     kernels_map = kernels + batch * kernels_b + group.to(tl.int64) * (K * K) * tap
 
-    sum0 = tl.full((PIXELS, CHANNELS), 0.0, tl.float32)
-    sum1 = tl.full((PIXELS, CHANNELS), 0.0, tl.float32)
-    sum2 = tl.full((PIXELS, CHANNELS), 0.0, tl.float32)
-    sum3 = tl.full((PIXELS, CHANNELS), 0.0, tl.float32)
+    sum0 = tl.full((CHANNELS, PIXELS), 0.0, tl.float32)
+    sum1 = tl.full((CHANNELS, PIXELS), 0.0, tl.float32)
+    sum2 = tl.full((CHANNELS, PIXELS), 0.0, tl.float32)
+    sum3 = tl.full((CHANNELS, PIXELS), 0.0, tl.float32)
     for j in range(K):  # our pixel is the tap of this column in the window of the source pixel `beside`
         beside = columns + (RADIUS - j)
         column_ok = (columns < width) & (beside >= 0) & (beside < width)
@@ -287,34 +289,34 @@ def adjoint_kernel(
                         y_end = ((source + 1) * out_height + (height - 1)) // height
                         ok = x_ok & (source >= 0) & (source < height) & (y < y_end)
                     value = tl.load(
-                        grad_map + (y * grad_y + x * grad_x)[:, None],
-                        mask=ok[:, None] & channel_ok[None, :],
+                        grad_map + (y * grad_y + x * grad_x)[None, :],
+                        mask=ok[None, :] & channel_ok[:, None],
                         other=0.0,
                     ).to(tl.float32)
                     at = kernels_map + y * kernels_y + x * kernels_x + j * tap
                     # row r of the four is row r - s + K - 1 of the window
                     if s < K:
                         weight = tl.load(at + (K - 1 - s) * K * tap, mask=ok, other=0.0)
-                        sum0 += weight.to(tl.float32)[:, None] * value
+                        sum0 += weight.to(tl.float32)[None, :] * value
                     if (s >= 1) and (s < K + 1):
                         weight = tl.load(at + (K - s) * K * tap, mask=ok, other=0.0)
-                        sum1 += weight.to(tl.float32)[:, None] * value
+                        sum1 += weight.to(tl.float32)[None, :] * value
                     if (s >= 2) and (s < K + 2):
                         weight = tl.load(at + (K + 1 - s) * K * tap, mask=ok, other=0.0)
-                        sum2 += weight.to(tl.float32)[:, None] * value
+                        sum2 += weight.to(tl.float32)[None, :] * value
                     if s >= 3:
                         weight = tl.load(at + (K + 2 - s) * K * tap, mask=ok, other=0.0)
-                        sum3 += weight.to(tl.float32)[:, None] * value
+                        sum3 += weight.to(tl.float32)[None, :] * value
 
-    at = out + batch * out_b + (rows * out_y + columns * out_x)[:, None] + channel[None, :] * out_c
-    ok = channel_ok[None, :] & (columns < width)[:, None]
-    tl.store(at, sum0.to(out.dtype.element_ty), mask=ok & (rows < height)[:, None])
+    at = out + batch * out_b + (rows * out_y + columns * out_x)[None, :] + channel[:, None] * out_c
+    ok = channel_ok[:, None] & (columns < width)[None, :]
+    tl.store(at, sum0.to(out.dtype.element_ty), mask=ok & (rows < height)[None, :])
     at += out_y
-    tl.store(at, sum1.to(out.dtype.element_ty), mask=ok & (rows + 1 < height)[:, None])
+    tl.store(at, sum1.to(out.dtype.element_ty), mask=ok & (rows + 1 < height)[None, :])
     at += out_y
-    tl.store(at, sum2.to(out.dtype.element_ty), mask=ok & (rows + 2 < height)[:, None])
+    tl.store(at, sum2.to(out.dtype.element_ty), mask=ok & (rows + 2 < height)[None, :])
     at += out_y
-    tl.store(at, sum3.to(out.dtype.element_ty), mask=ok & (rows + 3 < height)[:, None])
+    tl.store(at, sum3.to(out.dtype.element_ty), mask=ok & (rows + 3 < height)[None, :])
 
 
 @triton.jit
@@ -376,7 +378,7 @@ def similarity_kernel(
 
     lane = tl.arange(0, PIXELS)
     rows = (tile_y * TILE_Y + lane // TILE_X).to(tl.int64)
-    columns = (tile_x * TILE_X + lane % TILE_X).to(tl.int64)
+    columns = tl.multiple_of((tile_x * TILE_X + lane % TILE_X).to(tl.int64), 1)
     inside = (rows < height) & (columns < width)
     if FACTOR_Y > 0:
         y0 = rows * FACTOR_Y
@@ -410,40 +412,40 @@ def similarity_kernel(
 
     if BY_TAPS:
         taps = tl.arange(0, TAPS)
-        source = rows[:, None] + (taps // K - RADIUS)[None, :]
-        beside = columns[:, None] + (taps % K - RADIUS)[None, :]
-        tap_ok = (taps < K * K)[None, :]
-        key_ok = inside[:, None] & tap_ok & (source >= 0) & (source < height) & (beside >= 0) & (beside < width)
+        source = rows[None, :] + (taps // K - RADIUS)[:, None]
+        beside = columns[None, :] + (taps % K - RADIUS)[:, None]
+        tap_ok = (taps < K * K)[:, None]
+        key_ok = inside[None, :] & tap_ok & (source >= 0) & (source < height) & (beside >= 0) & (beside < width)
         key_at = key_map + source * key_y + beside * key_x
-        sums00 = tl.full((PIXELS, TAPS), 0.0, tl.float32)
-        sums01 = tl.full((PIXELS, TAPS), 0.0, tl.float32)
-        sums10 = tl.full((PIXELS, TAPS), 0.0, tl.float32)
-        sums11 = tl.full((PIXELS, TAPS), 0.0, tl.float32)
+        sums00 = tl.full((TAPS, PIXELS), 0.0, tl.float32)
+        sums01 = tl.full((TAPS, PIXELS), 0.0, tl.float32)
+        sums10 = tl.full((TAPS, PIXELS), 0.0, tl.float32)
+        sums11 = tl.full((TAPS, PIXELS), 0.0, tl.float32)
         for _ in range(channels):
             window = tl.load(key_at, mask=key_ok, other=0.0).to(tl.float32)
-            sums00 += tl.load(query00, mask=ok00, other=0.0).to(tl.float32)[:, None] * window
-            sums01 += tl.load(query01, mask=ok01, other=0.0).to(tl.float32)[:, None] * window
-            sums10 += tl.load(query10, mask=ok10, other=0.0).to(tl.float32)[:, None] * window
-            sums11 += tl.load(query11, mask=ok11, other=0.0).to(tl.float32)[:, None] * window
+            sums00 += tl.load(query00, mask=ok00, other=0.0).to(tl.float32)[None, :] * window
+            sums01 += tl.load(query01, mask=ok01, other=0.0).to(tl.float32)[None, :] * window
+            sums10 += tl.load(query10, mask=ok10, other=0.0).to(tl.float32)[None, :] * window
+            sums11 += tl.load(query11, mask=ok11, other=0.0).to(tl.float32)[None, :] * window
             key_at += key_c
             query00 += query_c
             query01 += query_c
             query10 += query_c
             query11 += query_c
-        tap_at = tap + taps.to(tl.int64)[None, :] * out_c
-        tl.store(out00[:, None] + tap_at, sums00.to(out.dtype.element_ty), mask=ok00[:, None] & tap_ok)
-        tl.store(out01[:, None] + tap_at, sums01.to(out.dtype.element_ty), mask=ok01[:, None] & tap_ok)
-        tl.store(out10[:, None] + tap_at, sums10.to(out.dtype.element_ty), mask=ok10[:, None] & tap_ok)
-        tl.store(out11[:, None] + tap_at, sums11.to(out.dtype.element_ty), mask=ok11[:, None] & tap_ok)
+        tap_at = tap + taps.to(tl.int64)[:, None] * out_c
+        tl.store(out00[None, :] + tap_at, sums00.to(out.dtype.element_ty), mask=ok00[None, :] & tap_ok)
+        tl.store(out01[None, :] + tap_at, sums01.to(out.dtype.element_ty), mask=ok01[None, :] & tap_ok)
+        tl.store(out10[None, :] + tap_at, sums10.to(out.dtype.element_ty), mask=ok10[None, :] & tap_ok)
+        tl.store(out11[None, :] + tap_at, sums11.to(out.dtype.element_ty), mask=ok11[None, :] & tap_ok)
     else:
         lanes = tl.arange(0, CHANNELS)
         if ONE_BLOCK:
-            channel_ok = (lanes < channels)[None, :]
-            at = lanes.to(tl.int64)[None, :] * query_c
-            value00 = tl.load(query00[:, None] + at, mask=ok00[:, None] & channel_ok, other=0.0).to(tl.float32)
-            value01 = tl.load(query01[:, None] + at, mask=ok01[:, None] & channel_ok, other=0.0).to(tl.float32)
-            value10 = tl.load(query10[:, None] + at, mask=ok10[:, None] & channel_ok, other=0.0).to(tl.float32)
-            value11 = tl.load(query11[:, None] + at, mask=ok11[:, None] & channel_ok, other=0.0).to(tl.float32)
+            channel_ok = (lanes < channels)[:, None]
+            at = lanes.to(tl.int64)[:, None] * query_c
+            value00 = tl.load(query00[None, :] + at, mask=ok00[None, :] & channel_ok, other=0.0).to(tl.float32)
+            value01 = tl.load(query01[None, :] + at, mask=ok01[None, :] & channel_ok, other=0.0).to(tl.float32)
+            value10 = tl.load(query10[None, :] + at, mask=ok10[None, :] & channel_ok, other=0.0).to(tl.float32)
+            value11 = tl.load(query11[None, :] + at, mask=ok11[None, :] & channel_ok, other=0.0).to(tl.float32)
         for i in range(K):
             source = rows + (i - RADIUS)
             row_ok = inside & (source >= 0) & (source < height)
@@ -453,38 +455,38 @@ def similarity_kernel(
                 key_at = key_map + (source * key_y + beside * key_x)
                 if ONE_BLOCK:
                     window = tl.load(
-                        key_at[:, None] + lanes.to(tl.int64)[None, :] * key_c,
-                        mask=ok[:, None] & channel_ok,
+                        key_at[None, :] + lanes.to(tl.int64)[:, None] * key_c,
+                        mask=ok[None, :] & channel_ok,
                         other=0.0,
                     ).to(tl.float32)
-                    sum00 = tl.reduce(value00 * window, 1, _sum_combine)
-                    sum01 = tl.reduce(value01 * window, 1, _sum_combine)
-                    sum10 = tl.reduce(value10 * window, 1, _sum_combine)
-                    sum11 = tl.reduce(value11 * window, 1, _sum_combine)
+                    sum00 = tl.reduce(value00 * window, 0, _sum_combine)
+                    sum01 = tl.reduce(value01 * window, 0, _sum_combine)
+                    sum10 = tl.reduce(value10 * window, 0, _sum_combine)
+                    sum11 = tl.reduce(value11 * window, 0, _sum_combine)
                 else:
-                    total00 = tl.full((PIXELS, CHANNELS), 0.0, tl.float32)
-                    total01 = tl.full((PIXELS, CHANNELS), 0.0, tl.float32)
-                    total10 = tl.full((PIXELS, CHANNELS), 0.0, tl.float32)
-                    total11 = tl.full((PIXELS, CHANNELS), 0.0, tl.float32)
+                    total00 = tl.full((CHANNELS, PIXELS), 0.0, tl.float32)
+                    total01 = tl.full((CHANNELS, PIXELS), 0.0, tl.float32)
+                    total10 = tl.full((CHANNELS, PIXELS), 0.0, tl.float32)
+                    total11 = tl.full((CHANNELS, PIXELS), 0.0, tl.float32)
                     for start in range(0, channels, CHANNELS):
-                        channel_ok = ((start + lanes) < channels)[None, :]
-                        channel = (start + lanes).to(tl.int64)[None, :]
+                        channel_ok = ((start + lanes) < channels)[:, None]
+                        channel = (start + lanes).to(tl.int64)[:, None]
                         at = channel * query_c
                         window = tl.load(
-                            key_at[:, None] + channel * key_c, mask=ok[:, None] & channel_ok, other=0.0
+                            key_at[None, :] + channel * key_c, mask=ok[None, :] & channel_ok, other=0.0
                         ).to(tl.float32)
-                        value = tl.load(query00[:, None] + at, mask=ok00[:, None] & channel_ok, other=0.0)
+                        value = tl.load(query00[None, :] + at, mask=ok00[None, :] & channel_ok, other=0.0)
                         total00 += value.to(tl.float32) * window
-                        value = tl.load(query01[:, None] + at, mask=ok01[:, None] & channel_ok, other=0.0)
+                        value = tl.load(query01[None, :] + at, mask=ok01[None, :] & channel_ok, other=0.0)
                         total01 += value.to(tl.float32) * window
-                        value = tl.load(query10[:, None] + at, mask=ok10[:, None] & channel_ok, other=0.0)
+                        value = tl.load(query10[None, :] + at, mask=ok10[None, :] & channel_ok, other=0.0)
                         total10 += value.to(tl.float32) * window
-                        value = tl.load(query11[:, None] + at, mask=ok11[:, None] & channel_ok, other=0.0)
+                        value = tl.load(query11[None, :] + at, mask=ok11[None, :] & channel_ok, other=0.0)
                         total11 += value.to(tl.float32) * window
-                    sum00 = tl.reduce(total00, 1, _sum_combine)
-                    sum01 = tl.reduce(total01, 1, _sum_combine)
-                    sum10 = tl.reduce(total10, 1, _sum_combine)
-                    sum11 = tl.reduce(total11, 1, _sum_combine)
+                    sum00 = tl.reduce(total00, 0, _sum_combine)
+                    sum01 = tl.reduce(total01, 0, _sum_combine)
+                    sum10 = tl.reduce(total10, 0, _sum_combine)
+                    sum11 = tl.reduce(total11, 0, _sum_combine)
                 tl.store(out00 + tap, sum00.to(out.dtype.element_ty), mask=ok00)
                 tl.store(out01 + tap, sum01.to(out.dtype.element_ty), mask=ok01)
                 tl.store(out10 + tap, sum10.to(out.dtype.element_ty), mask=ok10)
@@ -540,21 +542,21 @@ def softmax_backward_kernel(
     batch = (program // tile_rows).to(tl.int64)
     lane = tl.arange(0, PIXELS)
     rows = (tile_y * TILE_Y + lane // TILE_X).to(tl.int64)
-    columns = (tile_x * TILE_X + lane % TILE_X).to(tl.int64)
+    columns = tl.multiple_of((tile_x * TILE_X + lane % TILE_X).to(tl.int64), 1)
     inside = (rows < out_height) & (columns < out_width)
     taps = tl.arange(0, TAPS)
-    tap_ok = (taps < K * K)[None, :]
-    ok = inside[:, None] & tap_ok
-    tap = taps.to(tl.int64)[None, :]
-    logits_at = logits + batch * logits_b + (rows * logits_y + columns * logits_x)[:, None] + tap * logits_c
+    tap_ok = (taps < K * K)[:, None]
+    ok = inside[None, :] & tap_ok
+    tap = taps.to(tl.int64)[:, None]
+    logits_at = logits + batch * logits_b + (rows * logits_y + columns * logits_x)[None, :] + tap * logits_c
     similarity_at = (
         similarity
         + batch * similarity_b
-        + (rows * similarity_y + columns * similarity_x)[:, None]
+        + (rows * similarity_y + columns * similarity_x)[None, :]
         + tap * similarity_c
     )
     d_logits_at = (
-        d_logits + batch * d_logits_b + (rows * d_logits_y + columns * d_logits_x)[:, None] + tap * d_logits_c
+        d_logits + batch * d_logits_b + (rows * d_logits_y + columns * d_logits_x)[None, :] + tap * d_logits_c
     )
     let_through = tl.full((PIXELS,), 1.0, tl.float32)
     if GATED:
@@ -567,11 +569,11 @@ def softmax_backward_kernel(
         value = tl.load(logits_at, mask=ok, other=0.0).to(tl.float32)
         s = tl.load(similarity_at, mask=ok, other=0.0)
         value = tl.where(tap_ok, value, float("-inf"))
-        k = tl.exp(value - tl.reduce(value, 1, _elementwise_max)[:, None])
-        k = k / tl.reduce(k, 1, _sum_combine)[:, None]
-        mean = tl.reduce(k * s, 1, _sum_combine)
-        k = k * let_through[:, None]
-        tl.store(d_logits_at, (k * (s - mean[:, None])).to(d_logits.dtype.element_ty), mask=ok)
+        k = tl.exp(value - tl.reduce(value, 0, _elementwise_max)[None, :])
+        k = k / tl.reduce(k, 0, _sum_combine)[None, :]
+        mean = tl.reduce(k * s, 0, _sum_combine)
+        k = k * let_through[None, :]
+        tl.store(d_logits_at, (k * (s - mean[None, :])).to(d_logits.dtype.element_ty), mask=ok)
         tl.store(similarity_at, k, mask=ok)
         total += mean
         logits_at += (K * K) * tl.cast(logits_c, tl.int64)
@@ -628,7 +630,7 @@ def gate_backward_kernel(
     batch = (program // tile_rows).to(tl.int64)
     lane = tl.arange(0, PIXELS)
     rows = (tile_y * TILE_Y + lane // TILE_X).to(tl.int64)
-    columns = (tile_x * TILE_X + lane % TILE_X).to(tl.int64)
+    columns = tl.multiple_of((tile_x * TILE_X + lane % TILE_X).to(tl.int64), 1)
     inside = (rows < height) & (columns < width)
     if FACTOR_Y > 0:
         y0 = rows * FACTOR_Y
@@ -643,9 +645,9 @@ def gate_backward_kernel(
         x0 = (columns * out_width + (width - 1)) // width
         x_end = ((columns + 1) * out_width + (width - 1)) // width
     g = tl.load(gate + batch * gate_b + rows * gate_y + columns * gate_x, mask=inside, other=0.0)
-    g = g.to(tl.float32)[:, None]
+    g = g.to(tl.float32)[None, :]
     lanes = tl.arange(0, CHANNELS)
-    product = tl.full((PIXELS, CHANNELS), 0.0, tl.float32)
+    product = tl.full((CHANNELS, PIXELS), 0.0, tl.float32)
     through = tl.full((PIXELS,), 0.0, tl.float32)
     for phase_y in range(phase_rows):
         for phase_x in range(phase_columns):
@@ -653,14 +655,14 @@ def gate_backward_kernel(
             x = x0 + phase_x
             ok = inside & (y < y_end) & (x < x_end)
             through += tl.load(mixed + (batch * out_height + y) * out_width + x, mask=ok, other=0.0)
-            grad_at = grad + batch * grad_b + (y * grad_y + x * grad_x)[:, None]
-            en_at = en + batch * en_b + (y * en_y + x * en_x)[:, None]
-            d_en_at = d_en + batch * d_en_b + (y * d_en_y + x * d_en_x)[:, None]
+            grad_at = grad + batch * grad_b + (y * grad_y + x * grad_x)[None, :]
+            en_at = en + batch * en_b + (y * en_y + x * en_x)[None, :]
+            d_en_at = d_en + batch * d_en_b + (y * d_en_y + x * d_en_x)[None, :]
             for start in range(0, channels, CHANNELS):
-                channel = (start + lanes).to(tl.int64)[None, :]
-                mask = ok[:, None] & ((start + lanes) < channels)[None, :]
+                channel = (start + lanes).to(tl.int64)[:, None]
+                mask = ok[None, :] & ((start + lanes) < channels)[:, None]
                 slope = tl.load(grad_at + channel * grad_c, mask=mask, other=0.0).to(tl.float32)
                 product += slope * tl.load(en_at + channel * en_c, mask=mask, other=0.0).to(tl.float32)
                 tl.store(d_en_at + channel * d_en_c, (g * slope).to(d_en.dtype.element_ty), mask=mask)
-    total = tl.reduce(product, 1, _sum_combine) - through
+    total = tl.reduce(product, 0, _sum_combine) - through
     tl.store(d_gate + (batch * height + rows) * width + columns, total.to(d_gate.dtype.element_ty), mask=inside)

@@ -22,7 +22,6 @@ WARPS = 8
 TILE = 8 * 32 * WARPS  # elements of a tile, 8 a thread: four accumulators of it leave registers for loads in flight
 MOST_PIXELS = 64  # with fewer pixels than threads, Triton loads a pixel's weight in every thread rather than share it
 ROWS_OF_ADJOINT = 4  # of `adjoint_kernel`
-_INSTALLED = importlib.util.find_spec("triton") is not None
 
 
 class _Tile(NamedTuple):
@@ -56,9 +55,7 @@ def reassemble(de: Tensor, kernels: Tensor, kernel_size: int, groups: int) -> Te
     return _reassemble(de, kernels, None, None, kernel_size, groups, softmax=False)
 
 
-def fused(
-    de: Tensor, logits: Tensor, en: Tensor | None, gate: Tensor | None, kernel_size: int, groups: int
-) -> Tensor:
+def fused(de: Tensor, logits: Tensor, en: Tensor | None, gate: Tensor | None, kernel_size: int, groups: int) -> Tensor:
     """Softmax, reassembly and gate in one: `[B, C, h, w]`, `[B, G·K², H, W]` → `[B, C, H, W]`.
 
     With `en` `[B, C, H, W]` and `gate` `[B, 1, h, w]`, the result is g·en + (1 - g)·up, g at the source pixel.
@@ -132,7 +129,8 @@ def _reassemble(
 def _adjoint(grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, low: Size, like: Tensor) -> Tensor:
     out = _empty(like, grad.shape[1], low, like.dtype)
     channels = grad.shape[1] // groups
-    tile = _tile(_channels_last(grad), low, channels, ROWS_OF_ADJOINT)
+    last = _channels_last(grad)
+    tile = _tile(last, low, channels, ROWS_OF_ADJOINT, most_channels=128 if last else 16)  # with 32 registers spill
     blocks = _ceil(channels, tile.channels)
     _launch(
         "adjoint_kernel",
@@ -147,9 +145,7 @@ def _adjoint(grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, low: 
     return out.to(like.dtype)
 
 
-def _similarity(
-    query: Tensor, key: Tensor, kernel_size: int, groups: int, dtype: torch.dtype, like: Tensor
-) -> Tensor:
+def _similarity(query: Tensor, key: Tensor, kernel_size: int, groups: int, dtype: torch.dtype, like: Tensor) -> Tensor:
     low, high = _size(key), _size(query)
     out = _empty(like, groups * kernel_size**2, high, dtype)
     channels, by_taps = query.shape[1] // groups, not _channels_last(query)
@@ -210,6 +206,14 @@ def _gate_backward(grad: Tensor, en: Tensor, gate: Tensor, mixed: Tensor) -> tup
         CHANNELS=tile.channels,
     )
     return grad_en.to(en.dtype), grad_gate.to(gate.dtype)
+
+
+def _installed() -> bool:
+    """Looked up without importing it."""
+    try:
+        return importlib.util.find_spec("triton") is not None
+    except ValueError:  # something without a spec stands in its place
+        return False
 
 
 def _launch(name: str, programs: int, x: Tensor, *args: Any, **constants: Any) -> None:
@@ -286,3 +290,6 @@ def _ceil(dividend: int, divisor: int) -> int:
 def _power_of_two(number: int) -> int:
     """The smallest power of two that is not below `number`."""
     return 1 << (number - 1).bit_length()
+
+
+_INSTALLED = _installed()

@@ -15,7 +15,8 @@ kernels that hold accumulators for several output pixels of a source pixel hold 
 several programs. Names end in the phase: 01 is row 0, column 1 of the 2×2.
 
 Offsets are 64-bit where they count elements of a map. Reductions are spelt `tl.reduce`, because `tl.sum` and `tl.max`
-are themselves compiled functions, which the interpreter cannot call if Triton was imported before it was switched on.
+are themselves compiled functions, which the interpreter cannot call if Triton was imported before it was switched on
+(torch imports it).
 Nothing is accumulated by atomic operations: the same input gives the same bits.
 """
 
@@ -531,8 +532,8 @@ def softmax_backward_kernel(
 ):
     """From s_t (`similarity`, fp32) to the gradient of the logits; (1 - g)·kernels takes the place of s_t.
 
-    k = softmax(logits); d_logits_t = (1 - g)·k_t·(s_t - Σ k·s); mixed = Σ over taps and groups of k·s, `[B, H, W]`, which
-    is what the gate lets through of the reassembled map. Tiles are of output pixels here.
+    k = softmax(logits); d_logits_t = (1 - g)·k_t·(s_t - Σ k·s); mixed = Σ over taps and groups of k·s, `[B, H, W]`: the
+    inner product of the output's gradient and the reassembled map. Tiles are of output pixels here.
     """
     PIXELS: tl.constexpr = TILE_Y * TILE_X
     program = tl.program_id(0)
@@ -550,14 +551,9 @@ def softmax_backward_kernel(
     tap = taps.to(tl.int64)[:, None]
     logits_at = logits + batch * logits_b + (rows * logits_y + columns * logits_x)[None, :] + tap * logits_c
     similarity_at = (
-        similarity
-        + batch * similarity_b
-        + (rows * similarity_y + columns * similarity_x)[None, :]
-        + tap * similarity_c
+        similarity + batch * similarity_b + (rows * similarity_y + columns * similarity_x)[None, :] + tap * similarity_c
     )
-    d_logits_at = (
-        d_logits + batch * d_logits_b + (rows * d_logits_y + columns * d_logits_x)[None, :] + tap * d_logits_c
-    )
+    d_logits_at = d_logits + batch * d_logits_b + (rows * d_logits_y + columns * d_logits_x)[None, :] + tap * d_logits_c
     let_through = tl.full((PIXELS,), 1.0, tl.float32)
     if GATED:
         source = (rows * height) // out_height

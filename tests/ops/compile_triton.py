@@ -23,7 +23,7 @@ TYPES = {torch.float32: "*fp32", torch.bfloat16: "*bf16"}
 INSTRUCTIONS = r"(?:ld|st)\.(?:global|shared)[.\w:]*|bar\.sync|shfl\.sync|fma\.rn\.f32"
 
 
-def compile_launch(name: str, programs: int, *arguments: Any, num_warps: int = triton_backend.WARPS, **constants: int):
+def compile_launch(name: str, programs: int, arguments: tuple[Any, ...], constants: dict[str, int]) -> None:
     """In the place of `triton_backend._launch`: compile with the specialisations that Triton would choose."""
     kernel = getattr(triton_kernels, name)
     signature, values, attributes = {}, {}, {}
@@ -39,7 +39,7 @@ def compile_launch(name: str, programs: int, *arguments: Any, num_warps: int = t
     for argument, value in constants.items():
         signature[argument], values[(kernel.arg_names.index(argument),)] = "constexpr", value
     source = ASTSource(kernel, signature, values, attributes)
-    compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": num_warps})
+    compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": triton_backend.WARPS})
     report(name, compiled.asm["ptx"])
 
 

@@ -90,9 +90,9 @@ def fused_backward(
     high = None if gate is None else resize_nearest(gate.float(), _size(grad))
     grad_up = grad if high is None else (grad * (1 - high)).to(grad.dtype)
     grad_de, grad_kernels = _backward(grad_up, de.to(grad.dtype), kernels.to(grad.dtype), kernel_size, groups)
-    by_group = kernels.unflatten(1, (groups, -1)), grad_kernels.float().unflatten(1, (groups, -1))
-    mean = (by_group[0] * by_group[1]).sum(2, keepdim=True)
-    grad_logits = (by_group[0] * (by_group[1] - mean)).flatten(1, 2).to(logits.dtype)
+    by_group, slopes = _by_group(kernels, groups), _by_group(grad_kernels.float(), groups)
+    mean = (by_group * slopes).sum(2, keepdim=True)
+    grad_logits = (by_group * (slopes - mean)).flatten(1, 2).to(logits.dtype)
     if en is None or gate is None or high is None:
         return grad_de.to(de.dtype), grad_logits, None, None
     up = reassemble(de, kernels, kernel_size, groups)
@@ -120,13 +120,18 @@ def _backward(grad: Tensor, features: Tensor, kernels: Tensor, kernel_size: int,
 
 def _softmax(logits: Tensor, groups: int) -> Tensor:
     """Over the K² logits of each pixel and group, in float32."""
-    return logits.unflatten(1, (groups, -1)).softmax(2, dtype=torch.float32).flatten(1, 2)
+    return _by_group(logits, groups).softmax(2, dtype=torch.float32).flatten(1, 2)
+
+
+def _by_group(kernels: Tensor, groups: int) -> Tensor:
+    """`[B, G·K², H, W]` → `[B, G, K², H, W]`."""
+    return kernels.reshape(kernels.shape[0], groups, -1, *kernels.shape[2:])
 
 
 def _sum_blocks(x: Tensor, size: Size) -> Tensor:
     """Sum over the output pixels of each source pixel, for an integer ratio."""
     ratio = _ratio(size, _size(x))
-    return x.unflatten(3, (-1, ratio)).unflatten(2, (-1, ratio)).sum((3, 5))
+    return x.reshape(*x.shape[:2], size[0], ratio, size[1], ratio).sum((3, 5))
 
 
 def _ratio(low: Size, high: Size) -> int:

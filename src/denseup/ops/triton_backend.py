@@ -112,16 +112,21 @@ def _reassemble(
     _launch(
         "reassemble_kernel",
         de.shape[0] * tile.tile_rows * tile.tile_columns * phases[0] * phases[1] * groups * blocks,
-        *(de, kernels, de if en is None else en, de if gate is None else gate, out),
-        *(channels, groups, *low, *high, *de.stride(), *kernels.stride()),
-        *((0, 0, 0, 0) if en is None else en.stride()),
-        *((0, 0, 0) if gate is None else _plane(gate)),
-        *(*out.stride(), blocks, *phases, tile.tile_rows, tile.tile_columns),
-        **_window(kernel_size, taps=True),
-        **_constants(tile, low, high),
-        CHANNELS=tile.channels,
-        SOFTMAX=softmax,
-        GATED=gate is not None,
+        (
+            *(de, kernels, de if en is None else en, de if gate is None else gate, out),
+            *(channels, groups, *low, *high, *de.stride(), *kernels.stride()),
+            *((0, 0, 0, 0) if en is None else en.stride()),
+            *((0, 0, 0) if gate is None else _plane(gate)),
+            *(*out.stride(), blocks, *phases, tile.tile_rows, tile.tile_columns),
+        ),
+        {
+            **_window(kernel_size, taps=True),
+            **_constants(tile, low, high),
+            "CHANNELS": tile.channels,
+            "SOFTMAX": softmax,
+            "GATED": gate is not None,
+            "ROW_WISE": not _channels_last(out),
+        },
     )
     return out.to(de.dtype)
 
@@ -135,12 +140,16 @@ def _adjoint(grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, low: 
     _launch(
         "adjoint_kernel",
         grad.shape[0] * tile.tile_rows * tile.tile_columns * groups * blocks,
-        *(grad, kernels, out, channels, groups, *low, *_size(grad)),
-        *(*grad.stride(), *kernels.stride(), *out.stride()),
-        *(blocks, tile.tile_rows, tile.tile_columns, *_phases(low, _size(grad))),
-        **_window(kernel_size),
-        **_constants(tile, low, _size(grad)),
-        CHANNELS=tile.channels,
+        (
+            *(grad, kernels, out, channels, groups, *low, *_size(grad)),
+            *(*grad.stride(), *kernels.stride(), *out.stride()),
+            *(blocks, tile.tile_rows, tile.tile_columns, *_phases(low, _size(grad))),
+        ),
+        {
+            **_window(kernel_size),
+            **_constants(tile, low, _size(grad)),
+            "CHANNELS": tile.channels,
+        },
     )
     return out.to(like.dtype)
 
@@ -155,14 +164,18 @@ def _similarity(query: Tensor, key: Tensor, kernel_size: int, groups: int, dtype
     _launch(
         "similarity_kernel",
         query.shape[0] * tile.tile_rows * tile.tile_columns * phases[0] * phases[1] * groups,
-        *(query, key, out, channels, groups, *low, *high),
-        *(*query.stride(), *key.stride(), *out.stride()),
-        *(*phases, tile.tile_rows, tile.tile_columns),
-        **_window(kernel_size, taps=True),
-        **_constants(tile, low, high),
-        CHANNELS=block,
-        BY_TAPS=by_taps,
-        ONE_BLOCK=channels <= block,
+        (
+            *(query, key, out, channels, groups, *low, *high),
+            *(*query.stride(), *key.stride(), *out.stride()),
+            *(*phases, tile.tile_rows, tile.tile_columns),
+        ),
+        {
+            **_window(kernel_size, taps=True),
+            **_constants(tile, low, high),
+            "CHANNELS": block,
+            "BY_TAPS": by_taps,
+            "ONE_BLOCK": channels <= block,
+        },
     )
     return out.to(dtype)
 
@@ -178,14 +191,18 @@ def _softmax_backward(
     _launch(
         "softmax_backward_kernel",
         logits.shape[0] * tile.tile_rows * tile.tile_columns,
-        *(logits, kernels, logits if gate is None else gate, grad_logits, mixed),
-        *(groups, *low, *_size(logits), *logits.stride(), *kernels.stride()),
-        *((0, 0, 0) if gate is None else _plane(gate)),
-        *(*grad_logits.stride(), tile.tile_rows, tile.tile_columns),
-        **_window(kernel_size, taps=True),
-        TILE_Y=tile.rows,
-        TILE_X=tile.columns,
-        GATED=gate is not None,
+        (
+            *(logits, kernels, logits if gate is None else gate, grad_logits, mixed),
+            *(groups, *low, *_size(logits), *logits.stride(), *kernels.stride()),
+            *((0, 0, 0) if gate is None else _plane(gate)),
+            *(*grad_logits.stride(), tile.tile_rows, tile.tile_columns),
+        ),
+        {
+            **_window(kernel_size, taps=True),
+            "TILE_Y": tile.rows,
+            "TILE_X": tile.columns,
+            "GATED": gate is not None,
+        },
     )
     return grad_logits.to(logits.dtype), mixed
 
@@ -199,11 +216,15 @@ def _gate_backward(grad: Tensor, en: Tensor, gate: Tensor, mixed: Tensor) -> tup
     _launch(
         "gate_backward_kernel",
         en.shape[0] * tile.tile_rows * tile.tile_columns,
-        *(grad, en, gate, mixed, grad_en, grad_gate, en.shape[1], *low, *high),
-        *(*grad.stride(), *en.stride(), *_plane(gate), *grad_en.stride()),
-        *(tile.tile_rows, tile.tile_columns, *_phases(low, high)),
-        **_constants(tile, low, high),
-        CHANNELS=tile.channels,
+        (
+            *(grad, en, gate, mixed, grad_en, grad_gate, en.shape[1], *low, *high),
+            *(*grad.stride(), *en.stride(), *_plane(gate), *grad_en.stride()),
+            *(tile.tile_rows, tile.tile_columns, *_phases(low, high)),
+        ),
+        {
+            **_constants(tile, low, high),
+            "CHANNELS": tile.channels,
+        },
     )
     return grad_en.to(en.dtype), grad_gate.to(gate.dtype)
 
@@ -216,14 +237,15 @@ def _installed() -> bool:
         return False
 
 
-def _launch(name: str, programs: int, x: Tensor, *args: Any, **constants: Any) -> None:
+def _launch(name: str, programs: int, arguments: tuple[Any, ...], constants: dict[str, int]) -> None:
     """Run a kernel of `ops.triton_kernels` on the device of its first argument; no program, nothing to do."""
     from denseup.ops import triton_kernels  # imports triton
 
+    x = arguments[0]
     on_its_device: AbstractContextManager[Any] = torch.cuda.device(x.device) if x.is_cuda else nullcontext()
     if programs:
         with on_its_device:
-            getattr(triton_kernels, name)[(programs,)](x, *args, **constants, num_warps=WARPS)
+            getattr(triton_kernels, name)[(programs,)](*arguments, **constants, num_warps=WARPS)
 
 
 def _tile(

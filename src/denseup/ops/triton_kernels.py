@@ -5,9 +5,10 @@
 Common to all: a program owns a tile of PIXELS = TILE_Y·TILE_X pixels (of the low-resolution map, but for
 `softmax_backward_kernel`) times a block of CHANNELS channels of one group. Which of the two runs along the lanes of a
 warp is not written here: Triton follows the axis along which the addresses are contiguous, so that one kernel serves
-both memory formats, and the caller only chooses the shape of the tile. Where neither is (every second pixel of a row)
-Triton takes the last axis, so that has to be the pixels. `tl.multiple_of(columns, 1)` says nothing is known of their
-alignment: else a thread would own eight neighbouring pixels, with four weights to load for each of them.
+both memory formats, and the caller only chooses the shape of the tile. Two hints help it. `multiple_of(…, 1)` says that
+nothing is known of the alignment of columns: else a thread would own eight neighbouring pixels, with four weights to
+load for each. `max_contiguous(…, 2)` makes the columns of the output count as an axis to follow although only every
+second is touched; without alignment no access is widened by it. (Left to itself, Triton 3.6 would follow the channels.)
 
 An output pixel is named by its source pixel and its phase (row, column) among the output pixels of that source pixel:
 those of source row i are ceil(i·H/h) … ceil((i + 1)·H/h) - 1. FACTOR_Y is H/h where that is an integer, else 0. The
@@ -68,11 +69,13 @@ def reassemble_kernel(
     FACTOR_X: tl.constexpr,
     SOFTMAX: tl.constexpr,
     GATED: tl.constexpr,
+    ROW_WISE: tl.constexpr,
     TILE_Y: tl.constexpr,
     TILE_X: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
     """Reassembly: one load of a window pixel serves four output pixels. SOFTMAX normalises `kernels`, GATED mixes `en`.
+    ROW_WISE is for NCHW: a hint, no other result.
 
     Neighbouring programs share the tile of pixels and differ in their channels, so that the kernels come from cache.
     """
@@ -113,6 +116,8 @@ def reassemble_kernel(
         x0 = (columns * out_width + (width - 1)) // width
         x_end = ((columns + 1) * out_width + (width - 1)) // width
     y0 = y0 + 2 * phase_y
+    if ROW_WISE:
+        x0 = tl.max_contiguous(tl.multiple_of(x0, 1), 2)
     x0 = x0 + 2 * phase_x
     ok00 = inside & (y0 < y_end) & (x0 < x_end)
     ok01 = inside & (y0 < y_end) & (x0 + 1 < x_end)
@@ -278,7 +283,7 @@ def adjoint_kernel(
             x_end = ((beside + 1) * out_width + (width - 1)) // width
         for phase_y in range(phase_rows):
             for phase_x in range(phase_columns):
-                x = x_first + phase_x
+                x = tl.max_contiguous(tl.multiple_of(x_first + phase_x, 1), 2)
                 x_ok = column_ok & (x < x_end)
                 for s in tl.static_range(ROWS + K - 1):
                     source = rows + (s - RADIUS)
@@ -394,6 +399,8 @@ def similarity_kernel(
         x0 = (columns * out_width + (width - 1)) // width
         x_end = ((columns + 1) * out_width + (width - 1)) // width
     y0 = y0 + 2 * phase_y
+    if BY_TAPS:
+        x0 = tl.max_contiguous(tl.multiple_of(x0, 1), 2)
     x0 = x0 + 2 * phase_x
     ok00 = inside & (y0 < y_end) & (x0 < x_end)
     ok01 = inside & (y0 < y_end) & (x0 + 1 < x_end)
@@ -648,7 +655,7 @@ def gate_backward_kernel(
     for phase_y in range(phase_rows):
         for phase_x in range(phase_columns):
             y = y0 + phase_y
-            x = x0 + phase_x
+            x = tl.max_contiguous(tl.multiple_of(x0 + phase_x, 1), 2)
             ok = inside & (y < y_end) & (x < x_end)
             through += tl.load(mixed + (batch * out_height + y) * out_width + x, mask=ok, other=0.0)
             grad_at = grad + batch * grad_b + (y * grad_y + x * grad_x)[None, :]

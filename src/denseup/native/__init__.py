@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 
 NAME = "_kernels"
+ABI = 2
+"""What `denseup_abi` (abi.c) of a library that fits this code returns."""
 
 
 @cache
@@ -47,6 +49,8 @@ def _load() -> tuple[ctypes.CDLL | None, str | None]:
         loaded = ctypes.CDLL(str(files[-1]))
     except OSError as error:
         return None, f"the C kernels do not load: {error}"
+    if not hasattr(loaded, "denseup_abi") or loaded.denseup_abi() != ABI:
+        return None, "the C kernels are of another version of denseup: install it again"
     loaded.denseup_instructions.restype = ctypes.c_char_p
     loaded.denseup_use_openmp.argtypes = [ctypes.c_void_p]
     loaded.denseup_use_openmp(_gomp_parallel())

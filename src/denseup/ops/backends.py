@@ -13,7 +13,7 @@ from typing import Protocol, cast
 
 from torch import Tensor
 
-from denseup.ops import cpu_backend, reference
+from denseup.ops import cpu_backend, mmcv_backend, reference, triton_backend
 from denseup.ops.composed import Gradients
 from denseup.ops.geometry import Size
 
@@ -61,8 +61,11 @@ class Backend(Protocol):
         ...
 
 
-_BACKENDS: dict[str, Backend] = {module.NAME: cast(Backend, module) for module in (cpu_backend, reference)}
-"""In the order in which the automatic choice tries them."""
+_BACKENDS: dict[str, Backend] = {
+    module.NAME: cast(Backend, module) for module in (cpu_backend, triton_backend, reference, mmcv_backend)
+}
+"""In the order in which the automatic choice tries them. Nothing stands against the reference: mmcv's operator, for
+comparison, serves only where it is asked for."""
 _in_use: list[str] = []  # innermost `use_backend` last; a plain list, because torch.compile can look into it
 
 

@@ -1,6 +1,7 @@
 """A sweep whose jobs fail, are killed, or lose their launcher: nothing is lost, nothing is done twice."""
 
 import csv
+import importlib.util
 import json
 import os
 import signal
@@ -107,3 +108,40 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path: Path) -> N
     (whole,), (cut,) = results(tmp_path / "whole").values(), results(tmp_path / "cut").values()
     assert cut["steps"] == whole["steps"] == 12
     assert cut["metrics"] == whole["metrics"]
+
+
+@pytest.mark.parametrize(
+    "launcher",
+    ["joblib", pytest.param("submitit_local", marks=pytest.mark.slow), pytest.param("ray", marks=pytest.mark.slow)],
+)
+def test_launchers(launcher: str, tmp_path: Path) -> None:
+    plugin = launcher.partition("_")[0]
+    if importlib.util.find_spec(f"hydra_plugins.hydra_{plugin}_launcher") is None:
+        pytest.skip(f"the plugin is not installed: pip install '.[{plugin}]'")
+    done = sweep(
+        tmp_path, "task=matting,segmentation", "upsampler=nearest", f"launcher={launcher}", "trainer.max_steps=2"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {result["status"] for result in results(tmp_path).values()} == {"finished"}
+    assert set(results(tmp_path)) == {"matting/nearest", "segmentation/nearest"}
+    assert "nearest" in done.stdout
+
+
+def test_slurm_is_configured() -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    arguments = ["-m", "src.train", "--cfg", "hydra", "launcher=submitit_slurm", "hydra.launcher.partition=gpu"]
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT)
+    assert "SlurmLauncher" in done.stdout, done.stderr
+    assert "partition: gpu" in done.stdout
+
+
+def test_the_ready_sweeps_name_their_runs(tmp_path: Path) -> None:
+    """The six published upsamplers on both tasks; all of them, with three seeds."""
+    for name, options in {
+        "demo": "upsampler: bilinear,carafe,indexnet,a2u,fade,fade_lite",
+        "all": "seed: 0,1,2",
+    }.items():
+        arguments = ["-m", "src.train", "--cfg", "hydra", f"sweep={name}"]
+        done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT)
+        assert "task: matting,segmentation" in done.stdout, done.stderr
+        assert options in done.stdout

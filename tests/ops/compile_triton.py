@@ -17,7 +17,7 @@ from torch import Tensor
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from denseup.ops import triton_backend, triton_kernels
+from denseup.ops import geometry, triton_backend, triton_kernels
 
 TYPES = {torch.float32: "*fp32", torch.bfloat16: "*bf16"}
 INSTRUCTIONS = r"(?:ld|st)\.(?:global|shared)[.\w:]*|bar\.sync|shfl\.sync|fma\.rn\.f32"
@@ -58,7 +58,7 @@ def report(name: str, ptx: str) -> None:
 
 def empty(like: Tensor, channels: int, size: tuple[int, int], dtype: torch.dtype) -> Tensor:
     """In the place of `triton_backend._empty`, which takes a map without a GPU for one of the interpreter."""
-    last = triton_backend._channels_last(like)
+    last = geometry.layout(like) == torch.channels_last
     layout = torch.channels_last if last else torch.contiguous_format
     return torch.empty((like.shape[0], channels, *size), dtype=dtype, device="meta", memory_format=layout)
 

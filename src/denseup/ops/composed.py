@@ -37,7 +37,7 @@ class Contractions(Protocol):
 def softmax(logits: Tensor, groups: int) -> Tensor:
     """Over the K² values of each pixel and group of `[B, G·K², H, W]`, in at least float32."""
     dtype = torch.promote_types(logits.dtype, torch.float32)
-    return _by_group(logits, groups).softmax(2, dtype=dtype).flatten(1, 2)
+    return by_group(logits, groups).softmax(2, dtype=dtype).flatten(1, 2)
 
 
 def fused(
@@ -71,8 +71,8 @@ def fused_backward(
     size = (de.shape[2], de.shape[3])
     kernels = softmax(logits, groups)
     products = backend.similarity(grad, de, kernel_size, groups).to(kernels.dtype) * kernels
-    means = _by_group(products, groups).sum(2, keepdim=True)
-    grad_logits = (_by_group(products, groups) - _by_group(kernels, groups) * means).flatten(1, 2)
+    means = by_group(products, groups).sum(2, keepdim=True)
+    grad_logits = (by_group(products, groups) - by_group(kernels, groups) * means).flatten(1, 2)
     if en is None or gate is None:
         return backend.adjoint(grad, kernels, kernel_size, groups, size), grad_logits.to(logits.dtype), None, None
     blend = resize_nearest(gate, (grad.shape[2], grad.shape[3])).to(kernels.dtype)
@@ -91,5 +91,6 @@ def sum_of_cells(x: Tensor, size: Size) -> Tensor:
     return x.new_zeros(*x.shape[:2], *size).index_add_(3, columns, by_row)
 
 
-def _by_group(x: Tensor, groups: int) -> Tensor:
+def by_group(x: Tensor, groups: int) -> Tensor:
+    """`[B, G·K², H, W]` → `[B, G, K², H, W]`."""
     return x.reshape(x.shape[0], groups, -1, *x.shape[2:])

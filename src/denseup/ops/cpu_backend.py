@@ -12,7 +12,7 @@ from torch import Tensor
 
 from denseup import native
 from denseup.ops.composed import Gradients
-from denseup.ops.geometry import Size, like_layout
+from denseup.ops.geometry import Size, like_layout, size_of
 
 NAME = "cpu"
 MAX_KERNEL_SIZE = 15
@@ -73,8 +73,8 @@ def adjoint(grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, size: 
 def similarity(query: Tensor, key: Tensor, kernel_size: int, groups: int) -> Tensor:
     """`[B, C, H, W]`, `[B, C, h, w]` → `[B, G·K², H, W]`."""
     high, low = _dense(query), _dense(key)
-    out = _empty(query, groups * kernel_size**2, _size(query), torch.float32)
-    shape = _shape(_size(key), high, kernel_size, groups)
+    out = _empty(query, groups * kernel_size**2, size_of(query), torch.float32)
+    shape = _shape(size_of(key), high, kernel_size, groups)
     _library().denseup_similarity(shape, _is_bfloat16(query), high.data_ptr(), low.data_ptr(), out.data_ptr())
     return like_layout(out.to(query.dtype), query)
 
@@ -94,13 +94,13 @@ def fused_backward(
     grad_logits, scaled = torch.empty_like(weights), torch.empty_like(weights)
     grad_en = None if guide is None else torch.empty_like(guide)
     grad_gate = None if blend is None else torch.empty_like(blend)
-    shape = _shape(_size(de), high, kernel_size, groups)
+    shape = _shape(size_of(de), high, kernel_size, groups)
     _library().denseup_fused_backward(
         shape,
         _is_bfloat16(de),
         *(_pointer(x) for x in (high, low, weights, guide, blend, grad_logits, scaled, grad_en, grad_gate)),
     )
-    grad_de = adjoint(grad, scaled, kernel_size, groups, _size(de))
+    grad_de = adjoint(grad, scaled, kernel_size, groups, size_of(de))
     return (
         like_layout(grad_de, de),
         like_layout(grad_logits.to(logits.dtype), logits),
@@ -120,8 +120,8 @@ def _reassemble(
 ) -> Tensor:
     low, weights = _dense(de), _dense(kernels.float())
     guide, blend = None if en is None else _dense(en), None if gate is None else _dense(gate.float())
-    out = _empty(de, de.shape[1], _size(kernels), de.dtype)
-    shape = _shape(_size(de), out, kernel_size, groups)
+    out = _empty(de, de.shape[1], size_of(kernels), de.dtype)
+    shape = _shape(size_of(de), out, kernel_size, groups)
     pointers = (_pointer(guide), _pointer(blend), out.data_ptr())
     _check(
         _library().denseup_reassemble(shape, _is_bfloat16(de), low.data_ptr(), weights.data_ptr(), normalize, *pointers)
@@ -132,10 +132,6 @@ def _reassemble(
 def _check(status: int) -> None:
     if status:
         raise MemoryError("no memory for the rows that a thread works on")
-
-
-def _size(x: Tensor) -> Size:
-    return x.shape[-2], x.shape[-1]
 
 
 def _dense(x: Tensor) -> Tensor:

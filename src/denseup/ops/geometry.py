@@ -11,6 +11,11 @@ from torch.nn import functional as F
 Size = tuple[int, int]
 
 
+def size_of(x: Tensor) -> Size:
+    """Height and width of a map."""
+    return x.shape[-2], x.shape[-1]
+
+
 def source_index(length: int, output_length: int, device: torch.device | None = None) -> Tensor:
     """Source index floor(y·length / output_length) of each output index y, int64 `[output_length]`."""
     return torch.arange(output_length, device=device) * length // output_length

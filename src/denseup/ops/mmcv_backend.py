@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from denseup.ops.geometry import Size, resize_nearest
+from denseup.ops.composed import Gradients, by_group, softmax, sum_of_cells
+from denseup.ops.geometry import Size, resize_nearest, size_of
 
 NAME = "mmcv"
 DTYPES = (torch.float32, torch.float16)
@@ -43,9 +44,9 @@ def objections(de: Tensor, kernel_size: int, groups: int) -> list[str]:
 
 def reassemble(de: Tensor, kernels: Tensor, kernel_size: int, groups: int) -> Tensor:
     """`[B, C, h, w]`, `[B, G·K², H, W]` → `[B, C, H, W]`."""
-    ratio = _ratio(_size(de), _size(kernels))
+    ratio = _ratio(size_of(de), size_of(kernels))
     features, masks = de.contiguous(), kernels.to(de.dtype).contiguous()
-    out = features.new_zeros(*de.shape[:2], *_size(kernels))
+    out = features.new_zeros(*de.shape[:2], *size_of(kernels))
     scratch = torch.zeros_like(features), torch.zeros_like(out), torch.zeros_like(masks)
     _extension().carafe_forward(
         features, masks, *scratch, out, kernel_size=kernel_size, group_size=groups, scale_factor=ratio
@@ -61,7 +62,9 @@ def adjoint(grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, size: 
 
 def similarity(query: Tensor, key: Tensor, kernel_size: int, groups: int) -> Tensor:
     """`[B, C, H, W]`, `[B, C, h, w]` → `[B, G·K², H, W]`."""
-    kernels = query.new_zeros(query.shape[0], groups * kernel_size**2, *_size(query))  # for the features' gradient only
+    kernels = query.new_zeros(
+        query.shape[0], groups * kernel_size**2, *size_of(query)
+    )  # for the features' gradient only
     return _backward(query, key.to(query.dtype), kernels, kernel_size, groups)[1]
 
 
@@ -70,10 +73,10 @@ def fused(de: Tensor, logits: Tensor, en: Tensor | None, gate: Tensor | None, ke
 
     With `en` `[B, C, H, W]` and `gate` `[B, 1, h, w]`, the result is g·en + (1 - g)·up, g at the source pixel.
     """
-    up = reassemble(de, _softmax(logits, groups), kernel_size, groups)
+    up = reassemble(de, softmax(logits, groups), kernel_size, groups)
     if en is None or gate is None:
         return up
-    return torch.lerp(up, en.to(up.dtype), resize_nearest(gate, _size(up)).to(up.dtype))
+    return torch.lerp(up, en.to(up.dtype), resize_nearest(gate, size_of(up)).to(up.dtype))
 
 
 def fused_backward(
@@ -84,26 +87,26 @@ def fused_backward(
     gate: Tensor | None,
     kernel_size: int,
     groups: int,
-) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+) -> Gradients:
     """Gradients of `fused` in de, logits, en and gate."""
-    kernels = _softmax(logits, groups)
-    high = None if gate is None else resize_nearest(gate.float(), _size(grad))
+    kernels = softmax(logits, groups)
+    high = None if gate is None else resize_nearest(gate.float(), size_of(grad))
     grad_up = grad if high is None else (grad * (1 - high)).to(grad.dtype)
     grad_de, grad_kernels = _backward(grad_up, de.to(grad.dtype), kernels.to(grad.dtype), kernel_size, groups)
-    by_group, slopes = _by_group(kernels, groups), _by_group(grad_kernels.float(), groups)
-    mean = (by_group * slopes).sum(2, keepdim=True)
-    grad_logits = (by_group * (slopes - mean)).flatten(1, 2).to(logits.dtype)
+    weights, slopes = by_group(kernels, groups), by_group(grad_kernels.float(), groups)
+    mean = (weights * slopes).sum(2, keepdim=True)
+    grad_logits = (weights * (slopes - mean)).flatten(1, 2).to(logits.dtype)
     if en is None or gate is None or high is None:
         return grad_de.to(de.dtype), grad_logits, None, None
     up = reassemble(de, kernels, kernel_size, groups)
     slope = (grad.float() * (en.float() - up.float())).sum(1, keepdim=True)
-    grad_gate = _sum_blocks(slope, _size(gate))
+    grad_gate = sum_of_cells(slope, size_of(gate))
     return grad_de.to(de.dtype), grad_logits, (grad * high).to(en.dtype), grad_gate.to(gate.dtype)
 
 
 def _backward(grad: Tensor, features: Tensor, kernels: Tensor, kernel_size: int, groups: int) -> tuple[Tensor, Tensor]:
     """Gradients of the features and of the kernels; it computes both."""
-    ratio = _ratio(_size(features), _size(grad))
+    ratio = _ratio(size_of(features), size_of(grad))
     grad, masks = grad.contiguous(), kernels.contiguous()
     by_pixel = features.permute(0, 2, 3, 1).contiguous()
     grad_features = torch.zeros_like(features, memory_format=torch.contiguous_format)
@@ -118,32 +121,12 @@ def _backward(grad: Tensor, features: Tensor, kernels: Tensor, kernel_size: int,
     return grad_features, grad_masks
 
 
-def _softmax(logits: Tensor, groups: int) -> Tensor:
-    """Over the K² logits of each pixel and group, in float32."""
-    return _by_group(logits, groups).softmax(2, dtype=torch.float32).flatten(1, 2)
-
-
-def _by_group(kernels: Tensor, groups: int) -> Tensor:
-    """`[B, G·K², H, W]` → `[B, G, K², H, W]`."""
-    return kernels.reshape(kernels.shape[0], groups, -1, *kernels.shape[2:])
-
-
-def _sum_blocks(x: Tensor, size: Size) -> Tensor:
-    """Sum over the output pixels of each source pixel, for an integer ratio."""
-    ratio = _ratio(size, _size(x))
-    return x.reshape(*x.shape[:2], size[0], ratio, size[1], ratio).sum((3, 5))
-
-
 def _ratio(low: Size, high: Size) -> int:
     """The one integer ratio of both directions."""
     ratio = high[0] // low[0]
     if (low[0] * ratio, low[1] * ratio) != tuple(high):
         raise ValueError(f"backend 'mmcv' cannot go from {tuple(low)} to {tuple(high)}: it has one integer ratio only")
     return ratio
-
-
-def _size(x: Tensor) -> Size:
-    return x.shape[-2], x.shape[-1]
 
 
 def _has_extension() -> bool:

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from denseup.ops import composed
-from denseup.ops.geometry import Size, phase_slots
+from denseup.ops.geometry import Size, phase_slots, size_of
 
 NAME = "reference"
 
@@ -36,10 +36,10 @@ def objections(de: Tensor, kernel_size: int, groups: int) -> list[str]:
 
 def reassemble(de: Tensor, kernels: Tensor, kernel_size: int, groups: int) -> Tensor:
     """Weighted sum of the K×K window: `[B, C, h, w]`, `[B, G·K², H, W]` → `[B, C, H, W]`."""
-    output_size = _size(kernels)
+    output_size = size_of(kernels)
     padded = _pad(_accumulate(de), kernel_size, groups)
-    taps = _split(_to_phases(_accumulate(kernels), _size(de)), groups, 1, kernel_size**2)
-    batch, height, width = de.shape[0], *_size(de)
+    taps = _split(_to_phases(_accumulate(kernels), size_of(de)), groups, 1, kernel_size**2)
+    batch, height, width = de.shape[0], *size_of(de)
     out = padded.new_zeros(batch, groups, de.shape[1] // groups, *taps.shape[4:6], height, width)
     for tap, window in _windows(padded, kernel_size, (height, width)):
         out.addcmul_(taps[:, :, :, tap], window)
@@ -61,14 +61,14 @@ def adjoint(grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, size: 
 
 def similarity(query: Tensor, key: Tensor, kernel_size: int, groups: int) -> Tensor:
     """Inner products with the K×K window of the key: `[B, C, H, W]`, `[B, C, h, w]` → `[B, G·K², H, W]`."""
-    size = _size(key)
+    size = size_of(key)
     phases = _split(_to_phases(_accumulate(query), size), groups, -1)
     padded = _pad(_accumulate(key), kernel_size, groups)
     out = phases.new_empty(query.shape[0], groups, kernel_size**2, *phases.shape[3:])
     products = torch.empty_like(phases)  # one for all taps: to allocate it each time takes longer than to fill it
     for tap, window in _windows(padded, kernel_size, size):
         torch.sum(torch.mul(phases, window, out=products), 2, out=out[:, :, tap])
-    return _from_phases(out.flatten(1, 2), _size(query)).to(query.dtype)
+    return _from_phases(out.flatten(1, 2), size_of(query)).to(query.dtype)
 
 
 def fused(de: Tensor, logits: Tensor, en: Tensor | None, gate: Tensor | None, kernel_size: int, groups: int) -> Tensor:
@@ -87,10 +87,6 @@ def fused_backward(
 ) -> composed.Gradients:
     """Gradients of `fused`: see `ops.composed`."""
     return composed.fused_backward(_SELF, grad, de, logits, en, gate, kernel_size, groups)
-
-
-def _size(x: Tensor) -> Size:
-    return x.shape[-2], x.shape[-1]
 
 
 def _accumulate(x: Tensor) -> Tensor:
@@ -118,7 +114,7 @@ def _windows(padded: Tensor, kernel_size: int, size: Size) -> Iterator[tuple[int
 
 def _to_phases(x: Tensor, size: Size) -> Tensor:
     """`[B, C, H, W]` → `[B, C, s_h, s_w, h, w]`, zeros in slots that no output pixel fills."""
-    (height, width), (out_height, out_width) = size, _size(x)
+    (height, width), (out_height, out_width) = size, size_of(x)
     row_factor, rows = phase_slots(height, out_height, x.device)
     column_factor, columns = phase_slots(width, out_width, x.device)
     if (row_factor * height, column_factor * width) != (out_height, out_width):
@@ -133,7 +129,7 @@ def _from_phases(x: Tensor, output_size: Size) -> Tensor:
     """`[B, C, s_h, s_w, h, w]` → `[B, C, H, W]`: the inverse of `_to_phases`."""
     row_factor, column_factor, height, width = x.shape[2:]
     x = x.permute(0, 1, 4, 2, 5, 3).reshape(*x.shape[:2], height * row_factor, width * column_factor)
-    if _size(x) == output_size:
+    if size_of(x) == output_size:
         return x
     rows = phase_slots(height, output_size[0], x.device)[1]
     columns = phase_slots(width, output_size[1], x.device)[1]

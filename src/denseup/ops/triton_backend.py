@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from denseup.ops.geometry import Size
+from denseup.ops.composed import Gradients
+from denseup.ops.geometry import Size, layout, size_of
 
 NAME = "triton"
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -81,15 +82,15 @@ def fused_backward(
     gate: Tensor | None,
     kernel_size: int,
     groups: int,
-) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+) -> Gradients:
     """Gradients of `fused` in de, logits, en and gate, each with the dtype and memory format of its own map.
 
     One map of kernels, K²·H·W in float32, is the only one stored between the kernels: it holds first the inner
     products of grad and the windows, then the kernels times 1 - gate.
     """
     kernels = _similarity(grad, de, kernel_size, groups, torch.float32, like=logits)
-    grad_logits, mixed = _softmax_backward(logits, kernels, gate, kernel_size, groups, _size(de))
-    grad_de = _adjoint(grad, kernels, kernel_size, groups, _size(de), like=de)
+    grad_logits, mixed = _softmax_backward(logits, kernels, gate, kernel_size, groups, size_of(de))
+    grad_de = _adjoint(grad, kernels, kernel_size, groups, size_of(de), like=de)
     if en is None or gate is None:
         return grad_de, grad_logits, None, None
     return grad_de, grad_logits, *_gate_backward(grad, en, gate, mixed)
@@ -104,10 +105,10 @@ def _reassemble(
     groups: int,
     softmax: bool,
 ) -> Tensor:
-    low, high = _size(de), _size(kernels)
+    low, high = size_of(de), size_of(kernels)
     out = _empty(de, de.shape[1], high, de.dtype)
     channels = de.shape[1] // groups
-    tile = _tile(_channels_last(out), low, channels)
+    tile = _tile(layout(out) == torch.channels_last, low, channels)
     blocks, phases = _ceil(channels, tile.channels), [_ceil(count, 2) for count in _phases(low, high)]
     _launch(
         "reassemble_kernel",
@@ -125,7 +126,7 @@ def _reassemble(
             "CHANNELS": tile.channels,
             "SOFTMAX": softmax,
             "GATED": gate is not None,
-            "ROW_WISE": not _channels_last(out),
+            "ROW_WISE": layout(out) != torch.channels_last,
         },
     )
     return out.to(de.dtype)
@@ -134,20 +135,20 @@ def _reassemble(
 def _adjoint(grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, low: Size, like: Tensor) -> Tensor:
     out = _empty(like, grad.shape[1], low, like.dtype)
     channels = grad.shape[1] // groups
-    last = _channels_last(grad)
+    last = layout(grad) == torch.channels_last
     tile = _tile(last, low, channels, ROWS_OF_ADJOINT, most_channels=128 if last else 16)  # with 32 registers spill
     blocks = _ceil(channels, tile.channels)
     _launch(
         "adjoint_kernel",
         grad.shape[0] * tile.tile_rows * tile.tile_columns * groups * blocks,
         (
-            *(grad, kernels, out, channels, groups, *low, *_size(grad)),
+            *(grad, kernels, out, channels, groups, *low, *size_of(grad)),
             *(*grad.stride(), *kernels.stride(), *out.stride()),
-            *(blocks, tile.tile_rows, tile.tile_columns, *_phases(low, _size(grad))),
+            *(blocks, tile.tile_rows, tile.tile_columns, *_phases(low, size_of(grad))),
         ),
         {
             **_window(kernel_size),
-            **_constants(tile, low, _size(grad)),
+            **_constants(tile, low, size_of(grad)),
             "CHANNELS": tile.channels,
         },
     )
@@ -155,9 +156,9 @@ def _adjoint(grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, low: 
 
 
 def _similarity(query: Tensor, key: Tensor, kernel_size: int, groups: int, dtype: torch.dtype, like: Tensor) -> Tensor:
-    low, high = _size(key), _size(query)
+    low, high = size_of(key), size_of(query)
     out = _empty(like, groups * kernel_size**2, high, dtype)
-    channels, by_taps = query.shape[1] // groups, not _channels_last(query)
+    channels, by_taps = query.shape[1] // groups, layout(query) != torch.channels_last
     block = _power_of_two(kernel_size**2) if by_taps else min(_power_of_two(channels), 256)
     tile = _tile(not by_taps, low, block, most_channels=block)
     phases = [_ceil(count, 2) for count in _phases(low, high)]
@@ -184,16 +185,16 @@ def _softmax_backward(
     logits: Tensor, kernels: Tensor, gate: Tensor | None, kernel_size: int, groups: int, low: Size
 ) -> tuple[Tensor, Tensor]:
     """Gradient of the logits, and what each output pixel's gate is to lose `[B, H, W]`; `kernels` is overwritten."""
-    grad_logits = _empty(logits, logits.shape[1], _size(logits), logits.dtype)
-    mixed = kernels.new_empty(kernels.shape[0], *_size(kernels))
+    grad_logits = _empty(logits, logits.shape[1], size_of(logits), logits.dtype)
+    mixed = kernels.new_empty(kernels.shape[0], *size_of(kernels))
     taps = _power_of_two(kernel_size**2)
-    tile = _tile(_channels_last(logits), _size(logits), taps, most_channels=taps)
+    tile = _tile(layout(logits) == torch.channels_last, size_of(logits), taps, most_channels=taps)
     _launch(
         "softmax_backward_kernel",
         logits.shape[0] * tile.tile_rows * tile.tile_columns,
         (
             *(logits, kernels, logits if gate is None else gate, grad_logits, mixed),
-            *(groups, *low, *_size(logits), *logits.stride(), *kernels.stride()),
+            *(groups, *low, *size_of(logits), *logits.stride(), *kernels.stride()),
             *((0, 0, 0) if gate is None else _plane(gate)),
             *(*grad_logits.stride(), tile.tile_rows, tile.tile_columns),
         ),
@@ -209,10 +210,10 @@ def _softmax_backward(
 
 def _gate_backward(grad: Tensor, en: Tensor, gate: Tensor, mixed: Tensor) -> tuple[Tensor, Tensor]:
     """Gradients of `en` and of `gate`."""
-    low, high = _size(gate), _size(en)
+    low, high = size_of(gate), size_of(en)
     grad_en = _empty(en, en.shape[1], high, en.dtype)
     grad_gate = _empty(gate, 1, low, gate.dtype)
-    tile = _tile(_channels_last(grad), low, en.shape[1])
+    tile = _tile(layout(grad) == torch.channels_last, low, en.shape[1])
     _launch(
         "gate_backward_kernel",
         en.shape[0] * tile.tile_rows * tile.tile_columns,
@@ -287,22 +288,14 @@ def _empty(like: Tensor, channels: int, size: Size, dtype: torch.dtype) -> Tenso
     """
     if dtype == torch.bfloat16 and not like.is_cuda:
         dtype = torch.float32
-    layout = torch.channels_last if _channels_last(like) else torch.contiguous_format
-    return torch.empty((like.shape[0], channels, *size), dtype=dtype, device=like.device, memory_format=layout)
-
-
-def _channels_last(x: Tensor) -> bool:
-    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    shape = (like.shape[0], channels, *size)
+    return torch.empty(shape, dtype=dtype, device=like.device, memory_format=layout(like))
 
 
 def _plane(gate: Tensor) -> tuple[int, int, int]:
     """Strides of `[B, 1, h, w]` without those of its one channel."""
     batch, _, row, column = gate.stride()
     return batch, row, column
-
-
-def _size(x: Tensor) -> Size:
-    return x.shape[-2], x.shape[-1]
 
 
 def _ceil(dividend: int, divisor: int) -> int:

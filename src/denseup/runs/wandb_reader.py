@@ -122,7 +122,7 @@ def _run_file(path: Path) -> Path:
 
 def _add(run: LoggedRun, data: bytes) -> None:
     """Let a run be what one more record makes of it."""
-    from wandb.proto.wandb_internal_pb2 import Record
+    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]  # made at import
 
     record = Record()
     record.ParseFromString(data)

@@ -9,7 +9,7 @@ The format is the log of LevelDB (https://github.com/google/leveldb/blob/main/do
     type    = 1 a whole record, or the 2 first, 3 middle, 4 last part of one
 
 A record is a protocol buffer, `Record` of W&B's wandb_internal.proto; its values are JSON texts under (nested) keys. A
-process that is killed leaves the last record cut off, or none of it: what stands before is read, `ended` tells.
+process that is killed leaves the last record cut off, or none of it: what stands before is read, `exit_code` tells.
 """
 
 import json

@@ -158,7 +158,9 @@ def _wandb_logger(folder: Path, arguments: dict[str, Any], config: dict[str, Any
 
     # The client keeps up to 15 seconds of a run in memory, which are lost when the run is killed.
     flush = "x_transaction_log_flush_interval"
-    prompt = {flush: 1.0} if flush in wandb.Settings.model_fields else {}  # older clients have no such setting
+    prompt: dict[str, Any] = (
+        {flush: 1.0} if flush in wandb.Settings.model_fields else {}
+    )  # older clients have no such setting
     settings = wandb.Settings(silent=True, console="off", **prompt)
     common = {**arguments, "dir": folder, "config": config, "reinit": "finish_previous", "settings": settings}
     mode = wandb_mode()

@@ -122,6 +122,28 @@ class WandbServer:
     def _on_organizationcoreweaveorganizationid(self, values: dict[str, Any]) -> dict[str, Any]:
         return {"entity": {"organization": None}}
 
+    _on_getdefaultentity = _on_viewer
+
+    def _on_getprojects(self, values: dict[str, Any]) -> dict[str, Any]:
+        page = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+        return {"models": {"__typename": "ProjectConnection", "pageInfo": page, "edges": []}}
+
+    def _on_createproject(self, values: dict[str, Any]) -> dict[str, Any]:
+        asked = values["input"]
+        project = {"id": "p", "name": asked["name"], "entityName": asked["entityName"]}
+        project |= {"description": None, "access": None, "views": None}
+        return {"result": {"project": project, "model": project, "inserted": True}}
+
+    def _on_upsertview(self, values: dict[str, Any]) -> dict[str, Any]:
+        """A saved workspace or report."""
+        self.views.append(values)
+        project = {"id": "p", "name": values["projectName"], "entityName": values["entityName"]}
+        times = {"createdAt": "2026-01-01T00:00:00", "updatedAt": "2026-01-01T00:00:00"}
+        view = {**values, **times, "id": f"view{len(self.views)}", "project": project}
+        return {"upsertView": {"view": view, "inserted": True}}
+
+    _on_upsertview2 = _on_upsertview
+
     def _on_serverfeaturesquery(self, values: dict[str, Any]) -> dict[str, Any]:
         return {"serverInfo": {"features": []}}
 

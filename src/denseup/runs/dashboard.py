@@ -37,7 +37,7 @@ class Place:
     @property
     def title(self) -> str:
         """Title of the workspace and of the report."""
-        return "Upsampler comparison" + (f": {self.group}" if self.group else "")
+        return "Upsampler comparison" + (f" {self.group}" if self.group else "")
 
     def filters(self, task: str | None = None) -> str:
         """W&B's expression for the training runs, of one task or of all."""
@@ -100,10 +100,10 @@ def build_report(place: Place) -> Any:
     _, wr = _workspaces()
     blocks = [wr.P("Feature upsamplers compared on equal terms: bars are averages over seeds, with their spread.")]
     for task in METRICS:
-        # A run set without a project takes the report's own, which needs no question to the server.
-        runs = wr.Runset(name=task, filters=place.filters(task), groupby=[f"config.{UPSAMPLER}"])
         blocks.append(wr.H1(task))
         for name, panels in task_panels(task).items():
+            # A run set without a project takes the report's own, which needs no question to the server.
+            runs = wr.Runset(name=task, filters=place.filters(task), groupby=[f"config.{UPSAMPLER}"])
             blocks += [wr.H2(name), wr.PanelGrid(runsets=[runs], panels=panels)]
     return wr.Report(entity=place.entity, project=place.project, title=place.title, blocks=blocks, width="fluid")
 

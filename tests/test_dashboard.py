@@ -1,7 +1,6 @@
 """The dashboard shows what runs log, saves to W&B with a key, and writes its definition without one."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -128,7 +127,7 @@ def without_ids(value: Any) -> Any:
 
 def test_with_a_key_both_are_saved(tmp_path: Path) -> None:
     with wandb_server() as server:
-        env = os.environ | client_environment(server)
+        env = client_environment(server)
         command = [sys.executable, "-m", "src.dashboard", str(tmp_path), "--project", "p", "--group", "g"]
         done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import subprocess
 import sys
 import textwrap
@@ -16,6 +15,7 @@ import pytest
 from omegaconf import OmegaConf
 from wandb_server import ReceivedRun, WandbServer, client_environment, wandb_server
 
+from denseup.runs.dashboard import offline_runs
 from denseup.runs.loggers import STEP, run_id
 
 ROOT = Path(__file__).parent.parent
@@ -31,7 +31,7 @@ def server() -> Iterator[WandbServer]:
 
 def client(server: WandbServer, *command: str, **environment: str) -> str:
     """Run a Python process that logs to the server; its output."""
-    env = os.environ | client_environment(server) | environment
+    env = client_environment(server) | environment
     done = subprocess.run(
         [sys.executable, *command], env=env, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT, check=False
     )
@@ -149,7 +149,9 @@ def test_the_parts_of_a_resumed_offline_run_are_synced_as_one_run(tmp_path: Path
         client(server, "-c", textwrap.dedent(RESUME), str(tmp_path), WANDB_MODE="offline")
         assert not server.asked
         parts = sorted(str(path) for path in (tmp_path / "wandb").glob("offline-run-*"))
+        assert [[str(part) for part in run] for run in offline_runs([tmp_path])] == [parts]
         assert len(parts) == 2
         client(server, "-m", "wandb", "sync", *parts)
         assert server.unknown == []
+    assert offline_runs([tmp_path]) == []  # noted down as uploaded
     check_resumed(server.runs[run_id("train", "hash", str(tmp_path))])

@@ -6,6 +6,7 @@ clients do not repeat, and kept in `unknown`: a test that finds it empty has see
 """
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -223,11 +224,12 @@ def wandb_server() -> Iterator[WandbServer]:
         thread.join(5)
 
 
+def clean_environment() -> dict[str, str]:
+    """The environment without W&B's variables: by WANDB_SERVICE, a new process would log through this one's."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+
+
 def client_environment(server: WandbServer) -> dict[str, str]:
     """Environment of a client that logs to the server and to nothing else."""
-    return {
-        "WANDB_BASE_URL": server.url,
-        "WANDB_API_KEY": KEY,
-        "WANDB_MODE": "online",
-        "WANDB_ERROR_REPORTING": "false",
-    }
+    wandb = {"BASE_URL": server.url, "API_KEY": KEY, "MODE": "online", "ERROR_REPORTING": "false"}
+    return clean_environment() | {f"WANDB_{name}": value for name, value in wandb.items()}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from wandb_server import clean_environment
 
 from denseup.runs.wandb_reader import BLOCK, LoggedRun, find_runs, read_records, read_run
 
@@ -32,10 +33,13 @@ def log(folder: Path, ending: str) -> Path:
     """The file of a run that another process logs; it is killed, with W&B's service, once it has printed a line."""
     code = textwrap.dedent(LOG) + ending + '\nprint("done", flush=True)\ntime.sleep(60)\n'
     command = [sys.executable, "-c", code, str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    with (folder / "errors").open("w") as errors:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, start_new_session=True, env=clean_environment()
+        )
     try:
         assert process.stdout is not None
-        assert process.stdout.readline() == b"done\n"
+        assert process.stdout.readline() == b"done\n", (folder / "errors").read_text()
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=LIMIT)
@@ -45,7 +49,8 @@ def log(folder: Path, ending: str) -> Path:
 
 def leet(file: Path, *options: str) -> str:
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", *options, str(file)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=True).stdout
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=True, env=clean_environment())
+    return done.stdout
 
 
 def flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -37,8 +37,10 @@ def is_sweep_job() -> bool:
 
 def run_name(*, _root_: DictConfig) -> str:
     """Folder name of a run within its sweep: <task>_<upsampler>_seed<seed>_<first digits of the config's hash>."""
-    config = {key: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-              for key, value in ((key, _root_[key]) for key in _root_ if key != "hydra")}  # fmt: skip
+    config: dict[str, Any] = {
+        str(key): OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+        for key, value in ((key, _root_[key]) for key in _root_ if key != "hydra")
+    }
     return f"{config['task']['name']}_{config['upsampler']['name']}_seed{config['seed']}_{config_hash(config)[:8]}"
 
 

@@ -41,7 +41,8 @@ ALLOWED_IN = {
     "pytorch_lightning": {"tasks", "runs", "data/datamodule.py", "data/datamodule_base.py"},
     "hydra": set(),
     "omegaconf": set(),
-    "wandb": {"runs/loggers.py"},
+    "wandb": {"runs/loggers.py", "runs/wandb_reader.py", "runs/dashboard.py"},
+    "wandb_workspaces": {"runs/dashboard.py"},
     "mmcv": set(),
 }
 

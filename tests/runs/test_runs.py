@@ -11,10 +11,12 @@ import pytest
 import torch
 from configuring import TINY, configure
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from denseup.data import DataError
 from denseup.runs import RunFolder
 from denseup.runs.evaluation import read_checkpoint
+from denseup.runs.wandb_reader import find_runs, read_run
 from src import evaluate, train
 from src.build import RunError, user_errors
 
@@ -74,6 +76,24 @@ def test_evaluation_repeats_the_validation(matting_run: Path, tmp_path: Path) ->
     best = {key: value for key, value in result["metrics"]["best"].items() if key != "step"}
     assert measured["metrics"] == best
     assert (tmp_path / measured["picture"]).is_file()
+
+
+def test_an_evaluation_is_a_wandb_run_of_its_own(matting_run: Path, tmp_path: Path) -> None:
+    cfg = configure(
+        f"ckpt={matting_run / 'checkpoints/best.ckpt'}",
+        "+trainer.limit_test_batches=1",
+        "logger=wandb",
+        name="evaluate",
+    )
+    measured = evaluate.run(cfg, RunFolder(tmp_path))
+    trained, evaluated = (read_run(find_runs(folder)[0]) for folder in (matting_run, tmp_path))
+    assert (trained.job_type, evaluated.job_type) == ("train", "eval")
+    assert trained.group == evaluated.group == "default"
+    assert trained.id != evaluated.id
+    assert evaluated.state == "finished"
+    assert evaluated.config["checkpoint"] == measured["checkpoint"]
+    assert {name: evaluated.summary[f"test/{name}"] for name in measured["metrics"]} == measured["metrics"]
+    assert len(evaluated.values("test/predictions")) == 1
 
 
 def test_a_checkpoint_is_plain_data(matting_run: Path) -> None:
@@ -147,17 +167,25 @@ def test_a_finished_run_is_not_written_over(tmp_path: Path) -> None:
 
 def test_a_failing_run_closes_its_wandb_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import wandb
-
     from denseup.tasks import MattingTask
 
-    def fail(self: MattingTask, batch: dict) -> None:
-        raise RuntimeError("no loss today")
+    losses = []
+
+    def fail(self: MattingTask, batch: dict) -> Tensor:
+        losses.append(loss(self, batch))
+        if len(losses) == 4:
+            raise RuntimeError("no loss today")
+        return losses[-1]
+
+    loss = MattingTask.loss
 
     monkeypatch.setattr(MattingTask, "loss", fail)
     with pytest.raises(RuntimeError, match="no loss today"):
         train.run(short("matting", "logger=wandb"), RunFolder(tmp_path))
     assert wandb.run is None
-    assert list((tmp_path / "wandb").glob("offline-run-*/run-*.wandb"))
+    run = read_run(find_runs(tmp_path)[0])
+    assert (run.state, run.exit_code) == ("failed", 1)
+    assert run.summary["best/step"] == run.summary["last/step"] == 2  # what it had reached
 
 
 def test_values_that_are_not_finite_become_null(tmp_path: Path) -> None:

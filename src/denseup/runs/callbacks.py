@@ -1,13 +1,13 @@
 """Callbacks of a training run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from denseup.runs.folder import RunFolder
-from denseup.runs.loggers import log_image
+from denseup.runs.loggers import log_image, log_summary
 from denseup.tasks import DenseTask
 from denseup.visualization import grid, save_png
 
@@ -47,6 +47,13 @@ class KeepHistory(pl.Callback):
         if not trainer.sanity_checking:
             values = {name: float(value) for name, value in pl_module.metrics.compute().items()}
             self.history.append({"step": trainer.global_step, **values})
+            log_summary(trainer.loggers, flat(self.best_and_last(pl_module)))
+
+    def best_and_last(self, task: DenseTask) -> dict[str, dict[str, float]]:
+        """The evaluation that is best by the task's monitor, and the last one."""
+        choose = min if task.mode == "min" else max
+        best = choose(self.history, key=lambda values: values[task.monitor])
+        return {"best": best, "last": self.history[-1]}
 
     def state_dict(self) -> dict[str, object]:
         """For resuming."""
@@ -55,6 +62,11 @@ class KeepHistory(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, list[dict[str, float]]]) -> None:
         """For resuming."""
         self.history = list(state_dict["history"])
+
+
+def flat(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """{"best": {"sad": …}, …} as best/sad, …: what a W&B table of runs compares."""
+    return {f"{kind}/{name}": value for kind, values in metrics.items() for name, value in values.items()}
 
 
 def checkpoints(folder: RunFolder, task: DenseTask) -> Sequence[ModelCheckpoint]:

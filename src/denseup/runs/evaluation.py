@@ -9,9 +9,9 @@ import torch
 from rich.console import Console
 
 from denseup.data.datamodule import DenseData
-from denseup.runs.callbacks import SavePredictions
+from denseup.runs.callbacks import SavePredictions, flat
 from denseup.runs.folder import RunFolder
-from denseup.runs.loggers import finish_loggers, log_summary, make_loggers
+from denseup.runs.loggers import finish_loggers, identified, log_summary, make_loggers, wandb_note
 from denseup.runs.quiet import quiet_lightning
 from denseup.runs.summary import TRIVIAL, metrics_table
 from denseup.runs.training import CONFIG_KEY, RunInfo
@@ -56,7 +56,8 @@ def evaluate(
     started = time.monotonic()
     result = {"status": "running", **info.describe(), "checkpoint": str(checkpoint)}
     folder.write_result(result)
-    loggers = make_loggers(folder.path, config=info.config, **info.logger)
+    options = identified(info.logger, "eval", result["config_hash"], str(folder.path.resolve()))
+    loggers = make_loggers(folder.path, config={**info.config, "checkpoint": str(checkpoint)}, **options)
     exit_code = 1
     try:
         with quiet_lightning():
@@ -68,7 +69,8 @@ def evaluate(
         result |= {"status": "finished", "metrics": metrics, "baseline": task.baseline, "monitor": task.monitor}
         result["picture"] = "images/test_000000.png"
         result["seconds"] = round(time.monotonic() - started, 3)
-        log_summary(loggers, {f"test/{name}": value for name, value in metrics.items()})
+        log_summary(loggers, flat({"test": metrics, "baseline": task.baseline}))
+        note = wandb_note(loggers)
         folder.write_result(result)
         exit_code = 0
     finally:
@@ -78,4 +80,6 @@ def evaluate(
     console.print(metrics_table(f"{info.task} · {info.upsampler}", rows))
     for name, path in {"predictions": result["picture"], "result": folder.result.name}.items():
         console.print(f"{name}: {folder.path / path}", highlight=False, soft_wrap=True)
+    if note:
+        console.print(f"W&B: {note}", highlight=False, soft_wrap=True)
     return result

@@ -5,7 +5,7 @@ import hashlib
 import netrc
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
@@ -17,6 +17,8 @@ from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 from denseup.runs.quiet import quiet_lightning
 
 Mode = Literal["online", "offline", "disabled"]
+STEP = "trainer/global_step"
+"""What Lightning calls the training step in W&B."""
 
 
 def make_loggers(
@@ -34,14 +36,29 @@ def make_loggers(
         csv: write metrics.csv.
         wandb: arguments of `wandb.init` (project, group, job_type, tags, name, …); None logs nothing to W&B.
         config: shown as the run's config in W&B.
-        resumed_at: step of the checkpoint that the run goes on from: what was logged before it is kept.
+        resumed_at: step of the checkpoint that the run goes on from: what was logged before it is kept. Without it a
+            W&B run of the same id is written over, for the run starts from nothing.
     """
     loggers: list[Logger] = []
     if csv:
         loggers.append(_csv_logger(folder, resumed_at))
     if wandb is not None:
-        loggers.append(_wandb_logger(folder, wandb, config))
+        again = {} if resumed_at is None else {"resume": "allow"}
+        loggers.append(_wandb_logger(folder, again | wandb, config))
     return loggers
+
+
+def identified(options: dict[str, Any], job_type: str, *names: str) -> dict[str, Any]:
+    """Arguments of `make_loggers` with a W&B id that a repeated command finds again, and a job type.
+
+    Args:
+        options: what the arguments hold already wins.
+        job_type: "train" or "eval".
+        names: what tells the run from all others, such as the hash of its config and its folder.
+    """
+    if not options.get("wandb"):
+        return options
+    return {**options, "wandb": {"id": run_id(job_type, *names), "job_type": job_type, **options["wandb"]}}
 
 
 def finish_loggers(loggers: Sequence[Logger], exit_code: int) -> None:
@@ -68,16 +85,24 @@ def log_image(loggers: Sequence[Logger], name: str, image: NDArray[np.uint8], st
             logger.log_image(name, [image], step=step)
 
 
-def log_summary(loggers: Sequence[Logger], values: dict[str, Any]) -> None:
-    """Put final values into the W&B run's summary."""
+def log_table(loggers: Sequence[Logger], name: str, rows: Sequence[Mapping[str, float]]) -> None:
+    """Send rows of numbers with the same keys as a table. Offline, a table would leave pictures outside the run."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger) and rows:
+            columns = list(rows[0])
+            logger.log_table(name, columns, [[row[column] for column in columns] for row in rows])
+
+
+def log_summary(loggers: Sequence[Logger], values: Mapping[str, Any]) -> None:
+    """Put values into the W&B run's summary."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             logger.experiment.summary.update(values)
 
 
-def run_id(config_hash: str, *names: str) -> str:
-    """The W&B id of a run: the same for the same config in the same place, so that a resumed run goes on as itself."""
-    return hashlib.sha256("/".join([config_hash, *names]).encode()).hexdigest()[:16]
+def run_id(*names: str) -> str:
+    """The W&B id of a run: the same for the same names, so that a resumed run goes on as itself."""
+    return hashlib.sha256("/".join(names).encode()).hexdigest()[:16]
 
 
 def wandb_mode() -> Mode:
@@ -131,8 +156,13 @@ def _csv_logger(folder: Path, resumed_at: int | None) -> CSVLogger:
 def _wandb_logger(folder: Path, arguments: dict[str, Any], config: dict[str, Any] | None) -> WandbLogger:
     import wandb
 
-    quiet = wandb.Settings(silent=True, console="off")
-    common = {**arguments, "dir": folder, "config": config, "reinit": "finish_previous", "settings": quiet}
+    # The client keeps up to 15 seconds of a run in memory, which are lost when the run is killed.
+    flush = "x_transaction_log_flush_interval"
+    prompt: dict[str, Any] = (
+        {flush: 1.0} if flush in wandb.Settings.model_fields else {}
+    )  # older clients have no such setting
+    settings = wandb.Settings(silent=True, console="off", **prompt)
+    common = {**arguments, "dir": folder, "config": config, "reinit": "finish_previous", "settings": settings}
     mode = wandb_mode()
     try:
         run = wandb.init(mode=mode, **common)
@@ -141,4 +171,7 @@ def _wandb_logger(folder: Path, arguments: dict[str, Any], config: dict[str, Any
             raise
         warnings.warn(f"W&B could not be reached ({error}): logging offline", stacklevel=2)
         run = wandb.init(mode="offline", **common)
+    # Curves over training steps, where those of a resumed run fit together; W&B's own step counts calls of log.
+    run.define_metric(STEP)
+    run.define_metric("*", step_metric=STEP, step_sync=True)
     return WandbLogger(experiment=run)

@@ -11,9 +11,9 @@ from pytorch_lightning.loggers import Logger
 
 from denseup.data.datamodule import DenseData
 from denseup.environment import versions
-from denseup.runs.callbacks import KeepHistory, SavePredictions, checkpoints
+from denseup.runs.callbacks import KeepHistory, SavePredictions, checkpoints, flat
 from denseup.runs.folder import RunFolder, config_hash
-from denseup.runs.loggers import finish_loggers, log_summary, make_loggers, run_id, wandb_note
+from denseup.runs.loggers import finish_loggers, identified, log_summary, log_table, make_loggers, wandb_note
 from denseup.runs.progress import RunProgress
 from denseup.runs.quiet import quiet_lightning
 from denseup.runs.summary import print_summary
@@ -74,7 +74,8 @@ def train(
     result = {"status": "running", **info.describe(), "params": sum(p.numel() for p in task.network.parameters())}
     folder.write_result(result)
     config = {**info.config, "params": result["params"]}
-    loggers = make_loggers(folder.path, config=config, resumed_at=_step_of(resume), **_named(info, folder))
+    options = identified(info.logger, "train", result["config_hash"], str(folder.path.resolve()))
+    loggers = make_loggers(folder.path, config=config, resumed_at=_step_of(resume), **options)
     exit_code = 1
     try:
         history = KeepHistory()
@@ -84,6 +85,7 @@ def train(
             _evaluate_at_the_end(lightning, task, data, folder, history)
         result |= {"status": "finished", "steps": lightning.global_step, **_outcome(task, history, folder)}
         result["seconds"] = round(time.monotonic() - started, 3)
+        log_table(loggers, "evaluations", history.history)
         log_summary(loggers, _flat_summary(result))
         note = wandb_note(loggers)
         folder.write_result(result)
@@ -98,14 +100,6 @@ def _step_of(checkpoint: str | Path | None) -> int | None:
     if checkpoint is None:
         return None
     return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
-
-
-def _named(info: RunInfo, folder: RunFolder) -> dict[str, Any]:
-    """The loggers' arguments, with an id for W&B that a repeated command finds again."""
-    if not info.logger.get("wandb"):
-        return info.logger
-    identity = run_id(config_hash(info.config), str(folder.path.resolve()))
-    return {**info.logger, "wandb": {"id": identity, "resume": "allow", **info.logger["wandb"]}}
 
 
 class _StoreConfig(pl.Callback):
@@ -146,30 +140,23 @@ def _evaluate_at_the_end(
     step = trainer.global_step
     trainer.validate(task, datamodule=data, verbose=False)
     history.history[-1]["step"] = step
-    if history.history[-1] == _best(task, history):
+    if history.history[-1] == history.best_and_last(task)["best"]:
         trainer.save_checkpoint(folder.checkpoints / "best.ckpt")
     trainer.save_checkpoint(folder.checkpoints / "last.ckpt")
 
 
-def _best(task: DenseTask, history: KeepHistory) -> dict[str, float]:
-    choose = min if task.mode == "min" else max
-    return choose(history.history, key=lambda values: values[task.monitor])
-
-
 def _outcome(task: DenseTask, history: KeepHistory, folder: RunFolder) -> dict[str, Any]:
-    best, last = _best(task, history), history.history[-1]
+    metrics = history.best_and_last(task)
     return {
         "monitor": task.monitor,
         "mode": task.mode,
-        "metrics": {"best": best, "last": last},
+        "metrics": metrics,
         "baseline": task.baseline,
         "checkpoint": str((folder.checkpoints / "best.ckpt").relative_to(folder.path)),
-        "picture": f"images/val_{int(best['step']):06d}.png",
+        "picture": f"images/val_{int(metrics['best']['step']):06d}.png",
     }
 
 
 def _flat_summary(result: dict[str, Any]) -> dict[str, Any]:
-    """best/sad, last/sad, baseline/sad, …: what a W&B table of runs compares."""
-    flat = {f"{kind}/{name}": value for kind, values in result["metrics"].items() for name, value in values.items()}
-    flat |= {f"baseline/{name}": value for name, value in result["baseline"].items()}
-    return flat | {"params": result["params"], "seconds": result["seconds"]}
+    measured = flat({**result["metrics"], "baseline": result["baseline"]})
+    return measured | {"params": result["params"], "seconds": result["seconds"]}

@@ -167,6 +167,7 @@ def test_a_finished_run_is_not_written_over(tmp_path: Path) -> None:
 
 def test_a_failing_run_closes_its_wandb_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import wandb
+
     from denseup.tasks import MattingTask
 
     losses = []

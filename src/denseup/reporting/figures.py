@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -40,11 +40,11 @@ LOOK: Any = {
 }
 PNG_DPI = 150
 NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
-OFFSETS = [
-    (x, y)
-    for r in (7, 13, 20, 28, 38)
-    for x, y in ((r, 0), (r, r), (r, -r), (-r, r), (-r, -r), (-r, 0), (0, r), (0, -r))
-]
+DIRECTIONS = ((1, 1), (1, -1), (-1, 1), (-1, -1), (1, 0), (-1, 0), (0, 1), (0, -1))
+OFFSETS = [(r * x, r * y) for r in (5, 9, 14, 20, 28, 38) for x, y in DIRECTIONS]
+"""From a point to its label, in points; the diagonals first, for intervals are drawn along the axes."""
+NEAR = 9
+"""The offset beyond which a line joins a label to its point."""
 
 
 @dataclass(frozen=True)
@@ -95,25 +95,36 @@ def label_points(axes: Axes, points: Sequence[tuple[float, float, str, str]]) ->
     renderer = FigureCanvasAgg(figure).get_renderer()
     figure.draw_without_rendering()
     inside = axes.get_window_extent(renderer)
-    taken = [Bbox.from_bounds(px - 4, py - 4, 8, 8) for px, py in axes.transData.transform([p[:2] for p in points])]
-    for x, y, text, colour in points:
-        tried = [_annotate(axes, (x, y), text, colour, offset) for offset in OFFSETS]
-        boxes = [note.get_window_extent(renderer) for note in tried]
+    places = axes.transData.transform([point[:2] for point in points])
+    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in places]
+    for (x, y, text, colour), place in zip(points, places, strict=True):
+        note = axes.annotate(text, (x, y), (0, 0), textcoords="offset points", va="center", fontsize=8, color=INK)
+        size = note.get_window_extent(renderer)
+        boxes = [_box(place, size.width, size.height, offset, figure.dpi / 72) for offset in OFFSETS]
         costs = [_cost(box, taken, inside) + 0.01 * i for i, box in enumerate(boxes)]
         best = costs.index(min(costs))
         taken.append(boxes[best])
-        for i, note in enumerate(tried):
-            if i != best:
-                note.remove()
+        note.xyann = OFFSETS[best]
+        note.set_horizontalalignment(_side(OFFSETS[best]))
+        if max(map(abs, OFFSETS[best])) > NEAR:
+            _join(axes, (x, y), OFFSETS[best], colour)
 
 
-def _annotate(axes: Axes, at: tuple[float, float], text: str, colour: str, offset: tuple[int, int]) -> Any:
-    side = {1: "left", 0: "center", -1: "right"}[(offset[0] > 0) - (offset[0] < 0)]
-    far = max(map(abs, offset)) > 13
-    line = {"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 3} if far else None
-    return axes.annotate(
-        text, at, offset, textcoords="offset points", ha=side, va="center", fontsize=8, color=INK, arrowprops=line
-    )
+def _side(offset: tuple[int, int]) -> Literal["left", "center", "right"]:
+    return "left" if offset[0] > 0 else "right" if offset[0] < 0 else "center"
+
+
+def _box(place: Any, width: float, height: float, offset: tuple[int, int], pixels: float) -> Bbox:
+    """Where a label of this size would be, in pixels; `pixels` make a point."""
+    x, y = place[0] + offset[0] * pixels, place[1] + offset[1] * pixels
+    left = {"left": 0.0, "center": width / 2, "right": width}[_side(offset)]
+    return Bbox.from_bounds(x - left, y - height / 2, width, height)
+
+
+def _join(axes: Axes, at: tuple[float, float], offset: tuple[int, int], colour: str) -> None:
+    """A thin line from a point to its distant label."""
+    line = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3}
+    axes.annotate("", at, offset, textcoords="offset points", arrowprops=line)
 
 
 def _cost(box: Bbox, taken: Sequence[Bbox], inside: Bbox) -> float:

@@ -1,5 +1,6 @@
 """The plots of a report: accuracy against cost, training curves, task transfer, and differences by class."""
 
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ COST_AXES = {
     "forward_ms": "latency, ms",
 }
 MAX_CLASSES = 20
-LEGEND_COLUMNS = 6
+LEGEND_COLUMNS = 4
 
 
 def accuracy_against_cost(group: Group, costs: Mapping[str, Cost], styles: Styles, folder: Path) -> Plot | None:
@@ -35,7 +36,7 @@ def accuracy_against_cost(group: Group, costs: Mapping[str, Cost], styles: Style
     if not known:
         return None
     with look():
-        figure = Figure(figsize=(4.6 * len(known), 3.7))
+        figure = Figure(figsize=(3.7 * len(known), 3.5))
         all_axes = figure.subplots(1, len(known), squeeze=False)[0]
         for axes, (name, points) in zip(all_axes, known.items(), strict=True):
             _draw_cost(axes, name, points, measure, styles, added=name != "forward_ms" and REFERENCE in points)
@@ -55,7 +56,7 @@ def training_curves(group: Group, styles: Styles, folder: Path) -> Plot | None:
     if not curves:
         return None
     with look():
-        figure = Figure(figsize=(7.5, 4.2))
+        figure = Figure(figsize=(5.7, 3.5 + 0.2 * (len(curves) // LEGEND_COLUMNS)))
         axes = figure.subplots()
         for label, curve in curves.items():
             steps, style = list(curve), styles[label]
@@ -85,7 +86,7 @@ def task_transfer(matting: Group, segmentation: Group, styles: Styles, folder: P
         for label, ((x, x_half), (y, y_half)) in known.items():
             _point(axes, x, y, styles[label], xerr=x_half, yerr=y_half)
         axes.margins(0.18)
-        names = [MEASURES[group.task][0].title for group in (matting, segmentation)]
+        names = [MEASURES[group.task][0].title.removesuffix(" %") for group in (matting, segmentation)]
         axes.set(
             xlabel=f"matting: {names[0]} below that of {REFERENCE}, %  →",
             ylabel=f"segmentation: {names[1]} above that of {REFERENCE}, points  →",
@@ -160,25 +161,25 @@ def _draw_cost(
     for label, (x, y) in placed.items():
         _point(axes, x, y, styles[label], yerr=points[label][2])
     if added:
-        smallest = min((abs(x) for x, _ in placed.values() if x), default=1.0)
-        axes.set_xscale("symlog", linthresh=smallest)
+        _spread_out(axes, [x for x, _ in placed.values()])
     axes.margins(x=0.16, y=0.14)
     axes.set(xlabel=COST_AXES[name] + (f", added to {REFERENCE}" if added else ""), ylabel=measure.heading)
     label_points(axes, [(x, y, label, styles[label].colour) for label, (x, y) in placed.items()])
 
 
+def _spread_out(axes: Axes, added: Sequence[float]) -> None:
+    """A logarithmic axis that has a zero, for additions that differ by orders of magnitude."""
+    positive = [x for x in added if x > 0]
+    if not positive or min(added) < 0:
+        return
+    axes.set_xscale("symlog", linthresh=min(positive))
+    decades = range(math.ceil(math.log10(min(positive))), math.ceil(math.log10(max(positive))) + 1)
+    axes.set_xticks([0, *(10.0**decade for decade in decades)])
+
+
 def _point(axes: Axes, x: float, y: float, style: Style, xerr: float = 0, yerr: float = 0) -> None:
-    axes.errorbar(
-        x,
-        y,
-        yerr or None,
-        xerr or None,
-        color=style.colour,
-        marker=style.marker,
-        markersize=6,
-        elinewidth=0.9,
-        alpha=0.95,
-    )
+    axes.errorbar(x, y, yerr or None, xerr or None, color=style.colour, elinewidth=1, alpha=0.45)
+    axes.plot(x, y, color=style.colour, marker=style.marker, markersize=6)
 
 
 def _curve(runs: Sequence, measure: Measure) -> dict[int, list[float]]:

@@ -37,7 +37,7 @@ class Style:
 
 def styles(labels: Iterable[str]) -> dict[str, Style]:
     """Label → style for all upsamplers of a report, in any order."""
-    names = sorted(set(labels))
+    names = sorted(set(labels), key=lambda label: (label != "bilinear", label))  # the reference is the plainest one
     colours = dict(FAMILY_COLOURS)
     for family in dict.fromkeys(_family(name) for name in names):
         colours.setdefault(family, OTHER_COLOURS[(len(colours) - len(FAMILY_COLOURS)) % len(OTHER_COLOURS)])

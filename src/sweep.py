@@ -147,6 +147,7 @@ class ClosingTable(Callback):
         entries = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
         journal.unlink(missing_ok=True)
         ClosingTable.failed = print_table(entries)
+        write_report(Path(config.hydra.sweep.dir).resolve())
 
 
 def print_table(entries: Sequence[dict[str, Any]], console: Console | None = None) -> int:
@@ -166,6 +167,17 @@ def print_table(entries: Sequence[dict[str, Any]], console: Console | None = Non
     for path, error in failures:
         console.print(f"failed: {path}: {error}", highlight=False, soft_wrap=True, markup=False)
     return len(failures)
+
+
+def write_report(folder: Path) -> None:
+    """Write the report of all runs in the sweep's folder; a failure is printed, for the runs themselves are fine."""
+    try:
+        from src import report  # plots and all; the jobs have no need of it
+
+        message = f"report: {report.run([folder])}"
+    except Exception as error:
+        message = f"no report: {type(error).__name__}: {error}"
+    Console().print(message, highlight=False, soft_wrap=True, markup=False)
 
 
 def _row(entry: dict[str, Any], result: dict[str, Any]) -> list[str]:

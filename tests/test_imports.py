@@ -21,6 +21,8 @@ HEAVY = (
     "torchmetrics",
     "numpy",
     "rich",
+    "matplotlib",
+    "yaml",
 )
 LAYERS = {
     "native": set(),
@@ -35,6 +37,7 @@ LAYERS = {
     "visualization": set(),
     "data": set(),
     "tasks": {"losses", "metrics", "networks", "visualization"},
+    "reporting": {"runs", "profiling", "visualization"},
     "runs": {"tasks", "data", "visualization", "metrics", "environment"},
 }
 ALLOWED_IN = {

@@ -64,6 +64,10 @@ def test_metrics_csv_holds_loss_and_validation(matting_run: Path) -> None:
 def test_two_runs_with_one_seed_agree_to_the_last_digit(task: str, tmp_path: Path) -> None:
     results = [train.run(short(task), RunFolder(tmp_path / name)) for name in ("a", "b")]
     assert results[0]["metrics"] == results[1]["metrics"]
+    if task == "segmentation":
+        values = results[0]["per_class"]["best"]["iou"]
+        assert len(values) == len(results[0]["class_names"])
+        assert np.nanmean(values) == pytest.approx(results[0]["metrics"]["best"]["miou"], rel=1e-12)
     other = train.run(short(task, "seed=1"), RunFolder(tmp_path / "c"))
     assert other["metrics"] != results[0]["metrics"]
     assert other["config_hash"] != results[0]["config_hash"] == results[1]["config_hash"]

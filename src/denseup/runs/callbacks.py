@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -36,10 +37,11 @@ class SavePredictions(pl.Callback):
 
 
 class KeepHistory(pl.Callback):
-    """Every evaluation's metrics, by step: `history[i] = {"step": …, "sad": …}`."""
+    """Every evaluation's metrics, by step: `history[i] = {"step": …, "sad": …}`; `per_class[i]` those of each class."""
 
     def __init__(self) -> None:
         self.history: list[dict[str, float]] = []
+        self.per_class: list[dict[str, list[float]]] = []
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record the metrics at full precision."""
@@ -47,6 +49,7 @@ class KeepHistory(pl.Callback):
         if not trainer.sanity_checking:
             values = {name: float(value) for name, value in pl_module.metrics.compute().items()}
             self.history.append({"step": trainer.global_step, **values})
+            self.per_class.append(pl_module.per_class())
             log_summary(trainer.loggers, flat(self.best_and_last(pl_module)))
 
     def best_and_last(self, task: DenseTask) -> dict[str, dict[str, float]]:
@@ -57,11 +60,13 @@ class KeepHistory(pl.Callback):
 
     def state_dict(self) -> dict[str, object]:
         """For resuming."""
-        return {"history": self.history}
+        return {"history": self.history, "per_class": self.per_class}
 
-    def load_state_dict(self, state_dict: dict[str, list[dict[str, float]]]) -> None:
+    def load_state_dict(self, state_dict: dict[str, list[Any]]) -> None:
         """For resuming."""
         self.history = list(state_dict["history"])
+        # Checkpoints of earlier versions have no values of classes.
+        self.per_class = list(state_dict.get("per_class", [{} for _ in self.history]))
 
 
 def flat(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

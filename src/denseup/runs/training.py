@@ -151,10 +151,19 @@ def _outcome(task: DenseTask, history: KeepHistory, folder: RunFolder) -> dict[s
         "monitor": task.monitor,
         "mode": task.mode,
         "metrics": metrics,
+        **_classes(task, history.per_class[history.history.index(metrics["best"])], history.per_class[-1]),
         "baseline": task.baseline,
         "checkpoint": str((folder.checkpoints / "best.ckpt").relative_to(folder.path)),
         "picture": f"images/val_{int(metrics['best']['step']):06d}.png",
     }
+
+
+def _classes(task: DenseTask, best: dict[str, list[float]], last: dict[str, list[float]]) -> dict[str, Any]:
+    """Each class's values in both evaluations, and the classes' names or else numbers; {} for a task without any."""
+    if not last:
+        return {}
+    names = getattr(task, "class_names", None) or range(len(last["iou"]))
+    return {"class_names": [str(name) for name in names], "per_class": {"best": best, "last": last}}
 
 
 def _flat_summary(result: dict[str, Any]) -> dict[str, Any]:

@@ -102,6 +102,10 @@ class DenseTask(pl.LightningModule):
         """Metrics of the trivial answer on all that `update_metrics` has seen."""
         raise NotImplementedError
 
+    def per_class(self) -> dict[str, list[float]]:
+        """Values of each class in the last evaluation, by metric; {} for a task without classes."""
+        return {}
+
     def panel(self, prediction: UInt8, batch: Batch) -> UInt8:
         """Picture of the first sample of a batch: inputs, prediction and truth."""
         raise NotImplementedError

@@ -74,6 +74,10 @@ class SegmentationTask(DenseTask):
         share = (areas.max() / areas.sum()).item()
         return {"miou": share / int((areas > 0).sum()), "aacc": share}
 
+    def per_class(self) -> dict[str, list[float]]:
+        """IoU, accuracy and boundary IoU of each class; NaN for a class that does not occur."""
+        return {name: values.tolist() for name, values in self.metrics.per_class().items()}
+
     def panel(self, prediction: UInt8, batch: Batch) -> UInt8:
         """image | prediction | truth | errors of the first sample, at the label's size."""
         label = batch["label"][0]

@@ -1,0 +1,141 @@
+"""Run folders → `Run`s: the one place that knows how a run is stored."""
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from denseup.runs import RunFolder
+from denseup.runs.folder import IDENTITY
+
+PASSED_BY = ("checkpoints", "images", "wandb", "report")
+"""Folders that hold no runs of their own."""
+
+Values = Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run, wherever it was read from.
+
+    Args:
+        source: the folder or file it was read from.
+        status: "finished", or what else became of it.
+        task, upsampler, seed: which combination; "?" and None where it failed too early to say.
+        config: all that it was configured with.
+        best, last: metrics at its best and its last evaluation, in the units of result.json; "step" among them.
+        history: (step, metrics) of each evaluation, in order.
+        class_names: of its classes.
+        class_values: evaluation ("best", "last") → metric → value of each class.
+        params: of its network.
+        cost: measured columns of the cost table, as "forward_ms".
+        versions: of the packages that it ran with.
+        checkpoint: of its best evaluation, where there is one.
+        error: why it did not finish, or why it cannot be read.
+    """
+
+    source: Path
+    status: str
+    task: str = "?"
+    upsampler: str = "?"
+    seed: int | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    best: Values = field(default_factory=dict)
+    last: Values = field(default_factory=dict)
+    history: Sequence[tuple[int, Values]] = ()
+    class_names: Sequence[str] = ()
+    class_values: Mapping[str, Mapping[str, Sequence[float | None]]] = field(default_factory=dict)
+    params: int | None = None
+    cost: Values = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    checkpoint: Path | None = None
+    error: str = ""
+
+    @property
+    def finished(self) -> bool:
+        """Whether its numbers count."""
+        return self.status == "finished"
+
+
+def load_runs(paths: Sequence[str | Path]) -> list[Run]:
+    """Every run in the folders `paths`, which are runs, sweeps, or hold them at any depth.
+
+    Raises:
+        ValueError: a path is no folder, or there is no run in any of them.
+    """
+    for path in paths:
+        if not Path(path).is_dir():
+            raise ValueError(f"PATH is {str(path)!r}: no such folder; expected a run, or a folder with runs in it")
+    folders = dict.fromkeys(folder.resolve() for path in paths for folder in _run_folders(Path(path)))
+    if not folders:
+        names = ", ".join(map(str, paths))
+        raise ValueError(f"PATH is {names}: no run in it; expected folders with a result.json, as src.train writes")
+    return [read_run(folder) for folder in folders]
+
+
+def read_run(path: Path) -> Run:
+    """The run of one folder; whatever is wrong with the folder makes a run that has not finished and says why."""
+    folder = RunFolder(path)
+    try:
+        result = json.loads(folder.result.read_text())
+        config = yaml.safe_load(folder.config.read_text()) if folder.config.is_file() else {}
+        return _run(folder, result, config)
+    except FileNotFoundError:
+        return Run(path, "no result", error="there is no result.json")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
+        return Run(path, "unreadable", error=f"{type(error).__name__}: {error}")
+
+
+def _run_folders(root: Path) -> Iterator[Path]:
+    for name, below, files in os.walk(root):
+        if "result.json" in files or "config.yaml" in files:
+            below.clear()
+            yield Path(name)
+        below[:] = sorted(folder for folder in below if folder not in PASSED_BY and not folder.startswith("."))
+
+
+def _run(folder: RunFolder, result: dict[str, Any], config: dict[str, Any]) -> Run:
+    named = {key: result[key] for key in ("task", "upsampler", "seed") if key in result}
+    status, error = result["status"], str(result.get("error", ""))
+    if status != "finished":
+        note = "unfinished, or still running" if status == "running" else "no error was written"
+        return Run(folder.path, status, **named, config=config, error=error or note)
+    if "best" not in result["metrics"]:
+        return Run(folder.path, "evaluation", **named, error="an evaluation of a checkpoint, not a training run")
+    if missing := [key for key in IDENTITY if key not in config]:
+        raise ValueError(f"config.yaml lacks {', '.join(missing)}")
+    checkpoint = folder.path / result.get("checkpoint", "checkpoints/best.ckpt")
+    return Run(
+        folder.path,
+        status,
+        **named,
+        config=config,
+        best=result["metrics"]["best"],
+        last=result["metrics"]["last"],
+        history=_history(folder.path / "metrics.csv", result.get("steps")),
+        class_names=result.get("class_names", ()),
+        class_values=result.get("per_class", {}),
+        params=result.get("params"),
+        cost={key: result[key] for key in ("forward_ms", "forward_peak_mib") if key in result},
+        versions=result.get("versions", {}),
+        checkpoint=checkpoint if checkpoint.is_file() else None,
+    )
+
+
+def _history(file: Path, steps: int | None) -> list[tuple[int, Values]]:
+    """The evaluations in metrics.csv, whose "step" counts those before the one that an evaluation comes after."""
+    if not file.is_file():
+        return []
+    history: list[tuple[int, Values]] = []
+    with file.open(newline="") as lines:
+        for row in csv.DictReader(lines):
+            values: Values = {key[4:]: float(value) for key, value in row.items() if key.startswith("val/") and value}
+            if values:
+                step = int(row["step"]) + 1
+                history.append((min(step, steps or step), values))
+    return history

@@ -1,0 +1,239 @@
+"""The plots of a report: accuracy against cost, training curves, task transfer, and differences by class."""
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from denseup.reporting.costs import COUNT_SIZE, Cost
+from denseup.reporting.figures import Plot, label_points, look, save
+from denseup.reporting.grouping import REFERENCE, Group
+from denseup.reporting.measures import MEASURES, Measure
+from denseup.reporting.statistics import estimate, paired
+from denseup.reporting.style import INK, Style
+from denseup.reporting.table import difference
+
+Styles = Mapping[str, Style]
+COST_AXES = {
+    "gflops": f"GFLOPs at {COUNT_SIZE}×{COUNT_SIZE}",
+    "params": "parameters",
+    "forward_ms": "latency, ms",
+}
+MAX_CLASSES = 20
+LEGEND_COLUMNS = 4
+
+
+def accuracy_against_cost(group: Group, costs: Mapping[str, Cost], styles: Styles, folder: Path) -> Plot | None:
+    """A panel for each cost that is known, with the Pareto front; None where no cost is known."""
+    measure = MEASURES[group.task][0]
+    known = {name: _cost_points(group, costs, name) for name in COST_AXES}
+    known = {name: points for name, points in known.items() if len(points) > 1}
+    if not known:
+        return None
+    with look():
+        figure = Figure(figsize=(3.7 * len(known), 3.5))
+        all_axes = figure.subplots(1, len(known), squeeze=False)[0]
+        for axes, (name, points) in zip(all_axes, known.items(), strict=True):
+            _draw_cost(axes, name, points, measure, styles, added=name != "forward_ms" and REFERENCE in points)
+        svg = save(figure, folder, name := f"{_slug(group)}_accuracy_cost")
+    caption = (
+        f"{measure.title} at the best evaluation, mean over seeds with its 95 % interval. The line joins the "
+        "upsamplers that no other beats in both accuracy and cost."
+    )
+    return Plot(name, f"{measure.heading} against cost", group.task, caption, svg)
+
+
+def training_curves(group: Group, styles: Styles, folder: Path) -> Plot | None:
+    """The first metric by step, the mean over seeds in a band from the lowest to the highest; None without history."""
+    measure = MEASURES[group.task][0]
+    curves = {label: _curve(list(by_seed.values()), measure) for label, by_seed in group.members.items()}
+    curves = {label: curve for label, curve in curves.items() if len(curve) > 1}
+    if not curves:
+        return None
+    with look():
+        figure = Figure(figsize=(5.7, 3.5 + 0.2 * (len(curves) // LEGEND_COLUMNS)))
+        axes = figure.subplots()
+        for label, curve in curves.items():
+            steps, style = list(curve), styles[label]
+            middle = [statistics.fmean(values) for values in curve.values()]
+            axes.plot(steps, middle, style.line, color=style.colour, marker=style.marker, markersize=3.5, label=label)
+            low, high = [min(values) for values in curve.values()], [max(values) for values in curve.values()]
+            axes.fill_between(steps, low, high, color=style.colour, alpha=0.12, linewidth=0)
+        axes.set(xlabel="step", ylabel=measure.heading)
+        figure.legend(loc="outside lower center", ncols=min(len(curves), LEGEND_COLUMNS), fontsize=8)
+        svg = save(figure, folder, name := f"{_slug(group)}_curves")
+    caption = "Mean over seeds at each evaluation; the band spans the lowest and the highest of them."
+    return Plot(name, f"Training: {measure.heading} by step", group.task, caption, svg)
+
+
+def task_transfer(matting: Group, segmentation: Group, styles: Styles, folder: Path) -> Plot | None:
+    """Gain over the reference in one task against that in the other; None with fewer than two upsamplers in both."""
+    shared = [label for label in matting.members if label in segmentation.members and label != REFERENCE]
+    points = {label: [_gain(group, label) for group in (matting, segmentation)] for label in shared}
+    known = {label: (x, y) for label, (x, y) in points.items() if x is not None and y is not None}
+    if len(known) < 2:
+        return None
+    with look():
+        figure = Figure(figsize=(6.2, 5))
+        axes = figure.subplots()
+        axes.axhline(0, color=INK, linewidth=0.8, alpha=0.6)
+        axes.axvline(0, color=INK, linewidth=0.8, alpha=0.6)
+        for label, ((x, x_half), (y, y_half)) in known.items():
+            _point(axes, x, y, styles[label], xerr=x_half, yerr=y_half)
+        axes.margins(0.18)
+        names = [MEASURES[group.task][0].title.removesuffix(" %") for group in (matting, segmentation)]
+        axes.set(
+            xlabel=f"matting: {names[0]} below that of {REFERENCE}, %  →",
+            ylabel=f"segmentation: {names[1]} above that of {REFERENCE}, points  →",
+        )
+        _name_corners(axes)
+        label_points(axes, [(x, y, label, styles[label].colour) for label, ((x, _), (y, _)) in known.items()])
+        svg = save(figure, folder, name := f"transfer_{_slug(matting)}_{_slug(segmentation)}")
+    caption = (
+        f"Each upsampler's gain over {REFERENCE} at equal seeds, with its paired 95 % interval. An upsampler that "
+        f"suits both tasks stands at the upper right. Runs: {matting.name}, {segmentation.name}."
+    )
+    return Plot(name, "Task transfer: gain in matting against gain in segmentation", "", caption, svg)
+
+
+def class_differences(group: Group, folder: Path) -> Plot | None:
+    """Difference of each class's IoU to the reference's, upsampler by class; None where no run has classes."""
+    names = list(next((run.class_names for run in group.runs if run.class_names), ()))
+    others = [label for label in group.members if label != REFERENCE]
+    if not names or not others or REFERENCE not in group.members:
+        return None
+    grid = np.array([[_class_difference(group, label, i) for i in range(len(names))] for label in others])
+    spread = np.nan_to_num(np.nanmax(np.abs(np.nan_to_num(grid)), axis=0))
+    chosen = sorted(np.argsort(-spread, kind="stable")[:MAX_CLASSES])
+    with look():
+        figure = Figure(figsize=(2.2 + 0.75 * len(chosen), 1.6 + 0.32 * len(others)))
+        _heat_map(figure.subplots(), grid[:, chosen], others, [names[i] for i in chosen])
+        svg = save(figure, folder, name := f"{_slug(group)}_classes")
+    which = f"The {MAX_CLASSES} of {len(names)} classes that differ most. " if len(chosen) < len(names) else ""
+    caption = f"{which}Points of IoU above or below {REFERENCE}, mean over equal seeds, at the best evaluation."
+    return Plot(name, f"IoU of each class: difference to {REFERENCE}", group.task, caption, svg)
+
+
+def pareto_front(points: Mapping[str, tuple[float, float]], higher_is_better: bool) -> list[str]:
+    """Names of the (cost, accuracy) points that no other beats in both, by cost."""
+    front: list[str] = []
+    for name, (_, accuracy) in sorted(
+        points.items(), key=lambda p: (p[1][0], -p[1][1] if higher_is_better else p[1][1])
+    ):
+        best = points[front[-1]][1] if front else None
+        if best is None or (accuracy > best if higher_is_better else accuracy < best):
+            front.append(name)
+    return front
+
+
+def _slug(group: Group) -> str:
+    return group.name.replace(" ", "_")
+
+
+def _cost_points(group: Group, costs: Mapping[str, Cost], name: str) -> dict[str, tuple[float, float, float]]:
+    """Label → cost, accuracy and half width of its interval, 0 for a single run."""
+    measure = MEASURES[group.task][0]
+    points = {}
+    for label in group.members:
+        cost, found = getattr(costs.get(label, Cost()), name), estimate(group.values(label, measure.key).values())
+        if cost is not None and found is not None:
+            points[label] = (float(cost), found.mean * measure.scale, (found.half_width or 0) * measure.scale)
+    return points
+
+
+def _draw_cost(
+    axes: Axes,
+    name: str,
+    points: Mapping[str, tuple[float, float, float]],
+    measure: Measure,
+    styles: Styles,
+    added: bool,
+) -> None:
+    base = points[REFERENCE][0] if added else 0.0
+    placed = {label: (cost - base, value) for label, (cost, value, _) in points.items()}
+    front = pareto_front(placed, measure.higher_is_better)
+    axes.plot(*zip(*(placed[label] for label in front), strict=True), color=INK, alpha=0.35, linewidth=1.2, zorder=1)
+    for label, (x, y) in placed.items():
+        _point(axes, x, y, styles[label], yerr=points[label][2])
+    if added:
+        _spread_out(axes, [x for x, _ in placed.values()])
+    axes.margins(x=0.16, y=0.14)
+    axes.set(xlabel=COST_AXES[name] + (f", added to {REFERENCE}" if added else ""), ylabel=measure.heading)
+    label_points(axes, [(x, y, label, styles[label].colour) for label, (x, y) in placed.items()])
+
+
+def _spread_out(axes: Axes, added: Sequence[float]) -> None:
+    """A logarithmic axis that has a zero, for additions that differ by orders of magnitude."""
+    positive = [x for x in added if x > 0]
+    if not positive or min(added) < 0:
+        return
+    axes.set_xscale("symlog", linthresh=min(positive))
+    decades = range(math.ceil(math.log10(min(positive))), math.ceil(math.log10(max(positive))) + 1)
+    axes.set_xticks([0, *(10.0**decade for decade in decades)])
+
+
+def _point(axes: Axes, x: float, y: float, style: Style, xerr: float = 0, yerr: float = 0) -> None:
+    axes.errorbar(x, y, yerr or None, xerr or None, color=style.colour, elinewidth=1, alpha=0.45)
+    axes.plot(x, y, color=style.colour, marker=style.marker, markersize=6)
+
+
+def _curve(runs: Sequence, measure: Measure) -> dict[int, list[float]]:
+    """Step → values of the runs; only steps that all runs evaluated, so that the mean is always one of all."""
+    values: dict[int, list[float]] = defaultdict(list)
+    for run in runs:
+        for step, metrics in dict(run.history).items():
+            if (value := metrics.get(measure.key)) is not None:
+                values[step].append(value * measure.scale)
+    return {step: found for step, found in sorted(values.items()) if len(found) == len(runs)}
+
+
+def _gain(group: Group, label: str) -> tuple[float, float] | None:
+    """Gain and half width of its interval: for matting in per cent of the reference's mean, else in points."""
+    measure = MEASURES[group.task][0]
+    found, reference = difference(group, label, measure.key), None
+    if found is not None:
+        reference = estimate(group.values(REFERENCE, measure.key).values())
+    if found is None or reference is None:
+        return None
+    scale = 100 / reference.mean if group.task == "matting" else measure.scale
+    return measure.gain(found.mean) * scale, (found.half_width or 0) * scale
+
+
+def _name_corners(axes: Axes) -> None:
+    corners = {
+        (0.99, 0.99): "better in both",
+        (0.01, 0.99): "better in segmentation",
+        (0.99, 0.01): "better in matting",
+    }
+    corners[(0.01, 0.01)] = "worse in both"
+    for (x, y), text in corners.items():
+        side, height = ("right" if x > 0.5 else "left"), ("top" if y > 0.5 else "bottom")
+        axes.text(x, y, text, transform=axes.transAxes, ha=side, va=height, fontsize=8, style="italic", alpha=0.55)
+
+
+def _class_difference(group: Group, label: str, index: int) -> float:
+    def values(name: str) -> dict[int, float | None]:
+        found = {seed: run.class_values.get("best", {}).get("iou", ()) for seed, run in group.members[name].items()}
+        return {seed: iou[index] for seed, iou in found.items() if index < len(iou)}
+
+    found = paired(values(label), values(REFERENCE))
+    return float("nan") if found is None else 100 * found.mean
+
+
+def _heat_map(axes: Axes, grid: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> None:
+    limit = float(np.nan_to_num(np.abs(grid)).max()) or 1.0
+    # The scale is wider than the values, so that every colour is pale enough for black text.
+    axes.pcolormesh(grid, cmap="PuOr_r", vmin=-1.6 * limit, vmax=1.6 * limit)
+    axes.invert_yaxis()
+    axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=30 if len(columns) > 6 else 0, ha="center")
+    axes.set_yticks(np.arange(len(rows)) + 0.5, rows)
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    for (i, j), value in np.ndenumerate(grid):
+        if np.isfinite(value):
+            axes.text(j + 0.5, i + 0.5, f"{value:+.1f}", ha="center", va="center", fontsize=8, color="black")

@@ -1,0 +1,98 @@
+"""Means over seeds with their intervals, by Student's t; scipy is not needed."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean, and how far off it may be.
+
+    Args:
+        mean: of the values.
+        half_width: of the interval around it; None for a single value, which tells nothing about its spread.
+        n: how many values.
+    """
+
+    mean: float
+    half_width: float | None
+    n: int
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether zero lies outside the interval; never for a single value."""
+        return self.half_width is not None and abs(self.mean) > self.half_width
+
+    def scaled(self, factor: float) -> "Estimate":
+        """The same in another unit."""
+        return Estimate(self.mean * factor, None if self.half_width is None else self.half_width * factor, self.n)
+
+
+def estimate(values: Iterable[float | None], confidence: float = CONFIDENCE) -> Estimate | None:
+    """Mean and interval of independent values; missing ones do not count, and None is what is left of none."""
+    kept = [value for value in values if value is not None and math.isfinite(value)]
+    n = len(kept)
+    if n == 0:
+        return None
+    mean = math.fsum(kept) / n
+    if n == 1:
+        return Estimate(mean, None, 1)
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in kept) / (n - 1))
+    return Estimate(mean, t_quantile(n - 1, confidence) * deviation / math.sqrt(n), n)
+
+
+def paired(
+    values: Mapping[int, float | None], reference: Mapping[int, float | None], confidence: float = CONFIDENCE
+) -> Estimate | None:
+    """Mean difference to the reference at equal seeds, with its interval.
+
+    Args:
+        values, reference: seed → value; a seed that either lacks does not count.
+        confidence: of the interval.
+    """
+    differences = []
+    for seed in values.keys() & reference.keys():
+        mine, theirs = values[seed], reference[seed]
+        if mine is not None and theirs is not None:
+            differences.append(mine - theirs)
+    return estimate(sorted(differences), confidence)
+
+
+def t_quantile(freedom: int, confidence: float = CONFIDENCE) -> float:
+    """The t with which Student's distribution has `confidence` of its mass in -t..t.
+
+    Args:
+        freedom: degrees of freedom.
+        confidence: between 0 and 1.
+
+    Raises:
+        ValueError: for another value of either.
+    """
+    if freedom < 1:
+        raise ValueError(f"freedom is {freedom}, expected at least 1")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}, expected a number between 0 and 1")
+    low, high = 0.0, math.pi / 2
+    middle = high / 2
+    while low < middle < high:
+        if _mass(middle, freedom) < confidence:
+            low = middle
+        else:
+            high = middle
+        middle = (low + high) / 2
+    return math.sqrt(freedom) * math.tan(middle)
+
+
+def _mass(angle: float, freedom: int) -> float:
+    """Mass in -t..t for t = √freedom · tan(angle): the finite sums of Abramowitz and Stegun, 26.7.3 and 26.7.4."""
+    sine, cosine = math.sin(angle), math.cos(angle)
+    odd = freedom % 2
+    term = cosine if odd else 1.0
+    total = 0.0
+    for k in range(1 + odd, freedom, 2):
+        total += term
+        term *= cosine * cosine * k / (k + 1)
+    return 2 / math.pi * (angle + sine * total) if odd else sine * total

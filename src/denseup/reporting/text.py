@@ -1,0 +1,87 @@
+"""The tables as Markdown and as CSV files."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from denseup.reporting.loading import Run
+from denseup.reporting.measures import MEASURES
+from denseup.reporting.table import Cell, Column, Row, Table
+
+MARKS = {0: "{}", 1: "**{}**", 2: "*{}*"}
+ARROWS = {"": "", "better": " ▲", "worse": " ▼"}
+RUN_COLUMNS = ("task", "upsampler", "seed", "status", "group", "params", "source", "error")
+
+
+def markdown_table(table: Table) -> str:
+    """A row an upsampler; the best value of a column bold, the second best italic."""
+    shown = [i for i, _ in enumerate(table.columns) if any(row.cells[i].text for row in table.rows)]
+    header = ["upsampler", "runs", *(_heading(table.columns[i]) for i in shown)]
+    lines = [header, [":---", *["---:"] * (len(header) - 1)]]
+    lines += [[row.label, str(len(row.seeds)), *(_mark(row.cells[i]) for i in shown)] for row in table.rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def csv_table(table: Table) -> str:
+    """The same at full precision: mean, half width of the interval and count of each number over seeds."""
+    names: list[str] = ["upsampler", "runs", "seeds"]
+    for column in table.columns:
+        names += _csv_names(column)
+    return _csv(names, (_csv_row(table.columns, row) for row in table.rows))
+
+
+def csv_runs(runs: Sequence[Run], groups: Mapping[int, str]) -> str:
+    """Every run, whether it counts or not.
+
+    Args:
+        runs: all that were read.
+        groups: id of a run → name of the group that it counts in.
+    """
+    metrics = list(dict.fromkeys(measure.key for measures in MEASURES.values() for measure in measures))
+    names = [*RUN_COLUMNS, *(f"{which}_{name}" for name in ("step", *metrics) for which in ("best", "last"))]
+    return _csv(names, (_run_row(run, groups.get(id(run), "")) for run in runs))
+
+
+def _heading(column: Column) -> str:
+    return f"{column.section}: {column.title}" if column.section != "cost" else column.title
+
+
+def _mark(cell: Cell) -> str:
+    return MARKS[cell.rank].format(cell.text) + ARROWS[cell.verdict] if cell.text else ""
+
+
+def _csv_names(column: Column) -> list[str]:
+    if column.kind != "measured":
+        return [column.key]
+    return [f"{column.key}_{part}" for part in ("mean", "half_width", "n")]
+
+
+def _csv_row(columns: Sequence[Column], row: Row) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "upsampler": row.label,
+        "runs": len(row.seeds),
+        "seeds": " ".join(map(str, row.seeds)),
+    }
+    for column, cell in zip(columns, row.cells, strict=True):
+        if column.kind != "measured":
+            values[column.key] = cell.text if column.kind == "published" else cell.value
+        elif cell.estimate is not None:
+            parts = (cell.estimate.mean, cell.estimate.half_width, cell.estimate.n)
+            values |= zip(_csv_names(column), parts, strict=True)
+    return values
+
+
+def _run_row(run: Run, group: str) -> dict[str, Any]:
+    values: dict[str, Any] = {"group": group} | {n: getattr(run, n) for n in RUN_COLUMNS if n != "group"}
+    for which, metrics in (("best", run.best), ("last", run.last)):
+        values |= {f"{which}_{name}": value for name, value in metrics.items()}
+    return values
+
+
+def _csv(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,130 @@
+"""Tables, plots and a page from runs: python -m src.report runs/sweeps/demo [--complexity FILE] [--no-panel]."""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch.nn import functional as F
+
+from denseup.data.datamodule import DenseData
+from denseup.profiling import total_macs
+from denseup.reporting import COUNT_SIZE, Example, Group, Run, load_runs, read_measurements, write_report
+from denseup.runs.evaluation import read_checkpoint
+from denseup.tasks import DenseTask
+from denseup.tasks.base import to_uint8
+from src.build import build_data, build_task
+
+EXAMPLES = 2
+"""Validation images of each task in the qualitative panel."""
+IN_CHANNELS = {"matting": 4, "segmentation": 3}
+
+
+def run(
+    paths: Sequence[str | Path], output: Path | None = None, complexity: Path | None = None, panel: bool = True
+) -> Path:
+    """Read the runs in `paths`, and write their report into `output`, else into report/ in the first path.
+
+    Raises:
+        ValueError: no runs in a path, or a file of measurements that is none.
+    """
+    runs = load_runs(paths)
+    measured = None if complexity is None else read_measurements(complexity)
+    folder = output or Path(paths[0]) / "report"
+    return write_report(runs, folder, count=count, measured=measured, predict=predict if panel else None)
+
+
+def count(run: Run) -> tuple[int, float]:
+    """Parameters and GFLOPs of a run's network, built from its config on the meta device: nothing is computed."""
+    with torch.device("meta"):
+        network = _task(run.config).network.eval()
+        image = torch.empty(1, IN_CHANNELS[run.task], COUNT_SIZE, COUNT_SIZE)
+    with torch.no_grad():
+        macs = total_macs(lambda: network(image))
+    return sum(p.numel() for p in network.parameters()), macs / 1e9
+
+
+def predict(group: Group) -> tuple[list[Example], list[str]]:
+    """The first validation images as the best checkpoints of one seed predict them, and notes on missing ones."""
+    seed = min(seed for by_seed in group.members.values() for seed in by_seed)
+    predictions: dict[str, list[Any]] = {}
+    missing: dict[str, list[str]] = {}
+    for label, by_seed in group.members.items():
+        chosen = by_seed.get(seed)
+        try:
+            if chosen is None or chosen.checkpoint is None:
+                raise ValueError(f"no checkpoint of seed {seed}")
+            predictions[label] = _predictions(chosen)
+        except Exception as error:  # whatever is wrong with one checkpoint must not cost the report
+            missing.setdefault(str(error), []).append(label)
+    notes = [f"No predictions of {', '.join(labels)}: {why}." for why, labels in missing.items()]
+    if not predictions:
+        return [], notes
+    data = _data(next(iter(group.members.values())))
+    return [_example(data, i, batch, predictions) for i, batch in enumerate(_batches(data))], notes
+
+
+def _task(config: Mapping[str, Any]) -> DenseTask:
+    cfg = OmegaConf.create(dict(config))
+    if "pretrained" in cfg.model:  # whatever weights it started from, they are not needed now
+        cfg.model.pretrained = False
+    return build_task(cfg, build_data(cfg), training=False)
+
+
+def _data(by_seed: Mapping[int, Run]) -> DenseData:
+    return build_data(OmegaConf.create({**next(iter(by_seed.values())).config}))
+
+
+def _batches(data: DenseData) -> list[dict[str, Any]]:
+    data.num_workers = 0
+    return [batch for _, batch in zip(range(EXAMPLES), data.val_dataloader(), strict=False)]
+
+
+@torch.no_grad()
+def _predictions(run: Run) -> list[Any]:
+    assert run.checkpoint is not None
+    config, weights = read_checkpoint(run.checkpoint)
+    task = _task(config).eval()
+    task.load_state_dict(weights)
+    batches = _batches(build_data(OmegaConf.create(config)))
+    return [task.predict(batch)[0].numpy() for batch in batches]
+
+
+def _example(data: DenseData, index: int, batch: dict[str, Any], predictions: Mapping[str, list[Any]]) -> Example:
+    labels = data.task == "segmentation"
+    truth = batch["label"][0].numpy().astype("uint8") if labels else batch["alpha"][0, 0].numpy()
+    image = F.interpolate(batch["image"][:1], size=truth.shape, mode="bilinear", align_corners=False)[0]
+    found = {label: maps[index] for label, maps in predictions.items()}
+    name = f"{data.task}: validation image {index}"
+    return Example(name, to_uint8(image), truth, found, labels, data.ignore_index)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    found = argparse.ArgumentParser(prog="python -m src.report", description=__doc__)
+    found.add_argument("paths", nargs="+", metavar="PATH", help="a run folder, a sweep, or a folder that holds them")
+    found.add_argument("--output", type=Path, metavar="DIR", help="where to write; default: report/ in the first PATH")
+    found.add_argument(
+        "--complexity", type=Path, metavar="FILE", help="complexity.json of src.complexity, for latency and memory"
+    )
+    found.add_argument("--no-panel", action="store_true", help="leave out the predictions")
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; the exit code."""
+    chosen = parser().parse_args(argv)
+    try:
+        page = run(chosen.paths, chosen.output, chosen.complexity, not chosen.no_panel)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"report: {page}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

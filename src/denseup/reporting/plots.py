@@ -227,11 +227,13 @@ def _class_difference(group: Group, label: str, index: int) -> float:
 
 def _heat_map(axes: Axes, grid: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> None:
     limit = float(np.nan_to_num(np.abs(grid)).max()) or 1.0
-    axes.imshow(grid, cmap="PuOr_r", vmin=-1.6 * limit, vmax=1.6 * limit, aspect="auto")  # pale enough for black text
-    axes.set_xticks(range(len(columns)), columns, rotation=30 if len(columns) > 6 else 0, ha="center")
-    axes.set_yticks(range(len(rows)), rows)
+    # The scale is wider than the values, so that every colour is pale enough for black text.
+    axes.pcolormesh(grid, cmap="PuOr_r", vmin=-1.6 * limit, vmax=1.6 * limit)
+    axes.invert_yaxis()
+    axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=30 if len(columns) > 6 else 0, ha="center")
+    axes.set_yticks(np.arange(len(rows)) + 0.5, rows)
     axes.grid(False)
     axes.spines[:].set_visible(False)
     for (i, j), value in np.ndenumerate(grid):
         if np.isfinite(value):
-            axes.text(j, i, f"{value:+.1f}", ha="center", va="center", fontsize=8, color="black")
+            axes.text(j + 0.5, i + 0.5, f"{value:+.1f}", ha="center", va="center", fontsize=8, color="black")

@@ -1,0 +1,106 @@
+"""Only runs that differ in nothing but upsampler and seed are compared; the others are told, not lost."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reporting.synthetic import base_config, run_config, write_run
+
+from denseup.reporting import group_runs, load_runs, write_report
+
+
+@pytest.fixture(scope="module")
+def base() -> dict[str, Any]:
+    return base_config("matting")
+
+
+def longer(config: dict[str, Any]) -> dict[str, Any]:
+    return {**config, "recipe": {**config["recipe"], "max_steps": 9}}
+
+
+def test_another_recipe_is_another_group(tmp_path: Path, base: dict[str, Any]) -> None:
+    for seed in (0, 1):
+        write_run(tmp_path, run_config(base, "bilinear", seed))
+    write_run(tmp_path, longer(run_config(base, "fade", 0)))
+    groups, left_out = group_runs(load_runs([tmp_path]))
+    assert [(group.name, list(group.members)) for group in groups] == [
+        ("matting 1", ["bilinear"]),
+        ("matting 2", ["fade"]),
+    ]
+    assert groups[1].differences == ["recipe.max_steps = 9 (first group: 500)"]
+    assert left_out == []
+    page = write_report(load_runs([tmp_path]), tmp_path / "report").read_text()
+    assert "each has its own table" in page
+    assert "recipe.max_steps = 9" in page
+    assert "No finished run of bilinear" in page
+
+
+def test_the_seed_of_the_data_may_follow_or_stay(tmp_path: Path, base: dict[str, Any]) -> None:
+    for seed in (0, 1, 2):
+        config = run_config(base, "bilinear", seed)
+        write_run(tmp_path / "follows", config)
+        write_run(tmp_path / "stays", {**config, "data": {**config["data"], "seed": 0}})
+    for name in ("follows", "stays"):
+        groups, _ = group_runs(load_runs([tmp_path / name]))
+        assert [list(group.members["bilinear"]) for group in groups] == [[0, 1, 2]]
+
+
+def test_one_seed_is_seen_as_one_seed(tmp_path: Path, base: dict[str, Any]) -> None:
+    for name in ("bilinear", "fade"):
+        write_run(tmp_path, run_config(base, name, 0))
+    write_report(load_runs([tmp_path]), tmp_path / "report")
+    text = (tmp_path / "report/report.md").read_text().split("## How to read this")[0]
+    assert "(n = 1)" in text
+    assert "±" not in text
+    assert "▲" not in text
+
+
+def test_a_difference_has_only_the_seeds_that_both_have(tmp_path: Path, base: dict[str, Any]) -> None:
+    for name, seeds in (("bilinear", (0, 1)), ("fade", (0, 1, 2))):
+        for seed in seeds:
+            write_run(tmp_path, run_config(base, name, seed))
+    write_report(load_runs([tmp_path]), tmp_path / "report")
+    line = next(row for row in (tmp_path / "report/report.md").read_text().splitlines() if row.startswith("| fade"))
+    assert line.count("(n = 2)") == 4
+
+
+def test_options_of_an_upsampler_make_rows_of_their_own(tmp_path: Path, base: dict[str, Any]) -> None:
+    config = run_config(base, "fade", 0)
+    write_run(tmp_path, config)
+    write_run(tmp_path, {**config, "upsampler": {**config["upsampler"], "kernel_size": 7}})
+    (group,), _ = group_runs(load_runs([tmp_path]))
+    assert list(group.members) == ["fade (kernel_size=5)", "fade (kernel_size=7)"]
+
+
+def test_runs_that_do_not_count_are_listed_with_their_reason(tmp_path: Path, base: dict[str, Any]) -> None:
+    config = run_config(base, "bilinear", 0)
+    write_run(tmp_path, config)
+    write_run(tmp_path / "again", config)
+    write_run(tmp_path, run_config(base, "fade", 0), status="failed", error="ValueError: <broken>")
+    write_run(tmp_path, run_config(base, "carafe", 0), status="killed", error="killed by signal 9")
+    write_run(tmp_path, run_config(base, "a2u", 0), status="running")
+    (write_run(tmp_path, run_config(base, "fade", 1)) / "result.json").write_text("{")
+    (write_run(tmp_path, run_config(base, "fade", 2)) / "result.json").unlink()
+    write_run(tmp_path, run_config(base, "indexnet", 0), metrics={"sad": 3.0})
+    runs = load_runs([tmp_path])
+    (group,), left_out = group_runs(runs)
+    assert len(group.runs) == 1
+    reasons = " | ".join(reason for _, reason in left_out)
+    words = [
+        "<broken>",
+        "signal 9",
+        "still running",
+        "JSONDecodeError",
+        "no result.json",
+        "an evaluation",
+        "the same run",
+    ]
+    assert all(word in reasons for word in words)
+    page = write_report(runs, tmp_path / "report").read_text()
+    assert "ValueError: &lt;broken&gt;" in page
+    assert "1 of 8 runs count" in page
+
+
+def test_no_finished_run_still_makes_a_report(tmp_path: Path, base: dict[str, Any]) -> None:
+    write_run(tmp_path, run_config(base, "fade", 0), status="failed", error="ValueError: no")
+    assert "ValueError: no" in write_report(load_runs([tmp_path]), tmp_path / "report").read_text()

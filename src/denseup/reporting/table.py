@@ -149,7 +149,7 @@ def _cost_columns(costs: Mapping[str, Cost]) -> list[tuple[Column, MakeCell]]:
     def cost(name: str, pattern: str) -> MakeCell:
         def make(label: str) -> Cell:
             value = getattr(costs.get(label, Cost()), name)
-            return Cell() if value is None else Cell(pattern.format(value), float(value))
+            return Cell() if value is None else Cell(pattern.format(value), value)
 
         return make
 

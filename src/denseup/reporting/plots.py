@@ -173,7 +173,8 @@ def _spread_out(axes: Axes, added: Sequence[float]) -> None:
     if not positive or min(added) < 0:
         return
     axes.set_xscale("symlog", linthresh=min(positive))
-    decades = range(math.ceil(math.log10(min(positive))), math.ceil(math.log10(max(positive))) + 1)
+    low, high = math.ceil(math.log10(min(positive))), math.floor(math.log10(max(positive)))
+    decades = range(min(low, high), high + 1)
     axes.set_xticks([0, *(10.0**decade for decade in decades)])
 
 

@@ -15,8 +15,6 @@ from denseup.profiling import published
 from denseup.profiling.flops import total_macs
 from denseup.upsamplers import Upsampler, UpsamplerFactory
 
-GIGA = 1e9
-
 
 @dataclass(frozen=True)
 class Subject:
@@ -76,8 +74,8 @@ def count_costs(subject: Subject, factories: Mapping[str, UpsamplerFactory], inp
                 **_published_columns(subject, name, network, base_cost),
                 "params": params,
                 "params_added": params - base_params,
-                "gflops": macs / GIGA,
-                "gflops_added": (macs - base_macs) / GIGA,
+                "gflops": macs / published.GIGA,
+                "gflops_added": (macs - base_macs) / published.GIGA,
             }
         )
     return rows
@@ -123,7 +121,7 @@ def _published_columns(
         upsamplers = nn.ModuleList(module for module in network.modules() if isinstance(module, Upsampler))
         params = published.added_parameters(subject.task, name, upsamplers)
         image = _image(subject, published.INPUT_SIZE)
-        gflops = added_macs(subject.task, name, stage_calls(network, image)) / GIGA
+        gflops = added_macs(subject.task, name, stage_calls(network, image)) / published.GIGA
     printed_params, printed_gflops = (row.params, row.gflops) if row else (None, None)
     return {
         "counted_params": params,

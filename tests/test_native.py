@@ -36,7 +36,6 @@ def test_a_library_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch
 def test_without_the_library_everything_works() -> None:
     """A process that finds no library: the reference serves, and the metrics take their other way."""
     code = (
-        "from denseup import native; native.NAME = '_nothing'\n"
         "import numpy as np, torch, denseup\n"
         "from denseup.metrics.functional import boundary_iou, conn\n"
         "out = denseup.FADE(8)(torch.randn(1, 8, 3, 3), torch.randn(1, 8, 6, 6))\n"

@@ -123,6 +123,11 @@ def serves(backend: str, dtype: torch.dtype) -> bool:
 
 @pytest.mark.parametrize(("backend", "operator", "dtype", "layout_name", "shape"), cases(), indirect=["backend"])
 def test_parity(backend: str, operator: str, dtype: torch.dtype, layout_name: str, shape: tuple) -> None:
+    check_parity(backend, operator, dtype, layout_name, shape)
+
+
+def check_parity(backend: str, operator: str, dtype: torch.dtype, layout_name: str, shape: tuple) -> None:
+    """Assert that output and gradients are those of the reference in float64."""
     device = DEVICES.get(backend, "cpu")
     inputs = {name: laid_out(x.to(device), layout_name) for name, x in tensors(shape, dtype).items()}
     skip_if_it_objects(backend, inputs["de"], shape[4], shape[3])
@@ -152,7 +157,7 @@ def instructions(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_every_instruction_set(instructions: str, operator: str, dtype: torch.dtype) -> None:
     for shape in SHAPES:
-        test_parity("cpu", operator, dtype, "channels_last", shape)
+        check_parity("cpu", operator, dtype, "channels_last", shape)
 
 
 def test_opcheck() -> None:

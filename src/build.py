@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from denseup.data import check_dataset
 from denseup.data.datamodule import DenseData
 from denseup.runs import RunFolder
+from denseup.runs.state import FolderInUseError
 from denseup.runs.training import RunInfo
 from denseup.tasks import DenseTask
 from denseup.upsamplers import UpsamplerFactory, upsampler_factory
@@ -31,12 +32,15 @@ class RunError(CompactHydraException):
 def user_errors(folder: RunFolder, cfg: DictConfig | None = None) -> Iterator[None]:
     """Record a failure in the run folder; show wrong input as a message, anything else with its traceback.
 
-    A folder that holds a finished run is left alone: RunError. With `cfg`, the record names the run.
+    A folder that holds a finished run, or in which another process is running, is left alone: RunError. With `cfg`, the
+    record names the run.
     """
     if folder.finished():
         raise RunError(f"{folder.path} holds a finished run; choose another hydra.run.dir, or remove it")
     try:
         yield
+    except FolderInUseError as error:
+        raise RunError(str(error)) from error
     except BaseException as error:
         record_failure(folder, error, cfg)
         if isinstance(error, ValueError | OSError | CompactHydraException | OmegaConfBaseException):
@@ -45,14 +49,19 @@ def user_errors(folder: RunFolder, cfg: DictConfig | None = None) -> Iterator[No
 
 
 def record_failure(folder: RunFolder, error: BaseException, cfg: DictConfig | None) -> None:
-    """Write error.txt, and a result.json of status "failed" that names the run as far as its config allows."""
+    """Write error.txt, and a result.json that names the run as far as its config allows.
+
+    Its status is "failed", or "killed" where a person or the system ended the process: such a run can be resumed.
+    """
     folder.make()
     folder.write_error(error)
     try:
         described = run_info(cfg).describe() if cfg is not None else {}
     except OmegaConfBaseException:  # a value is missing, which may be the very error
         described = {}
-    folder.write_result({**described, "status": "failed", "error": f"{type(error).__name__}: {_cause(error)}"})
+    ended = isinstance(error, KeyboardInterrupt | SystemExit)  # Lightning makes the latter of Ctrl-C
+    status = "killed" if ended else "failed"
+    folder.write_result({**described, "status": status, "error": f"{type(error).__name__}: {_cause(error)}"})
 
 
 def run_info(cfg: DictConfig) -> RunInfo:

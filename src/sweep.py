@@ -23,7 +23,7 @@ from rich.table import Table
 
 from denseup.runs import RunFolder
 from denseup.runs.folder import config_hash
-from denseup.runs.state import note_death, plan, read_result
+from denseup.runs.state import FolderInUseError, alone_in, note_death, plan, read_result
 from src.build import ROOT, record_failure, run_info
 
 PARENT, JOURNAL = "DENSEUP_SWEEP_PARENT", "DENSEUP_SWEEP_JOURNAL"
@@ -51,6 +51,8 @@ def run_job(cfg: DictConfig, folder: RunFolder) -> None:
     """Do what has to be done with the run of one job, and note in the sweep's journal what became of it."""
     try:
         entry = _run_job(cfg, folder)
+    except FolderInUseError as error:
+        entry = {"status": "in use", "action": "none", "error": str(error)}
     except Exception as error:  # the others go on; the closing table has it
         record_failure(folder, error, cfg)
         entry = {"status": "failed", "action": "none"}
@@ -59,13 +61,13 @@ def run_job(cfg: DictConfig, folder: RunFolder) -> None:
 
 def _run_job(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     info = run_info(cfg)
-    action, checkpoint = plan(folder, info.config, cfg.sweep.rerun)
     label = f"{info.task} · {info.upsampler} · seed {info.seed}"
     started = time.monotonic()
-    if action != "skip":
-        folder.make()
+    with alone_in(folder):  # of another sweep's living run nothing may be planned, let alone removed
+        action, checkpoint = plan(folder, info.config, cfg.sweep.rerun)
         if action == "start":
             clear(folder)
+    if action != "skip":
         Console().print(f"{label}: {action}, output in {folder.path}/output.log", highlight=False, soft_wrap=True)
         code = _run_process(folder, checkpoint)
         note_death(folder, code, info.describe())
@@ -161,8 +163,8 @@ def print_table(entries: Sequence[dict[str, Any]], console: Console | None = Non
         folder = RunFolder(entry["folder"])
         result = read_result(folder)
         table.add_row(*_row(entry, result))
-        if result.get("status") != "finished":
-            failures.append((entry["folder"], result.get("error", "no result")))
+        if "error" in entry or result.get("status") != "finished":
+            failures.append((entry["folder"], entry.get("error") or result.get("error", "no result")))
     console.print(table)
     for path, error in failures:
         console.print(f"failed: {path}: {error}", highlight=False, soft_wrap=True, markup=False)

@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from denseup.runs import RunFolder
+from denseup.runs.state import alone_in
+
 ROOT = Path(__file__).parent.parent
 SHORT = ["logger=csv", "trainer=short", "data.crop_size=64", "trainer.limit_val_batches=1"]
 
@@ -92,8 +95,9 @@ def test_killed_jobs_and_a_killed_launcher_lose_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path: Path) -> None:
-    """Killed after the first checkpoint and resumed in the middle of an epoch: the same numbers to the last digit."""
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(end: signal.Signals, tmp_path: Path) -> None:
+    """Ended after the first checkpoint and resumed in the middle of an epoch: the same numbers to the last digit."""
     jobs = ["task=matting", "upsampler=nearest", "trainer.max_steps=12"]
     assert sweep(tmp_path / "whole", *jobs).returncode == 0
     launcher = subprocess.Popen(
@@ -101,7 +105,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path: Path) -> N
     )
     wait_for(lambda: list((tmp_path / "cut").glob("*/checkpoints/last.ckpt")))
     job = running_job(next((tmp_path / "cut").glob("*nearest*")))
-    os.kill(job or 0, signal.SIGKILL)
+    os.kill(job or 0, end)
     assert launcher.wait() == 1
     repeated = sweep(tmp_path / "cut", *jobs)
     assert "resume" in repeated.stdout
@@ -145,3 +149,17 @@ def test_the_ready_sweeps_name_their_runs(tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT)
         assert "task: matting,segmentation" in done.stdout, done.stderr
         assert options in done.stdout
+
+
+def test_the_run_of_another_living_sweep_is_left_alone(tmp_path: Path) -> None:
+    jobs = ["task=matting", "upsampler=nearest", "trainer.max_steps=2"]
+    assert sweep(tmp_path, *jobs).returncode == 0
+    (result,) = tmp_path.glob("*/result.json")
+    before = result.read_text()
+    with alone_in(RunFolder(result.parent)):
+        for rerun in ("null", "all"):
+            done = sweep(tmp_path, *jobs, f"sweep.rerun={rerun}")
+            assert done.returncode == 1
+            assert "another process is running in" in done.stdout
+    assert result.read_text() == before
+    assert not (result.parent / "error.txt").exists()

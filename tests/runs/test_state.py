@@ -9,7 +9,7 @@ import pytest
 
 from denseup.runs import RunFolder
 from denseup.runs.folder import config_hash
-from denseup.runs.state import alone_in, note_death, plan, read_result, state
+from denseup.runs.state import FolderInUseError, alone_in, note_death, plan, read_result, state
 
 CONFIG = {"task": "matting", "seed": 0}
 
@@ -88,7 +88,7 @@ def test_two_processes_never_share_a_folder(tmp_path: Path) -> None:
     process = context.Process(target=hold, args=(str(tmp_path), ready, done))
     process.start()
     assert ready.wait(60)
-    with pytest.raises(ValueError, match="another process is running in"), alone_in(RunFolder(tmp_path)):
+    with pytest.raises(FolderInUseError, match="another process is running in"), alone_in(RunFolder(tmp_path)):
         pass
     done.set()
     process.join()

@@ -13,6 +13,10 @@ Action = Literal["start", "skip", "resume"]
 RERUN = (None, "failed", "all")
 
 
+class FolderInUseError(ValueError):
+    """Another process is running in the folder: nothing in it may be touched, not even to note the refusal."""
+
+
 def read_result(folder: RunFolder) -> dict[str, Any]:
     """result.json; {} where there is none or it is broken."""
     try:
@@ -81,7 +85,7 @@ def alone_in(folder: RunFolder) -> Iterator[None]:
     """Hold a run folder for this process; the operating system lets it go when the process ends, however it ends.
 
     Raises:
-        ValueError: another process holds it.
+        FolderInUseError: another process holds it.
     """
     try:
         import fcntl
@@ -93,5 +97,5 @@ def alone_in(folder: RunFolder) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ValueError(f"another process is running in {folder.path}") from error
+            raise FolderInUseError(f"another process is running in {folder.path}") from error
         yield

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from benchmarks.bandwidth import require_memory
 from benchmarks.cases import Case, Entrant, Work
 from benchmarks.differentiable import BASELINE, LAYOUTS, bilinear_entrant, differentiable_work, gradients, leaf
-from benchmarks.forms import by_unfolding
+from benchmarks.forms import Form, by_einsum, by_unfolding
 from benchmarks.parity import TOLERANCES, Results
 from benchmarks.reassembly import Problem, Truth, automatic_backend, backend_entrant
 from denseup.ops import available_backends, reassemble, use_backend
@@ -27,12 +27,20 @@ TOLERANCE_FACTOR = 10
 class UnfoldFADE(FADE):
     """FADE by `by_unfolding`; the same parameters, the same result."""
 
+    form: Form = staticmethod(by_unfolding)
+
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
         """`[B, C_de, h, w]`, `[B, C_en, *size]` → `[B, C_de, *size]`, each a whole multiple of (h, w)."""
-        up = by_unfolding(de, self.kernels(de, en).softmax(1), self.kernel_size)
+        up = self.form(de, self.kernels(de, en).softmax(1), self.kernel_size)
         gate = F.interpolate(torch.sigmoid(self.gate(de)), size=size, mode="nearest")
         fused: Tensor = gate * self.align(en) + (1 - gate) * up
         return fused
+
+
+class EinsumFADE(UnfoldFADE):
+    """FADE by `by_einsum`."""
+
+    form = staticmethod(by_einsum)
 
 
 class UnfusedFADE(FADE):
@@ -85,7 +93,8 @@ def fade_case(problem: Problem, backends: Sequence[str] | None = None) -> Case:
         return gradients(partial(_call, exact, "reference"), exact.wanted(), exact.grad)
 
     entrants = [bilinear_entrant(layout, given.de, given.grad) for layout in LAYOUTS]
-    entrants.append(Entrant("unfold", lambda: _unfold(given, problem, truth)))
+    entrants.append(Entrant("unfold", lambda: _unfold(UnfoldFADE, given, problem, truth)))
+    entrants.append(Entrant("unfold, einsum", lambda: _unfold(EinsumFADE, given, problem, truth)))
     entrants.append(Entrant("unfused", lambda: _unfused(given, truth)))
     entrants += _of_denseup(given, truth, backends)
     return Case(f"FADE {problem.label}", entrants, BASELINE, TOLERANCE_FACTOR * TOLERANCES[problem.dtype])
@@ -104,10 +113,10 @@ def _work(given: Guided, truth: Truth, backend: str | None = None) -> Work:
     return differentiable_work(partial(_call, given, backend), given.wanted(), given.grad, maps, truth)
 
 
-def _unfold(given: Guided, problem: Problem, truth: Truth) -> Work:
+def _unfold(formulation: type[FADE], given: Guided, problem: Problem, truth: Truth) -> Work:
     needed = 4 * problem.kernel_size**2 * given.en.numel() * given.en.element_size()
     require_memory(needed, problem.device)
-    return _work(given.laid_out(torch.contiguous_format).formulated(UnfoldFADE), truth)
+    return _work(given.laid_out(torch.contiguous_format).formulated(formulation), truth)
 
 
 def _unfused(given: Guided, truth: Truth) -> Work:

@@ -15,10 +15,20 @@ Form = Callable[[Tensor, Tensor, int], Tensor]
 
 def by_unfolding(de: Tensor, kernels: Tensor, kernel_size: int) -> Tensor:
     """The straightforward form: K²·C maps of windows, raised by nearest neighbour, times the kernels, summed."""
+    return (_raised_windows(de, kernels, kernel_size) * kernels[:, None]).sum(2)
+
+
+def by_einsum(de: Tensor, kernels: Tensor, kernel_size: int) -> Tensor:
+    """The same windows, contracted with the kernels in one einsum: how it is often written."""
+    return torch.einsum("bckhw,bkhw->bchw", _raised_windows(de, kernels, kernel_size), kernels)
+
+
+def _raised_windows(de: Tensor, kernels: Tensor, kernel_size: int) -> Tensor:
+    """`[B, C, K², H, W]`."""
     batch, channels, height, width = de.shape
     windows = F.unfold(de, kernel_size, padding=kernel_size // 2).reshape(batch, -1, height, width)
     raised = F.interpolate(windows, size=kernels.shape[2:], mode="nearest")
-    return (raised.unflatten(1, (channels, kernel_size**2)) * kernels[:, None]).sum(2)
+    return raised.unflatten(1, (channels, kernel_size**2))
 
 
 def by_gathering(de: Tensor, kernels: Tensor, kernel_size: int) -> Tensor:

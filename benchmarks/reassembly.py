@@ -10,7 +10,7 @@ from torch import Tensor
 from benchmarks.bandwidth import require_memory
 from benchmarks.cases import Case, Entrant, SkipError, Work, first_line
 from benchmarks.differentiable import BASELINE, LAYOUTS, bilinear_entrant, differentiable_work, gradients, leaf
-from benchmarks.forms import Form, by_gathering, by_unfolding, unfolding_bytes
+from benchmarks.forms import Form, by_einsum, by_gathering, by_unfolding, unfolding_bytes
 from benchmarks.parity import TOLERANCES, Results
 from denseup.ops import available_backends, reassemble
 from denseup.ops.backends import choose_backend
@@ -79,7 +79,11 @@ def reassembly_case(problem: Problem, backends: Sequence[str] | None = None, com
         return _gradients(_backend("reference"), exact, problem.kernel_size)
 
     entrants = [bilinear_entrant(layout, inputs.de, inputs.grad) for layout in LAYOUTS]
-    forms = {"unfold": _unfolding, "gather, compiled": _compiled if compiled else _not_compiled}
+    forms: dict[str, Callable[[Inputs, Problem, Truth], Work]] = {
+        "unfold": partial(_unfolding, by_unfolding),
+        "unfold, einsum": partial(_unfolding, by_einsum),
+        "gather, compiled": _compiled if compiled else _not_compiled,
+    }
     entrants += [Entrant(name, partial(make, inputs, problem, truth)) for name, make in forms.items()]
     entrants += _of_denseup(inputs, problem, truth, backends)
     return Case(f"reassembly {problem.label}", entrants, BASELINE, TOLERANCES[problem.dtype])
@@ -111,9 +115,9 @@ def _backend(name: str) -> Form:
     return lambda de, kernels, kernel_size: reassemble(de, kernels, kernel_size, backend=name)
 
 
-def _unfolding(inputs: Inputs, problem: Problem, truth: Truth) -> Work:
+def _unfolding(form: Form, inputs: Inputs, problem: Problem, truth: Truth) -> Work:
     require_memory(unfolding_bytes(inputs.de, inputs.kernels), problem.device)
-    return _work(by_unfolding, inputs.laid_out(torch.contiguous_format), problem.kernel_size, truth)
+    return _work(form, inputs.laid_out(torch.contiguous_format), problem.kernel_size, truth)
 
 
 def _compiled(inputs: Inputs, problem: Problem, truth: Truth) -> Work:

@@ -98,12 +98,12 @@ def _cpu_reassembly(case: str, kind: str, limit: float) -> Target:
     return Target(f"{case}: {kind}, of {_BILINEAR}", "cpu", time_ratio(case, kind, AUTOMATIC, _BILINEAR), limit)
 
 
-def _cpu_fade(kind: str) -> list[Target]:
-    faster = time_ratio(_FADE, kind, "unfold", AUTOMATIC)
-    smaller = memory_ratio(_FADE, kind, AUTOMATIC, "unfold")
+def _cpu_fade(kind: str, form: str) -> list[Target]:
+    faster = time_ratio(_FADE, kind, form, AUTOMATIC)
+    smaller = memory_ratio(_FADE, kind, AUTOMATIC, form)
     return [
-        Target(f"{_FADE}: {kind}, time of unfold, of ours", "cpu", faster, 100, at_most=False),
-        Target(f"{_FADE}: {kind}, our peak memory, of unfold's", "cpu", smaller, 0.1),
+        Target(f"{_FADE}: {kind}, time of {form}, of ours", "cpu", faster, 100, at_most=False),
+        Target(f"{_FADE}: {kind}, our peak memory, of {form}'s", "cpu", smaller, 0.1),
     ]
 
 
@@ -142,7 +142,12 @@ TARGETS: dict[str, list[Target]] = {
         _cpu_reassembly(_SMALL, FORWARD, 1.5),
         _cpu_reassembly(_SMALL, BOTH, 2.0),
         _cpu_reassembly(_LARGE, FORWARD, 1.0),
-        *(target for kind in (FORWARD, BOTH) for target in _cpu_fade(kind)),
+        *(
+            target
+            for form in ("unfold", "unfold, einsum")
+            for kind in (FORWARD, BOTH)
+            for target in _cpu_fade(kind, form)
+        ),
         *(
             target
             for layout, entrant in (("channels_last", AUTOMATIC), ("NCHW", AUTOMATIC_NCHW))

@@ -14,7 +14,7 @@ from benchmarks import data, fade, metrics, naive_metrics, operators, reassembly
 from benchmarks.bandwidth import copy_bandwidth, require_memory
 from benchmarks.cases import FAILED, OK, SKIPPED, WRONG, Case, Entrant, Row, Settings, SkipError, Work, measure
 from benchmarks.differentiable import BOTH, FORWARD, differentiable_work
-from benchmarks.forms import by_gathering, by_unfolding
+from benchmarks.forms import by_einsum, by_gathering, by_unfolding
 from benchmarks.images import label_maps, mattes
 from benchmarks.options import names, numbers
 from benchmarks.parity import worst_error
@@ -33,7 +33,7 @@ def problem(dtype: torch.dtype = torch.float64) -> reassembly.Problem:
     return reassembly.Problem(2, 6, 5, 4, dtype, CPU)
 
 
-@pytest.mark.parametrize("form", [by_unfolding, by_gathering])
+@pytest.mark.parametrize("form", [by_unfolding, by_einsum, by_gathering])
 @pytest.mark.parametrize(("scale", "kernel_size"), [(2, 5), (3, 3), (1, 5), (2, 1)])
 def test_formulations_equal_the_reference(form: reassembly.Form, scale: int, kernel_size: int) -> None:
     torch.manual_seed(0)
@@ -52,7 +52,9 @@ def test_formulations_equal_the_reference(form: reassembly.Form, scale: int, ker
 def test_every_entrant_equals_the_truth(build: object, dtype: torch.dtype) -> None:
     rows = measure(build(problem(dtype)), SETTINGS)
     assert [f"{row.entrant}: {row.reason}" for row in rows if row.status in (WRONG, FAILED)] == []
-    assert {"bilinear NCHW", "unfold", "denseup/reference"} <= {row.entrant for row in rows if row.status == OK}
+    assert {"bilinear NCHW", "unfold", "unfold, einsum", "denseup/reference"} <= {
+        row.entrant for row in rows if row.status == OK
+    }
 
 
 def test_naive_metrics_equal_ours() -> None:

@@ -17,14 +17,14 @@ from torch import Tensor
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from denseup.ops import geometry, triton_backend, triton_kernels
+from denseup.ops import geometry, triton_backend, triton_kernels, triton_launch
 
 TYPES = {torch.float32: "*fp32", torch.bfloat16: "*bf16"}
 INSTRUCTIONS = r"(?:ld|st)\.(?:global|shared)[.\w:]*|bar\.sync|shfl\.sync|fma\.rn\.f32"
 
 
 def compile_launch(name: str, programs: int, arguments: tuple[Any, ...], constants: dict[str, int]) -> None:
-    """In the place of `triton_backend._launch`: compile with the specialisations that Triton would choose."""
+    """In the place of `triton_backend.launch`: compile with the specialisations that Triton would choose."""
     kernel = getattr(triton_kernels, name)
     signature, values, attributes = {}, {}, {}
     for index, (argument, value) in enumerate(zip(kernel.arg_names, arguments, strict=False)):
@@ -39,7 +39,7 @@ def compile_launch(name: str, programs: int, arguments: tuple[Any, ...], constan
     for argument, value in constants.items():
         signature[argument], values[(kernel.arg_names.index(argument),)] = "constexpr", value
     source = ASTSource(kernel, signature, values, attributes)
-    compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": triton_backend.WARPS})
+    compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": triton_launch.WARPS})
     report(name, compiled.asm["ptx"])
 
 
@@ -57,7 +57,7 @@ def report(name: str, ptx: str) -> None:
 
 
 def empty(like: Tensor, channels: int, size: tuple[int, int], dtype: torch.dtype) -> Tensor:
-    """In the place of `triton_backend._empty`, which takes a map without a GPU for one of the interpreter."""
+    """In the place of `triton_backend.empty_map`, which takes a map without a GPU for one of the interpreter."""
     last = geometry.layout(like) == torch.channels_last
     layout = torch.channels_last if last else torch.contiguous_format
     return torch.empty((like.shape[0], channels, *size), dtype=dtype, device="meta", memory_format=layout)
@@ -77,8 +77,8 @@ def compile_all(low: tuple[int, int], high: tuple[int, int], kernel_size: int, l
 
 
 if __name__ == "__main__":
-    triton_backend._launch = compile_launch
-    triton_backend._empty = empty
+    triton_backend.launch = compile_launch
+    triton_backend.empty_map = empty
     for layout in (torch.contiguous_format, torch.channels_last):
         compile_all((64, 64), (128, 128), 5, layout)
     compile_all((33, 33), (67, 71), 3, torch.contiguous_format)

@@ -1,5 +1,6 @@
 """Reassembly, local similarity and their kin, which dynamic upsamplers are made of, and their back ends."""
 
+import denseup.ops.flop_formulas  # noqa: F401  registers them
 from denseup.ops.backends import available_backends, use_backend
 from denseup.ops.downsampling import bidownsample
 from denseup.ops.functional import local_similarity, reassemble, reassemble_gated

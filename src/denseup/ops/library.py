@@ -1,4 +1,4 @@
-"""The operators as torch sees them: `torch.library` operators with fake kernels, autograd, vmap and FLOP rules.
+"""The operators as torch sees them: `torch.library` operators with fake kernels, autograd and vmap rules.
 
 Each of the three contractions of `ops.reference` is differentiated by the other two, so gradients of any order exist.
 The fused operator (softmax, reassembly, gate) has a fused gradient, which is differentiated through the contractions.
@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import register_flop_formula
 
 from denseup.ops import composed
 from denseup.ops.backends import get_backend
@@ -207,53 +206,3 @@ def _fold_batch(operator: Callable[..., Any]) -> Callable[..., Any]:
 
 for _operator in (reassemble, adjoint, similarity, fused, fused_backward):
     _operator.register_vmap(_fold_batch(_operator))
-
-
-def _flops(channels: int, kernels_shape: tuple[int, ...], kernel_size: int) -> int:
-    """torch counts a multiply-add as 2; every contraction does K² of them for each output pixel and channel."""
-    batch, _, height, width = kernels_shape
-    return 2 * kernel_size**2 * channels * batch * height * width
-
-
-@register_flop_formula(torch.ops.denseup.reassemble)
-def _reassemble_flops(
-    de_shape: Any, kernels_shape: Any, kernel_size: int, *args: Any, out_shape: Any = None, **kwargs: Any
-) -> int:
-    return _flops(de_shape[1], kernels_shape, kernel_size)
-
-
-@register_flop_formula(torch.ops.denseup.reassemble_adjoint)
-def _adjoint_flops(
-    grad_shape: Any, kernels_shape: Any, kernel_size: int, *args: Any, out_shape: Any = None, **kwargs: Any
-) -> int:
-    return _flops(grad_shape[1], kernels_shape, kernel_size)
-
-
-@register_flop_formula(torch.ops.denseup.local_similarity)
-def _similarity_flops(
-    query_shape: Any, key_shape: Any, kernel_size: int, *args: Any, out_shape: Any = None, **kwargs: Any
-) -> int:
-    return _flops(query_shape[1], query_shape, kernel_size)
-
-
-@register_flop_formula(torch.ops.denseup.fused_reassemble)
-def _fused_flops(
-    de_shape: Any, logits_shape: Any, en_shape: Any, gate_shape: Any, kernel_size: int, *args: Any, **kwargs: Any
-) -> int:
-    """The contraction; softmax and gate are elementwise, which torch does not count."""
-    return _flops(de_shape[1], logits_shape, kernel_size)
-
-
-@register_flop_formula(torch.ops.denseup.fused_reassemble_backward)
-def _fused_backward_flops(
-    grad_shape: Any,
-    de_shape: Any,
-    logits_shape: Any,
-    en_shape: Any,
-    gate_shape: Any,
-    kernel_size: int,
-    *args: Any,
-    **kwargs: Any,
-) -> int:
-    """A similarity and an adjoint."""
-    return 2 * _flops(grad_shape[1], logits_shape, kernel_size)

@@ -1,38 +1,34 @@
 """Triton back end: forward, both gradients, and softmax and gate fused with them, for float32, float16 and bfloat16.
 
-The kernels are in `ops.triton_kernels`; this module says what they can serve, chooses their tiles and launches them.
+The kernels are in `ops.triton_kernels`; this module says what they can serve and calls them.
 Every sum is float32, every gradient is gathered (no atomics), so that results do not change from run to run. Without a
 GPU the kernels run in Triton's interpreter if TRITON_INTERPRET=1 is set before their first use: slow, for tests.
 """
 
 import importlib.util
 import os
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from denseup.ops.composed import Gradients
 from denseup.ops.geometry import Size, layout, size_of
+from denseup.ops.triton_launch import (
+    ceil_div,
+    choose_tile,
+    constants_of,
+    empty_map,
+    launch,
+    most_phases,
+    plane_strides,
+    power_of_two,
+    window_constants,
+)
 
 NAME = "triton"
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 MAX_KERNEL_SIZE = 31  # K² is a tile's side in some kernels; beyond this it no longer fits the registers
-WARPS = 8
-TILE = 8 * 32 * WARPS  # elements of a tile, 8 a thread: four accumulators of it leave registers for loads in flight
-MOST_PIXELS = 64  # with fewer pixels than threads, Triton loads a pixel's weight in every thread rather than share it
 ROWS_OF_ADJOINT = 4  # of `adjoint_kernel`
-
-
-class _Tile(NamedTuple):
-    """What one program of a kernel owns, and how many such tiles cover the map."""
-
-    rows: int
-    columns: int
-    channels: int
-    tile_rows: int
-    tile_columns: int
 
 
 def objections(de: Tensor, kernel_size: int, groups: int) -> list[str]:
@@ -106,23 +102,23 @@ def _reassemble(
     softmax: bool,
 ) -> Tensor:
     low, high = size_of(de), size_of(kernels)
-    out = _empty(de, de.shape[1], high, de.dtype)
+    out = empty_map(de, de.shape[1], high, de.dtype)
     channels = de.shape[1] // groups
-    tile = _tile(layout(out) == torch.channels_last, low, channels)
-    blocks, phases = _ceil(channels, tile.channels), [_ceil(count, 2) for count in _phases(low, high)]
-    _launch(
+    tile = choose_tile(layout(out) == torch.channels_last, low, channels)
+    blocks, phases = ceil_div(channels, tile.channels), [ceil_div(count, 2) for count in most_phases(low, high)]
+    launch(
         "reassemble_kernel",
         de.shape[0] * tile.tile_rows * tile.tile_columns * phases[0] * phases[1] * groups * blocks,
         (
             *(de, kernels, de if en is None else en, de if gate is None else gate, out),
             *(channels, groups, *low, *high, *de.stride(), *kernels.stride()),
             *((0, 0, 0, 0) if en is None else en.stride()),
-            *((0, 0, 0) if gate is None else _plane(gate)),
+            *((0, 0, 0) if gate is None else plane_strides(gate)),
             *(*out.stride(), blocks, *phases, tile.tile_rows, tile.tile_columns),
         ),
         {
-            **_window(kernel_size, taps=True),
-            **_constants(tile, low, high),
+            **window_constants(kernel_size, taps=True),
+            **constants_of(tile, low, high),
             "CHANNELS": tile.channels,
             "SOFTMAX": softmax,
             "GATED": gate is not None,
@@ -133,22 +129,24 @@ def _reassemble(
 
 
 def _adjoint(grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, low: Size, like: Tensor) -> Tensor:
-    out = _empty(like, grad.shape[1], low, like.dtype)
+    out = empty_map(like, grad.shape[1], low, like.dtype)
     channels = grad.shape[1] // groups
     last = layout(grad) == torch.channels_last
-    tile = _tile(last, low, channels, ROWS_OF_ADJOINT, most_channels=128 if last else 16)  # with 32 registers spill
-    blocks = _ceil(channels, tile.channels)
-    _launch(
+    tile = choose_tile(
+        last, low, channels, ROWS_OF_ADJOINT, most_channels=128 if last else 16
+    )  # with 32 registers spill
+    blocks = ceil_div(channels, tile.channels)
+    launch(
         "adjoint_kernel",
         grad.shape[0] * tile.tile_rows * tile.tile_columns * groups * blocks,
         (
             *(grad, kernels, out, channels, groups, *low, *size_of(grad)),
             *(*grad.stride(), *kernels.stride(), *out.stride()),
-            *(blocks, tile.tile_rows, tile.tile_columns, *_phases(low, size_of(grad))),
+            *(blocks, tile.tile_rows, tile.tile_columns, *most_phases(low, size_of(grad))),
         ),
         {
-            **_window(kernel_size),
-            **_constants(tile, low, size_of(grad)),
+            **window_constants(kernel_size),
+            **constants_of(tile, low, size_of(grad)),
             "CHANNELS": tile.channels,
         },
     )
@@ -157,12 +155,12 @@ def _adjoint(grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, low: 
 
 def _similarity(query: Tensor, key: Tensor, kernel_size: int, groups: int, dtype: torch.dtype, like: Tensor) -> Tensor:
     low, high = size_of(key), size_of(query)
-    out = _empty(like, groups * kernel_size**2, high, dtype)
+    out = empty_map(like, groups * kernel_size**2, high, dtype)
     channels, by_taps = query.shape[1] // groups, layout(query) != torch.channels_last
-    block = _power_of_two(kernel_size**2) if by_taps else min(_power_of_two(channels), 256)
-    tile = _tile(not by_taps, low, block, most_channels=block)
-    phases = [_ceil(count, 2) for count in _phases(low, high)]
-    _launch(
+    block = power_of_two(kernel_size**2) if by_taps else min(power_of_two(channels), 256)
+    tile = choose_tile(not by_taps, low, block, most_channels=block)
+    phases = [ceil_div(count, 2) for count in most_phases(low, high)]
+    launch(
         "similarity_kernel",
         query.shape[0] * tile.tile_rows * tile.tile_columns * phases[0] * phases[1] * groups,
         (
@@ -171,8 +169,8 @@ def _similarity(query: Tensor, key: Tensor, kernel_size: int, groups: int, dtype
             *(*phases, tile.tile_rows, tile.tile_columns),
         ),
         {
-            **_window(kernel_size, taps=True),
-            **_constants(tile, low, high),
+            **window_constants(kernel_size, taps=True),
+            **constants_of(tile, low, high),
             "CHANNELS": block,
             "BY_TAPS": by_taps,
             "ONE_BLOCK": channels <= block,
@@ -185,21 +183,21 @@ def _softmax_backward(
     logits: Tensor, kernels: Tensor, gate: Tensor | None, kernel_size: int, groups: int, low: Size
 ) -> tuple[Tensor, Tensor]:
     """Gradient of the logits, and what each output pixel's gate is to lose `[B, H, W]`; `kernels` is overwritten."""
-    grad_logits = _empty(logits, logits.shape[1], size_of(logits), logits.dtype)
+    grad_logits = empty_map(logits, logits.shape[1], size_of(logits), logits.dtype)
     mixed = kernels.new_empty(kernels.shape[0], *size_of(kernels))
-    taps = _power_of_two(kernel_size**2)
-    tile = _tile(layout(logits) == torch.channels_last, size_of(logits), taps, most_channels=taps)
-    _launch(
+    taps = power_of_two(kernel_size**2)
+    tile = choose_tile(layout(logits) == torch.channels_last, size_of(logits), taps, most_channels=taps)
+    launch(
         "softmax_backward_kernel",
         logits.shape[0] * tile.tile_rows * tile.tile_columns,
         (
             *(logits, kernels, logits if gate is None else gate, grad_logits, mixed),
             *(groups, *low, *size_of(logits), *logits.stride(), *kernels.stride()),
-            *((0, 0, 0) if gate is None else _plane(gate)),
+            *((0, 0, 0) if gate is None else plane_strides(gate)),
             *(*grad_logits.stride(), tile.tile_rows, tile.tile_columns),
         ),
         {
-            **_window(kernel_size, taps=True),
+            **window_constants(kernel_size, taps=True),
             "TILE_Y": tile.rows,
             "TILE_X": tile.columns,
             "GATED": gate is not None,
@@ -211,19 +209,19 @@ def _softmax_backward(
 def _gate_backward(grad: Tensor, en: Tensor, gate: Tensor, mixed: Tensor) -> tuple[Tensor, Tensor]:
     """Gradients of `en` and of `gate`."""
     low, high = size_of(gate), size_of(en)
-    grad_en = _empty(en, en.shape[1], high, en.dtype)
-    grad_gate = _empty(gate, 1, low, gate.dtype)
-    tile = _tile(layout(grad) == torch.channels_last, low, en.shape[1])
-    _launch(
+    grad_en = empty_map(en, en.shape[1], high, en.dtype)
+    grad_gate = empty_map(gate, 1, low, gate.dtype)
+    tile = choose_tile(layout(grad) == torch.channels_last, low, en.shape[1])
+    launch(
         "gate_backward_kernel",
         en.shape[0] * tile.tile_rows * tile.tile_columns,
         (
             *(grad, en, gate, mixed, grad_en, grad_gate, en.shape[1], *low, *high),
-            *(*grad.stride(), *en.stride(), *_plane(gate), *grad_en.stride()),
-            *(tile.tile_rows, tile.tile_columns, *_phases(low, high)),
+            *(*grad.stride(), *en.stride(), *plane_strides(gate), *grad_en.stride()),
+            *(tile.tile_rows, tile.tile_columns, *most_phases(low, high)),
         ),
         {
-            **_constants(tile, low, high),
+            **constants_of(tile, low, high),
             "CHANNELS": tile.channels,
         },
     )
@@ -236,75 +234,6 @@ def _installed() -> bool:
         return importlib.util.find_spec("triton") is not None
     except ValueError:  # something without a spec stands in its place
         return False
-
-
-def _launch(name: str, programs: int, arguments: tuple[Any, ...], constants: dict[str, int]) -> None:
-    """Run a kernel of `ops.triton_kernels` on the device of its first argument; no program, nothing to do."""
-    from denseup.ops import triton_kernels  # imports triton
-
-    x = arguments[0]
-    on_its_device: AbstractContextManager[Any] = torch.cuda.device(x.device) if x.is_cuda else nullcontext()
-    if programs:
-        with on_its_device:
-            getattr(triton_kernels, name)[(programs,)](*arguments, **constants, num_warps=WARPS)
-
-
-def _tile(
-    channels_last: bool, size: Size, channels: int, rows_per_pixel: int = 1, most_channels: int | None = None
-) -> _Tile:
-    """The tile for a map of this size and memory format.
-
-    channels_last: many channels (128: with 16-byte loads, 16 threads read the 256 bytes of a pixel) and a square of
-    pixels, whose windows overlap most. NCHW: a long piece of a row, and fewer channels.
-    """
-    block = min(_power_of_two(channels), most_channels or (128 if channels_last else TILE // MOST_PIXELS))
-    pixels = max(1, min(TILE // block, MOST_PIXELS))
-    side = 1 << ((pixels * rows_per_pixel).bit_length() // 2)
-    columns = min(side if channels_last else pixels, pixels, _power_of_two(size[1]))
-    rows = min(pixels // columns, _power_of_two(_ceil(size[0], rows_per_pixel)))
-    return _Tile(rows, columns, block, _ceil(size[0], rows * rows_per_pixel), _ceil(size[1], columns))
-
-
-def _constants(tile: _Tile, low: Size, high: Size) -> dict[str, int]:
-    """The shape of a tile and the ratio, 0 where it is no integer."""
-    factors = [out // length if out % length == 0 else 0 for length, out in zip(low, high, strict=True)]
-    return {"TILE_Y": tile.rows, "TILE_X": tile.columns, "FACTOR_Y": factors[0], "FACTOR_X": factors[1]}
-
-
-def _window(kernel_size: int, taps: bool = False) -> dict[str, int]:
-    return {"K": kernel_size} | ({"TAPS": _power_of_two(kernel_size**2)} if taps else {})
-
-
-def _phases(low: Size, high: Size) -> tuple[int, int]:
-    """The largest number of output rows and columns that a source pixel has."""
-    return _ceil(high[0], low[0]), _ceil(high[1], low[1])
-
-
-def _empty(like: Tensor, channels: int, size: Size, dtype: torch.dtype) -> Tensor:
-    """A new map in the memory format of `like`.
-
-    The interpreter cuts off digits on the way to bfloat16 where a GPU rounds, so there the kernels write float32 and
-    torch rounds.
-    """
-    if dtype == torch.bfloat16 and not like.is_cuda:
-        dtype = torch.float32
-    shape = (like.shape[0], channels, *size)
-    return torch.empty(shape, dtype=dtype, device=like.device, memory_format=layout(like))
-
-
-def _plane(gate: Tensor) -> tuple[int, int, int]:
-    """Strides of `[B, 1, h, w]` without those of its one channel."""
-    batch, _, row, column = gate.stride()
-    return batch, row, column
-
-
-def _ceil(dividend: int, divisor: int) -> int:
-    return -(-dividend // divisor)
-
-
-def _power_of_two(number: int) -> int:
-    """The smallest power of two that is not below `number`."""
-    return 1 << (number - 1).bit_length()
 
 
 _INSTALLED = _installed()

@@ -1,0 +1,58 @@
+"""FLOP formulas of the operators of `ops.library`, for torch's FLOP counter."""
+
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import register_flop_formula
+
+from denseup.ops import library  # noqa: F401  the formulas are registered for operators that must exist
+
+
+def _flops(channels: int, kernels_shape: tuple[int, ...], kernel_size: int) -> int:
+    """torch counts a multiply-add as 2; every contraction does K² of them for each output pixel and channel."""
+    batch, _, height, width = kernels_shape
+    return 2 * kernel_size**2 * channels * batch * height * width
+
+
+@register_flop_formula(torch.ops.denseup.reassemble)
+def _reassemble_flops(
+    de_shape: Any, kernels_shape: Any, kernel_size: int, *args: Any, out_shape: Any = None, **kwargs: Any
+) -> int:
+    return _flops(de_shape[1], kernels_shape, kernel_size)
+
+
+@register_flop_formula(torch.ops.denseup.reassemble_adjoint)
+def _adjoint_flops(
+    grad_shape: Any, kernels_shape: Any, kernel_size: int, *args: Any, out_shape: Any = None, **kwargs: Any
+) -> int:
+    return _flops(grad_shape[1], kernels_shape, kernel_size)
+
+
+@register_flop_formula(torch.ops.denseup.local_similarity)
+def _similarity_flops(
+    query_shape: Any, key_shape: Any, kernel_size: int, *args: Any, out_shape: Any = None, **kwargs: Any
+) -> int:
+    return _flops(query_shape[1], query_shape, kernel_size)
+
+
+@register_flop_formula(torch.ops.denseup.fused_reassemble)
+def _fused_flops(
+    de_shape: Any, logits_shape: Any, en_shape: Any, gate_shape: Any, kernel_size: int, *args: Any, **kwargs: Any
+) -> int:
+    """The contraction; softmax and gate are elementwise, which torch does not count."""
+    return _flops(de_shape[1], logits_shape, kernel_size)
+
+
+@register_flop_formula(torch.ops.denseup.fused_reassemble_backward)
+def _fused_backward_flops(
+    grad_shape: Any,
+    de_shape: Any,
+    logits_shape: Any,
+    en_shape: Any,
+    gate_shape: Any,
+    kernel_size: int,
+    *args: Any,
+    **kwargs: Any,
+) -> int:
+    """A similarity and an adjoint."""
+    return 2 * _flops(grad_shape[1], logits_shape, kernel_size)

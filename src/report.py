@@ -1,8 +1,9 @@
-"""Tables, plots and a page from runs: python -m src.report runs/sweeps/demo [--complexity FILE] [--no-panel]."""
+"""Tables, plots and a page from runs: python -m src.report runs/sweeps/demo [--complexity FILE]."""
 
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,20 @@ from omegaconf import OmegaConf
 from torch.nn import functional as F
 
 from denseup.data.datamodule import DenseData
-from denseup.profiling import total_macs
-from denseup.reporting import COUNT_SIZE, Example, Group, Run, load_runs, read_measurements, write_report
+from denseup.environment import hardware
+from denseup.profiling import LatencySettings, measure_inference, total_macs
+from denseup.reporting import (
+    COUNT_SIZE,
+    Example,
+    Group,
+    Measurements,
+    Run,
+    conditions,
+    load_runs,
+    read_measurements,
+    write_report,
+)
+from denseup.reporting.costs import Measure
 from denseup.runs.evaluation import read_checkpoint
 from denseup.tasks import DenseTask
 from denseup.tasks.base import to_uint8
@@ -24,17 +37,31 @@ IN_CHANNELS = {"matting": 4, "segmentation": 3}
 
 
 def run(
-    paths: Sequence[str | Path], output: Path | None = None, complexity: Path | None = None, panel: bool = True
+    paths: Sequence[str | Path],
+    output: Path | None = None,
+    complexity: Path | None = None,
+    panel: bool = True,
+    latency: bool = True,
 ) -> Path:
     """Read the runs in `paths`, and write their report into `output`, else into report/ in the first path.
+
+    Args:
+        paths: run folders, or folders that hold them.
+        output: where to write.
+        complexity: file with latency and memory; without it they are measured here and now.
+        panel: whether the page shows predictions.
+        latency: whether it has latency and memory.
 
     Raises:
         ValueError: no runs in a path, or a file of measurements that is none.
     """
     runs = load_runs(paths)
-    measured = None if complexity is None else read_measurements(complexity)
+    given = None if complexity is None else read_measurements(complexity)
+    known: Measure = measure if given is None else lambda group: given
     folder = output or Path(paths[0]) / "report"
-    return write_report(runs, folder, count=count, measured=measured, predict=predict if panel else None)
+    return write_report(
+        runs, folder, count=count, measure=known if latency else None, predict=predict if panel else None
+    )
 
 
 def count(run: Run) -> tuple[int, float]:
@@ -45,6 +72,25 @@ def count(run: Run) -> tuple[int, float]:
     with torch.no_grad():
         macs = total_macs(lambda: network(image))
     return sum(p.numel() for p in network.parameters()), macs / 1e9
+
+
+def measure(group: Group) -> Measurements | None:
+    """Latency and memory of inference with the networks of a group, built from their configs, side by side."""
+    networks = {}
+    for label, by_seed in group.members.items():
+        try:
+            networks[label] = _task(next(iter(by_seed.values())).config).network
+        except Exception:  # the note of what could not be counted says why
+            continue
+    if not networks:
+        return None
+    settings = LatencySettings()
+    measured = measure_inference(networks, IN_CHANNELS[group.task], settings)
+    rows = {
+        (group.task, label): {"params": sum(p.numel() for p in networks[label].parameters()), **row}
+        for label, row in measured.items()
+    }
+    return Measurements(rows, conditions(asdict(settings), hardware(settings.torch_device())))
 
 
 def predict(group: Group) -> tuple[list[Example], list[str]]:
@@ -108,8 +154,12 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("paths", nargs="+", metavar="PATH", help="a run folder, a sweep, or a folder that holds them")
     found.add_argument("--output", type=Path, metavar="DIR", help="where to write; default: report/ in the first PATH")
     found.add_argument(
-        "--complexity", type=Path, metavar="FILE", help="complexity.json of src.complexity, for latency and memory"
+        "--complexity",
+        type=Path,
+        metavar="FILE",
+        help="complexity.json of src.complexity, whose latency and memory are shown",
     )
+    found.add_argument("--no-latency", action="store_true", help="leave out latency and memory")
     found.add_argument("--no-panel", action="store_true", help="leave out the predictions")
     return found
 
@@ -118,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; the exit code."""
     chosen = parser().parse_args(argv)
     try:
-        page = run(chosen.paths, chosen.output, chosen.complexity, not chosen.no_panel)
+        page = run(chosen.paths, chosen.output, chosen.complexity, not chosen.no_panel, not chosen.no_latency)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -63,10 +63,21 @@ def test_it_writes_a_report_with_costs_and_predictions(
     assert "fade_lite: latency left out: the network measured has" in page
 
 
+def test_latency_and_memory_are_measured_where_no_file_has_them(runs: Path, tmp_path: Path) -> None:
+    for options, there in ([], True), (["--no-latency"], False):
+        assert report.main([str(runs), "--output", str(tmp_path), "--no-panel", *options]) == 0
+        for task in ("matting", "segmentation"):
+            with (tmp_path / f"{task}.csv").open(newline="") as lines:
+                for row in csv.DictReader(lines):
+                    assert (float(row.get("forward_ms") or 0) > 0) is there
+                    assert (float(row.get("forward_peak_mib") or 0) > 0) is there
+        assert ("Latency and memory: inference, 1×256×256" in (tmp_path / "report.md").read_text()) is there
+
+
 def test_without_the_panel_no_checkpoint_is_read(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "read_checkpoint", None)
     monkeypatch.setattr(report, "count", lambda run: (run.params, 1.0))
-    assert report.main([str(runs), "--output", str(tmp_path), "--no-panel"]) == 0
+    assert report.main([str(runs), "--output", str(tmp_path), "--no-panel", "--no-latency"]) == 0
     assert "data:image/png" not in (tmp_path / "report.html").read_text()
 
 

@@ -2,7 +2,7 @@
 
 from denseup.profiling.counting import Subject, count_costs
 from denseup.profiling.flops import count_macs, total_macs
-from denseup.profiling.latency import LatencySettings, measure_latency
+from denseup.profiling.latency import LatencySettings, measure_inference, measure_latency
 from denseup.profiling.measuring import Timing, peak_memory, time_side_by_side
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Timing",
     "count_costs",
     "count_macs",
+    "measure_inference",
     "measure_latency",
     "peak_memory",
     "time_side_by_side",

@@ -48,37 +48,54 @@ def measure_latency(
     Forward is inference without gradients; forward and backward is with gradients of all parameters. Both have
     normalisation by running statistics, so that a single image can be measured. Ratios are to bilinear.
     """
-    device = settings.torch_device()
-    networks = {name: _network(subject, factory, settings) for name, factory in factories.items()}
-    size = (settings.batch_size, subject.in_channels, settings.input_size, settings.input_size)
-    image = torch.rand(size, device=device).contiguous(memory_format=_layout(settings))
+    networks = {name: subject.build(factory) for name, factory in factories.items()}
     columns: dict[str, dict[str, float]] = {name: {} for name in networks}
     for kind, make in (("forward", _forward), ("forward_backward", _forward_backward)):
-        calls = {name: make(network, image) for name, network in networks.items()}
-        timings = time_side_by_side(calls, repeats=settings.repeats, warmup=settings.warmup, device=device)
+        timings, peaks = _measure(networks, subject.in_channels, settings, make)
         for name, timing in timings.items():
-            columns[name] |= _columns(kind, timing, timings["bilinear"])
-            columns[name][f"{kind}_peak_mib"] = peak_memory(calls[name], device) / MEBI
+            columns[name] |= _columns(kind, timing, peaks[name])
+            columns[name][f"{kind}_ratio"] = timing.ratio_to(timings["bilinear"])
     return columns
 
 
-def _columns(kind: str, timing: Timing, bilinear: Timing) -> dict[str, float]:
+def measure_inference(
+    networks: Mapping[str, nn.Module], in_channels: int, settings: LatencySettings
+) -> dict[str, dict[str, float]]:
+    """Of each network: forward_ms (median, and quartiles _q1 and _q3) and forward_peak_mib, as `measure_latency`."""
+    timings, peaks = _measure(networks, in_channels, settings, _forward)
+    return {name: _columns("forward", timing, peaks[name]) for name, timing in timings.items()}
+
+
+def _measure(
+    networks: Mapping[str, nn.Module],
+    in_channels: int,
+    settings: LatencySettings,
+    make: Callable[[nn.Module, Tensor], Callable[[], Any]],
+) -> tuple[dict[str, Timing], dict[str, int]]:
+    """Times, and bytes at the worst moment."""
+    device, layout = settings.torch_device(), _layout(settings)
+    size = (settings.batch_size, in_channels, settings.input_size, settings.input_size)
+    image = torch.rand(size, device=device).contiguous(memory_format=layout)
+    calls = {}
+    for name, network in networks.items():
+        placed = network.eval().to(device).to(memory_format=layout)  # type: ignore[call-overload]
+        calls[name] = make(placed, image)
+    timings = time_side_by_side(calls, repeats=settings.repeats, warmup=settings.warmup, device=device)
+    return timings, {name: peak_memory(call, device) for name, call in calls.items()}
+
+
+def _columns(kind: str, timing: Timing, peak: int) -> dict[str, float]:
     low, high = timing.quartiles
     return {
         f"{kind}_ms": timing.median / MILLI,
         f"{kind}_ms_q1": low / MILLI,
         f"{kind}_ms_q3": high / MILLI,
-        f"{kind}_ratio": timing.ratio_to(bilinear),
+        f"{kind}_peak_mib": peak / MEBI,
     }
 
 
 def _layout(settings: LatencySettings) -> torch.memory_format:
     return torch.channels_last if settings.channels_last else torch.contiguous_format
-
-
-def _network(subject: Subject, factory: UpsamplerFactory, settings: LatencySettings) -> nn.Module:
-    network = subject.build(factory).eval().to(settings.torch_device())
-    return network.to(memory_format=_layout(settings))  # type: ignore[call-overload,no-any-return]
 
 
 def _forward(network: nn.Module, image: Tensor) -> Callable[[], Any]:

@@ -1,6 +1,6 @@
 """The comparison that runs add up to: tables, plots, predictions, and a page with all of them."""
 
-from denseup.reporting.costs import COUNT_SIZE, read_measurements
+from denseup.reporting.costs import COUNT_SIZE, Measurements, conditions, read_measurements
 from denseup.reporting.grouping import REFERENCE, Group, group_runs
 from denseup.reporting.loading import Run, load_runs
 from denseup.reporting.panel import Example
@@ -13,7 +13,9 @@ __all__ = [
     "Estimate",
     "Example",
     "Group",
+    "Measurements",
     "Run",
+    "conditions",
     "estimate",
     "group_runs",
     "load_runs",

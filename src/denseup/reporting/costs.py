@@ -35,15 +35,20 @@ class Cost:
 
 @dataclass(frozen=True)
 class Measurements:
-    """The file that `python -m src.complexity` wrote.
+    """Latency and memory of networks.
 
     Args:
-        rows: task and upsampler → row.
+        rows: task and upsampler → row with "params", "forward_ms" and "forward_peak_mib"; a group's label may stand for
+            the upsampler.
         conditions: how it was measured, in words.
     """
 
     rows: Mapping[tuple[str, str], Mapping[str, Any]]
     conditions: str
+
+
+Measure = Callable[[Group], Measurements | None]
+"""group → latency and memory of its networks."""
 
 
 def read_measurements(path: str | Path) -> Measurements:
@@ -56,7 +61,7 @@ def read_measurements(path: str | Path) -> Measurements:
     try:
         found = json.loads(Path(path).read_text())
         rows = {(row["task"], row["upsampler"]): row for row in found["rows"]}
-        return Measurements(rows, _conditions(found))
+        return Measurements(rows, conditions(found["config"]["latency"], found["hardware"]))
     except OSError as error:
         raise ValueError(f"--complexity is {str(path)!r}: {error.strerror}; {expected}") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -99,17 +104,17 @@ def _counted(run: Run, label: str, count: Count | None) -> tuple[int | None, flo
 def _measured(run: Run, label: str, params: int | None, measured: Measurements | None) -> tuple[Mapping[str, Any], str]:
     if run.cost or measured is None:
         return run.cost, ""
-    row = measured.rows.get((run.task, run.upsampler))
+    row = measured.rows.get((run.task, label)) or measured.rows.get((run.task, run.upsampler))
     if row is None or "forward_ms" not in row:
-        return {}, f"{label}: no latency in the file of measurements"
+        return {}, f"{label}: no latency measured"
     if row["params"] != params:
         other = f"{row['params']:,} parameters, the runs' has {params:,}" if params else "another size"
         return {}, f"{label}: latency left out: the network measured has {other}"
     return row, ""
 
 
-def _conditions(found: Mapping[str, Any]) -> str:
-    latency, hardware = found["config"]["latency"], found["hardware"]
+def conditions(latency: Mapping[str, Any], hardware: Mapping[str, Any]) -> str:
+    """What was measured and on what machine: the values of a `LatencySettings`, and `denseup.environment.hardware`."""
     size = latency["input_size"]
     machine = ", ".join(f"{key} {value}" for key, value in hardware.items() if isinstance(value, str | int))
     return f"{latency['batch_size']}×{size}×{size}, median of {latency['repeats']} rounds; {machine}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from denseup.reporting import html, plots, published, text
-from denseup.reporting.costs import Cost, Count, Measurements, collect_costs
+from denseup.reporting.costs import Cost, Count, Measure, Measurements, collect_costs
 from denseup.reporting.figures import Plot
 from denseup.reporting.grouping import REFERENCE, Group, group_runs
 from denseup.reporting.loading import Run
@@ -51,7 +51,7 @@ def write_report(
     output: Path,
     *,
     count: Count | None = None,
-    measured: Measurements | None = None,
+    measure: Measure | None = None,
     predict: Predict | None = None,
 ) -> Path:
     """Write report.html, report.md, a CSV file for each group, runs.csv and plots/ into `output`.
@@ -59,14 +59,15 @@ def write_report(
     Args:
         runs: finished or not.
         output: folder, made if need be.
-        count, measured: see `collect_costs`.
+        count: see `collect_costs`.
+        measure: gives latency and memory of a group's networks; None leaves them out.
         predict: makes the examples of the qualitative panel; None leaves it out.
 
     Returns:
         The page's path.
     """
     groups, left_out = group_runs(runs)
-    parts = [_part(group, output, count, measured, predict) for group in groups]
+    parts = [_part(group, output, count, measure, predict) for group in groups]
     looks = styles(label for group in groups for label in group.members)
     for part in parts:
         drawn = [
@@ -88,9 +89,8 @@ def write_report(
     return output / "report.html"
 
 
-def _part(
-    group: Group, output: Path, count: Count | None, measured: Measurements | None, predict: Predict | None
-) -> Part:
+def _part(group: Group, output: Path, count: Count | None, measure: Measure | None, predict: Predict | None) -> Part:
+    measured = measure(group) if measure else None
     costs, notes = collect_costs(group, count, measured)
     examples, missing = predict(group) if predict else ([], [])
     part = Part(group, costs, build_table(group, costs), [*_notes(group, measured), *notes, *missing])

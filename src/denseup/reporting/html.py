@@ -92,7 +92,7 @@ def side_by_side(drawings: Sequence[str]) -> str:
 
 
 def picture(title: str, file: Path, budget: int) -> tuple[str, int]:
-    """A PNG file of the report, inside the page if it fits into `budget` bytes, and the bytes that it took of it."""
+    """A PNG or GIF file of the report, inside the page if it fits into `budget` bytes; and the bytes that it took."""
     content = base64.b64encode(file.read_bytes()).decode()
     if len(content) > budget:
         link = escape(f"{file.parent.name}/{file.name}")
@@ -100,7 +100,7 @@ def picture(title: str, file: Path, budget: int) -> tuple[str, int]:
             f'<p class="note">{escape(title)}: <a href="{link}">{link}</a>, too large for this page</p>',
             0,
         )
-    image = f'<img src="data:image/png;base64,{content}" alt="{escape(title)}">'
+    image = f'<img src="data:image/{file.suffix[1:]};base64,{content}" alt="{escape(title)}">'
     return f'<figure><div class="drawing wide" tabindex="0">{image}</div></figure>', len(content)
 
 

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from denseup.reporting.grouping import Group
 from denseup.runs.frames import FeatureFrames
-from denseup.visualization import animation, comparison_sheet, same_sign, save_gif, save_png
+from denseup.visualization import animation, comparison_sheet, same_sign, save_gif, save_jpeg
 
 UInt8 = NDArray[np.uint8]
 Rows = dict[str, dict[int, UInt8]]
 
 COLUMNS = 7
 """Steps on a sheet; the animation has all."""
-GIF_WIDTH = 160
+GIF_WIDTH = 128
 TITLE = "Feature evolution"
 
 
@@ -45,8 +45,8 @@ def draw_evolution(group: Group, output: Path) -> Evolution | None:
     rows = {label: {step: frames[step] for step in steps} for label, frames in _one_sign(rows).items()}
     shown = _spread(steps, COLUMNS)
     name = group.name.replace(" ", "_")
-    drawn = Evolution(output / f"{name}_evolution.png", output / f"{name}_evolution.gif", _caption(group, rows, seed))
-    save_png(drawn.sheet, comparison_sheet(image, {label: {s: f[s] for s in shown} for label, f in rows.items()}))
+    drawn = Evolution(output / f"{name}_evolution.jpg", output / f"{name}_evolution.gif", _caption(group, rows, seed))
+    save_jpeg(drawn.sheet, comparison_sheet(image, {label: {s: f[s] for s in shown} for label, f in rows.items()}))
     save_gif(drawn.gif, animation(rows, width=GIF_WIDTH))
     return drawn
 

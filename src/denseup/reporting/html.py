@@ -1,6 +1,7 @@
 """The report as one HTML page that loads nothing: style, script, plots and pictures stand inside of it."""
 
 import base64
+import mimetypes
 from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
@@ -92,7 +93,7 @@ def side_by_side(drawings: Sequence[str]) -> str:
 
 
 def picture(title: str, file: Path, budget: int) -> tuple[str, int]:
-    """A PNG or GIF file of the report, inside the page if it fits into `budget` bytes; and the bytes that it took."""
+    """An image file of the report, inside the page if it fits into `budget` bytes; and the bytes that it took."""
     content = base64.b64encode(file.read_bytes()).decode()
     if len(content) > budget:
         link = escape(f"{file.parent.name}/{file.name}")
@@ -100,7 +101,8 @@ def picture(title: str, file: Path, budget: int) -> tuple[str, int]:
             f'<p class="note">{escape(title)}: <a href="{link}">{link}</a>, too large for this page</p>',
             0,
         )
-    image = f'<img src="data:image/{file.suffix[1:]};base64,{content}" alt="{escape(title)}">'
+    kind, _ = mimetypes.guess_type(file.name)
+    image = f'<img src="data:{kind};base64,{content}" alt="{escape(title)}">'
     return f'<figure><div class="drawing wide" tabindex="0">{image}</div></figure>', len(content)
 
 

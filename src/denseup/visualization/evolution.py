@@ -1,24 +1,23 @@
 """Pictures of one feature map along training: a contact sheet and an animation."""
 
+import io
 import os
-import uuid
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from denseup.visualization.layout import PAPER, captioned, check_rgb, grid, side_by_side
+from denseup.visualization.layout import PAPER, captioned, check_rgb, grid, side_by_side, write_bytes
 
 UInt8 = NDArray[np.uint8]
 
 TILE = 192
 """Width of a frame in pixels."""
 COLUMNS = 7
-GREYS = 48
-"""Grey levels of an animation: fewer make a smaller file, and from here on no steps are seen."""
+GREYS = 32
+"""Grey levels of an animation: fewer make a smaller file, more are hardly seen."""
 MILLISECONDS, LAST_MILLISECONDS = 450, 2000
 
 
@@ -95,15 +94,10 @@ def save_gif(path: str | os.PathLike[str], pictures: Sequence[UInt8]) -> None:
         check_rgb(f"pictures[{i}]", picture)
     first, *others = [_indexed(picture) for picture in pictures]
     durations = [MILLISECONDS] * len(others) + [LAST_MILLISECONDS]
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        # optimize=False: Pillow would give every frame a palette of its own
-        first.save(temporary, "GIF", save_all=True, append_images=others, duration=durations, loop=0, optimize=False)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    buffer = io.BytesIO()
+    # optimize=False: Pillow would give every frame a palette of its own
+    first.save(buffer, "GIF", save_all=True, append_images=others, duration=durations, loop=0, optimize=False)
+    write_bytes(path, buffer.getvalue())
 
 
 def _fitted(image: UInt8, model: UInt8) -> UInt8:

@@ -8,7 +8,7 @@ from PIL import Image
 from reporting.synthetic import base_config, run_config, write_run, write_sweep
 
 from denseup.reporting import group_runs, html, load_runs, write_report
-from denseup.reporting.evolution import COLUMNS, TITLE, draw_evolution
+from denseup.reporting.evolution import COLUMNS, SHEET_WIDTH, TITLE, draw_evolution
 from denseup.runs.frames import FeatureFrames
 
 STEPS = (0, 1, 3, 7, 12, 20, 30, 43, 60, 80)
@@ -56,7 +56,7 @@ def test_the_steps_that_all_have_of_the_seed_that_most_have(sweep: Path, tmp_pat
     assert "No comparable" not in drawn.caption
     assert Image.open(drawn.gif).n_frames == len(STEPS) - 1
     with Image.open(drawn.sheet) as sheet:
-        assert sheet.width > (COLUMNS + 1) * 150
+        assert sheet.width > (COLUMNS + 1) * SHEET_WIDTH
 
 
 def test_frames_of_another_image_or_size_are_left_out(sweep: Path, tmp_path: Path) -> None:

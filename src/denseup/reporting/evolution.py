@@ -14,9 +14,10 @@ from denseup.visualization import animation, comparison_sheet, same_sign, save_g
 UInt8 = NDArray[np.uint8]
 Rows = dict[str, dict[int, UInt8]]
 
-COLUMNS = 7
-"""Steps on a sheet; the animation has all."""
-GIF_WIDTH = 128
+COLUMNS, GIF_STEPS = 6, 10
+"""At most so many steps on the sheet and in the animation; those of single runs have all."""
+SHEET_WIDTH, GIF_WIDTH = 160, 128
+"""Of a frame, in pixels: the page has to hold them for all upsamplers."""
 TITLE = "Feature evolution"
 
 
@@ -42,12 +43,11 @@ def draw_evolution(group: Group, output: Path) -> Evolution | None:
     steps = sorted(set.intersection(*(set(frames) for frames in rows.values()))) if rows else []
     if not steps:
         return None
-    rows = {label: {step: frames[step] for step in steps} for label, frames in _one_sign(rows).items()}
-    shown = _spread(steps, COLUMNS)
+    rows = _one_sign(_at(rows, steps))
     name = group.name.replace(" ", "_")
     drawn = Evolution(output / f"{name}_evolution.jpg", output / f"{name}_evolution.gif", _caption(group, rows, seed))
-    save_jpeg(drawn.sheet, comparison_sheet(image, {label: {s: f[s] for s in shown} for label, f in rows.items()}))
-    save_gif(drawn.gif, animation(rows, width=GIF_WIDTH))
+    save_jpeg(drawn.sheet, comparison_sheet(image, _at(rows, _spread(steps, COLUMNS)), SHEET_WIDTH))
+    save_gif(drawn.gif, animation(_at(rows, _spread(steps, GIF_STEPS)), width=GIF_WIDTH))
     return drawn
 
 
@@ -79,6 +79,10 @@ def _one_sign(rows: Rows) -> Rows:
     """The rows in the sign of the first: the sign of a principal component is arbitrary."""
     first = next(iter(rows.values()))
     return {label: same_sign(frames, first[max(first)]) for label, frames in rows.items()}
+
+
+def _at(rows: Rows, steps: Sequence[int]) -> Rows:
+    return {label: {step: frames[step] for step in steps} for label, frames in rows.items()}
 
 
 def _spread(steps: Sequence[int], number: int) -> list[int]:

@@ -177,9 +177,11 @@ def _page(
     runs: Sequence[Run], parts: Sequence[Part], transfers: Sequence[Plot], left_out: Sequence[tuple[Run, str]]
 ) -> str:
     budget = html.MAX_EMBEDDED
+    # Animations get what all other pictures leave.
+    moving = budget - sum(html.embedded_size(file) for part in parts for file in _stills(part))
     sections = []
     for part in parts:
-        shown, budget = _section(part, budget)
+        shown, budget, moving = _section(part, budget, moving)
         sections.append(shown)
     sections += [
         html.section(plot.title, [html.drawing(plot.title, plot.svg, plot.caption)], "both") for plot in transfers
@@ -194,8 +196,8 @@ def _page(
     return html.page(TITLE, _summary(runs, parts), tasks, sections)
 
 
-def _section(part: Part, budget: int) -> tuple[str, int]:
-    """A group's section, and what is left of the bytes for pictures."""
+def _section(part: Part, budget: int, moving: int) -> tuple[str, int, int]:
+    """A group's section, and what is left of the bytes for pictures and for animations."""
     group = part.group
     seeds = sorted({seed for by_seed in group.members.values() for seed in by_seed})
     about = f"{group.name}: {len(group.runs)} runs, seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
@@ -209,10 +211,16 @@ def _section(part: Part, budget: int) -> tuple[str, int]:
         budget -= used
         parts.append(shown)
     if part.evolution is not None:
-        sheet, used = html.picture(evolution.TITLE, part.evolution.sheet, budget)
-        moving, more = html.picture(f"{evolution.TITLE}, animated", part.evolution.gif, budget - used)
-        budget -= used + more
+        shown, used = html.picture(evolution.TITLE, part.evolution.sheet, budget)
+        budget -= used
+        parts += [f"<h3>{evolution.TITLE}</h3>", html.paragraph(part.evolution.caption, "note"), shown]
+        shown, used = html.picture(f"{evolution.TITLE}, animated", part.evolution.gif, moving)
+        moving -= used
         # Folded, so that nothing moves unless a reader asks for it.
-        parts += [f"<h3>{evolution.TITLE}</h3>", html.paragraph(part.evolution.caption, "note"), sheet]
-        parts.append(html.folded("The same as an animation", moving))
-    return html.section(group.name, parts, group.task), budget
+        parts.append(html.folded("The same as an animation", shown))
+    return html.section(group.name, parts, group.task), budget, moving
+
+
+def _stills(part: Part) -> list[Path]:
+    sheet = [] if part.evolution is None else [part.evolution.sheet]
+    return [file for _, file in part.examples] + sheet

@@ -43,19 +43,20 @@ def contact_sheet(frames: Mapping[int, UInt8], columns: int = COLUMNS) -> UInt8:
     return grid([side_by_side(tiles[i : i + columns]) for i in range(0, len(tiles), columns)])
 
 
-def comparison_sheet(image: UInt8, rows: Mapping[str, Mapping[int, UInt8]]) -> UInt8:
+def comparison_sheet(image: UInt8, rows: Mapping[str, Mapping[int, UInt8]], width: int = TILE) -> UInt8:
     """A row of frames for each name, with the image they come from at the left of the first.
 
     Args:
         image: RGB [H, W, 3], in the frames' proportions.
         rows: name → step → grey [H, W], all of one size and with the same steps.
+        width: of a frame in pixels.
 
     Raises:
         ValueError: there are no rows.
     """
     lines: list[UInt8] = []
     for name, frames in rows.items():
-        tiles = [(f"step {step}", tile(frame)) for step, frame in sorted(frames.items())]
+        tiles = [(f"step {step}", tile(frame, width)) for step, frame in sorted(frames.items())]
         left = np.full_like(tiles[0][1], PAPER) if lines else _fitted(image, tiles[0][1])
         lines.append(side_by_side([(name, left), *tiles]))
     return grid(lines)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import hydra
+import pytorch_lightning as pl
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -87,6 +88,11 @@ def build_data(cfg: DictConfig) -> DenseData:
     if data.task != cfg.task.name:
         raise ValueError(f"data is {type(data).__name__}, which serves task={data.task}, but task={cfg.task.name}")
     return data
+
+
+def build_callbacks(cfg: DictConfig) -> list[pl.Callback]:
+    """The callbacks that conf/callbacks switches on; a config made before there were any has none."""
+    return [hydra.utils.instantiate(options) for options in (cfg.get("callbacks") or {}).values()]
 
 
 def build_task(cfg: DictConfig, data: DenseData, training: bool = True) -> DenseTask:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from denseup.runs import RunFolder, train
 from denseup.runs.state import alone_in
 from src import sweep
-from src.build import build_data, build_task, check_data, plain, run_info, suggest, user_errors
+from src.build import build_callbacks, build_data, build_task, check_data, plain, run_info, suggest, user_errors
 
 
 def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
@@ -23,7 +23,9 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     data = build_data(cfg)
     check_data(data, "fit", cfg.check_data)
     task = build_task(cfg, data)
-    return train(task, data, folder, info, trainer=plain(cfg.trainer), resume=cfg.resume)
+    return train(
+        task, data, folder, info, trainer=plain(cfg.trainer), resume=cfg.resume, callbacks=build_callbacks(cfg)
+    )
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")

@@ -38,7 +38,7 @@ LAYERS = {
     "data": set(),
     "tasks": {"losses", "metrics", "networks", "visualization"},
     "reporting": {"runs", "profiling", "visualization"},
-    "runs": {"tasks", "data", "visualization", "metrics", "environment"},
+    "runs": {"tasks", "data", "visualization", "metrics", "environment", "upsamplers"},
 }
 ALLOWED_IN = {
     "pytorch_lightning": {"tasks", "runs", "data/datamodule.py", "data/datamodule_base.py"},

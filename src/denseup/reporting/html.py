@@ -1,6 +1,7 @@
 """The report as one HTML page that loads nothing: style, script, plots and pictures stand inside of it."""
 
 import base64
+import mimetypes
 from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
@@ -13,7 +14,7 @@ from denseup.reporting.table import Cell, Column, Table
 PAGE = Path(__file__).parent / "page"
 RANKS = {0: "", 1: "best", 2: "second"}
 RANK_WORDS = {0: "", 1: "best", 2: "second best"}
-MAX_EMBEDDED = 3_000_000
+MAX_EMBEDDED = 4_500_000
 """Bytes of pictures in a page; those beyond it are linked as files beside it."""
 
 
@@ -92,7 +93,7 @@ def side_by_side(drawings: Sequence[str]) -> str:
 
 
 def picture(title: str, file: Path, budget: int) -> tuple[str, int]:
-    """A PNG file of the report, inside the page if it fits into `budget` bytes, and the bytes that it took of it."""
+    """An image file of the report, inside the page if it fits into `budget` bytes; and the bytes that it took."""
     content = base64.b64encode(file.read_bytes()).decode()
     if len(content) > budget:
         link = escape(f"{file.parent.name}/{file.name}")
@@ -100,8 +101,14 @@ def picture(title: str, file: Path, budget: int) -> tuple[str, int]:
             f'<p class="note">{escape(title)}: <a href="{link}">{link}</a>, too large for this page</p>',
             0,
         )
-    image = f'<img src="data:image/png;base64,{content}" alt="{escape(title)}">'
+    kind, _ = mimetypes.guess_type(file.name)
+    image = f'<img src="data:{kind};base64,{content}" alt="{escape(title)}">'
     return f'<figure><div class="drawing wide" tabindex="0">{image}</div></figure>', len(content)
+
+
+def embedded_size(file: Path) -> int:
+    """Bytes that a file takes inside the page."""
+    return (file.stat().st_size + 2) // 3 * 4
 
 
 def _seed(run: Run) -> str:

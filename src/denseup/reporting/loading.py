@@ -13,7 +13,7 @@ import yaml
 from denseup.runs import RunFolder
 from denseup.runs.folder import IDENTITY
 
-PASSED_BY = ("checkpoints", "images", "wandb", "report")
+PASSED_BY = ("checkpoints", "images", "features", "wandb", "report")
 """Folders that hold no runs of their own."""
 
 Values = Mapping[str, float | None]
@@ -36,6 +36,7 @@ class Run:
         cost: measured columns of the cost table, as "forward_ms".
         versions: of the packages that it ran with.
         checkpoint: of its best evaluation, where there is one.
+        features: folder of its frames of features (`denseup.runs.frames`), where there are any.
         error: why it did not finish, or why it cannot be read.
     """
 
@@ -54,6 +55,7 @@ class Run:
     cost: Values = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     checkpoint: Path | None = None
+    features: Path | None = None
     error: str = ""
 
     @property
@@ -124,6 +126,7 @@ def _run(folder: RunFolder, result: dict[str, Any], config: dict[str, Any]) -> R
         cost={key: result[key] for key in ("forward_ms", "forward_peak_mib") if key in result},
         versions=result.get("versions", {}),
         checkpoint=checkpoint if checkpoint.is_file() else None,
+        features=folder.features if any(folder.features.glob("step_*.png")) else None,
     )
 
 

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from denseup.reporting import html, plots, published, text
+from denseup.reporting import evolution, html, plots, published, text
 from denseup.reporting.costs import Cost, Count, Measure, Measurements, collect_costs
+from denseup.reporting.evolution import Evolution, draw_evolution
 from denseup.reporting.figures import Plot
 from denseup.reporting.grouping import REFERENCE, Group, group_runs
 from denseup.reporting.loading import Run
@@ -44,6 +45,7 @@ class Part:
     notes: list[str]
     plots: list[Plot] = field(default_factory=list)
     examples: list[tuple[Example, Path]] = field(default_factory=list)
+    evolution: Evolution | None = None
 
 
 def write_report(
@@ -54,7 +56,7 @@ def write_report(
     measure: Measure | None = None,
     predict: Predict | None = None,
 ) -> Path:
-    """Write report.html, report.md, a CSV file for each group, runs.csv and plots/ into `output`.
+    """Write report.html, report.md, a CSV file for each group, runs.csv, plots/ and features/ into `output`.
 
     Args:
         runs: finished or not.
@@ -98,6 +100,7 @@ def _part(group: Group, output: Path, count: Count | None, measure: Measure | No
         file = output / "plots" / f"{group.name.replace(' ', '_')}_example_{i}.png"
         save_png(file, panel(example))
         part.examples.append((example, file))
+    part.evolution = draw_evolution(group, output / "features")
     return part
 
 
@@ -148,6 +151,7 @@ def _markdown(
         lines += [f"## {part.group.name}", text.markdown_table(part.table).rstrip(), _list(part.notes)]
         lines += [f"![{plot.title}](plots/{plot.name}.png)\n\n{plot.caption}" for plot in part.plots]
         lines += [f"![{example.name}](plots/{file.name})" for example, file in part.examples]
+        lines += _evolution_lines(part.evolution)
     lines += [f"## {plot.title}\n\n![{plot.title}](plots/{plot.name}.png)\n\n{plot.caption}" for plot in transfers]
     if left_out:
         rows = [
@@ -158,6 +162,13 @@ def _markdown(
     return "\n\n".join(line for line in [*lines, "## How to read this", _list(READING)] if line) + "\n"
 
 
+def _evolution_lines(drawn: Evolution | None) -> list[str]:
+    if drawn is None:
+        return []
+    pictures = [f"![{evolution.TITLE}]({file.parent.name}/{file.name})" for file in (drawn.sheet, drawn.gif)]
+    return [f"### {evolution.TITLE}", drawn.caption, *pictures]
+
+
 def _list(lines: Sequence[str]) -> str:
     return "\n".join(f"- {' '.join(line.split())}" for line in lines)
 
@@ -166,9 +177,11 @@ def _page(
     runs: Sequence[Run], parts: Sequence[Part], transfers: Sequence[Plot], left_out: Sequence[tuple[Run, str]]
 ) -> str:
     budget = html.MAX_EMBEDDED
+    # Animations get what all other pictures leave.
+    moving = budget - sum(html.embedded_size(file) for part in parts for file in _stills(part))
     sections = []
     for part in parts:
-        shown, budget = _section(part, budget)
+        shown, budget, moving = _section(part, budget, moving)
         sections.append(shown)
     sections += [
         html.section(plot.title, [html.drawing(plot.title, plot.svg, plot.caption)], "both") for plot in transfers
@@ -183,8 +196,8 @@ def _page(
     return html.page(TITLE, _summary(runs, parts), tasks, sections)
 
 
-def _section(part: Part, budget: int) -> tuple[str, int]:
-    """A group's section, and what is left of the bytes for pictures."""
+def _section(part: Part, budget: int, moving: int) -> tuple[str, int, int]:
+    """A group's section, and what is left of the bytes for pictures and for animations."""
     group = part.group
     seeds = sorted({seed for by_seed in group.members.values() for seed in by_seed})
     about = f"{group.name}: {len(group.runs)} runs, seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
@@ -197,4 +210,17 @@ def _section(part: Part, budget: int) -> tuple[str, int]:
         shown, used = html.picture(example.name, file, budget)
         budget -= used
         parts.append(shown)
-    return html.section(group.name, parts, group.task), budget
+    if part.evolution is not None:
+        shown, used = html.picture(evolution.TITLE, part.evolution.sheet, budget)
+        budget -= used
+        parts += [f"<h3>{evolution.TITLE}</h3>", html.paragraph(part.evolution.caption, "note"), shown]
+        shown, used = html.picture(f"{evolution.TITLE}, animated", part.evolution.gif, moving)
+        moving -= used
+        # Folded, so that nothing moves unless a reader asks for it.
+        parts.append(html.folded("The same as an animation", shown))
+    return html.section(group.name, parts, group.task), budget, moving
+
+
+def _stills(part: Part) -> list[Path]:
+    sheet = [] if part.evolution is None else [part.evolution.sheet]
+    return [file for _, file in part.examples] + sheet

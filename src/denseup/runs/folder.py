@@ -1,4 +1,6 @@
-"""A run's folder: config.yaml, metrics.csv, result.json, checkpoints/, images/, wandb/, and error.txt if it fails."""
+"""A run's folder: config.yaml, metrics.csv, result.json, checkpoints/, images/, wandb/; error.txt if it
+fails, and features/ if it was asked for (`denseup.runs.frames`).
+"""
 
 import hashlib
 import json
@@ -10,6 +12,9 @@ from typing import Any
 
 IDENTITY = ("task", "upsampler", "model", "data", "recipe", "trainer", "seed")
 """The parts of a config that decide a run's result; where it is written and logged does not count."""
+
+FEATURES = "features"
+"""Folder of what the callback `FeatureEvolution` draws."""
 
 
 class RunFolder:
@@ -23,6 +28,7 @@ class RunFolder:
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
         self.images = self.path / "images"
+        self.features = self.path / FEATURES
         self.config = self.path / "config.yaml"
         self.result = self.path / "result.json"
         self.error = self.path / "error.txt"

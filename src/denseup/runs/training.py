@@ -1,6 +1,7 @@
 """One training run: fit, evaluate, keep the best, write down what came out."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from pytorch_lightning.loggers import Logger
 from denseup.data.datamodule import DenseData
 from denseup.environment import versions
 from denseup.runs.callbacks import KeepHistory, SavePredictions, checkpoints, flat
-from denseup.runs.folder import RunFolder, config_hash
+from denseup.runs.feature_evolution import FeatureEvolution
+from denseup.runs.folder import FEATURES, RunFolder, config_hash
 from denseup.runs.loggers import finish_loggers, identified, log_summary, log_table, make_loggers, wandb_note
 from denseup.runs.progress import RunProgress
 from denseup.runs.quiet import quiet_lightning
@@ -53,6 +55,7 @@ def train(
     *,
     trainer: dict[str, Any],
     resume: str | Path | None = None,
+    callbacks: Sequence[pl.Callback] = (),
 ) -> dict[str, Any]:
     """Train a task and write its run folder.
 
@@ -63,6 +66,7 @@ def train(
         info: names the run.
         trainer: arguments of `pytorch_lightning.Trainer`.
         resume: checkpoint to go on from.
+        callbacks: of the trainer, beside those that every run has.
 
     Returns:
         What result.json holds: status "finished", metrics (best and last), the trivial answer, parameters, seconds.
@@ -80,10 +84,11 @@ def train(
     try:
         history = KeepHistory()
         with quiet_lightning():
-            lightning = _trainer(task, folder, info, trainer, loggers, history)
+            lightning = _trainer(task, folder, info, trainer, loggers, [history, *callbacks])
             lightning.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
             _evaluate_at_the_end(lightning, task, data, folder, history)
         result |= {"status": "finished", "steps": lightning.global_step, **_outcome(task, history, folder)}
+        result |= _features(callbacks)
         result["seconds"] = round(time.monotonic() - started, 3)
         log_table(loggers, "evaluations", history.history)
         log_summary(loggers, _flat_summary(result))
@@ -118,17 +123,17 @@ def _trainer(
     info: RunInfo,
     options: dict[str, Any],
     loggers: list[Logger],
-    history: KeepHistory,
+    callbacks: Sequence[pl.Callback],
 ) -> pl.Trainer:
     """Callbacks keep this order: the history must be in a checkpoint that is saved after the same evaluation."""
-    callbacks = [
-        history,
+    everyone = [
+        *callbacks,
         SavePredictions(folder),
         _StoreConfig(info.config),
         RunProgress(),
         *checkpoints(folder, task),
     ]
-    return pl.Trainer(logger=loggers or False, callbacks=callbacks, default_root_dir=folder.path, **options)
+    return pl.Trainer(logger=loggers or False, callbacks=everyone, default_root_dir=folder.path, **options)
 
 
 def _evaluate_at_the_end(
@@ -156,6 +161,12 @@ def _outcome(task: DenseTask, history: KeepHistory, folder: RunFolder) -> dict[s
         "checkpoint": str((folder.checkpoints / "best.ckpt").relative_to(folder.path)),
         "picture": f"images/val_{int(metrics['best']['step']):06d}.png",
     }
+
+
+def _features(callbacks: Sequence[pl.Callback]) -> dict[str, str]:
+    """Where the pictures of features are, if the run was to draw them."""
+    drawn = any(isinstance(callback, FeatureEvolution) for callback in callbacks)
+    return {"features": f"{FEATURES}/contact_sheet.png"} if drawn else {}
 
 
 def _classes(task: DenseTask, best: dict[str, list[float]], last: dict[str, list[float]]) -> dict[str, Any]:

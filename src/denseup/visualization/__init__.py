@@ -1,7 +1,23 @@
-"""Pictures of samples and predictions, as plain RGB arrays."""
+"""Pictures of samples, predictions and features, as plain RGB arrays."""
 
-from denseup.visualization.layout import grid, save_png
+from denseup.visualization.evolution import animation, comparison_sheet, contact_sheet, save_gif, tile
+from denseup.visualization.feature_map import principal_map, same_sign
+from denseup.visualization.layout import grid, save_jpeg, save_png
 from denseup.visualization.palette import palette
 from denseup.visualization.panels import matting_panel, segmentation_panel
 
-__all__ = ["grid", "matting_panel", "palette", "save_png", "segmentation_panel"]
+__all__ = [
+    "animation",
+    "comparison_sheet",
+    "contact_sheet",
+    "grid",
+    "matting_panel",
+    "palette",
+    "principal_map",
+    "same_sign",
+    "save_gif",
+    "save_jpeg",
+    "save_png",
+    "segmentation_panel",
+    "tile",
+]

@@ -88,12 +88,29 @@ def save_png(path: str | os.PathLike[str], rgb: UInt8) -> None:
         ValueError: for an image that is not uint8 [H, W, 3].
     """
     check_rgb("rgb", rgb)
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+    write_bytes(path, encoded.tobytes())
+
+
+def save_jpeg(path: str | os.PathLike[str], rgb: UInt8, quality: int = 88) -> None:
+    """Write an image [H, W, 3] as JPEG, otherwise as `save_png` does.
+
+    Raises:
+        ValueError: for an image that is not uint8 [H, W, 3].
+    """
+    check_rgb("rgb", rgb)
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
+    write_bytes(path, encoded.tobytes())
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file so that whoever reads the path sees all of it or the one before."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        temporary.write_bytes(encoded.tobytes())
+        temporary.write_bytes(content)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from denseup.reporting.table import Cell, Column, Table
 PAGE = Path(__file__).parent / "page"
 RANKS = {0: "", 1: "best", 2: "second"}
 RANK_WORDS = {0: "", 1: "best", 2: "second best"}
-MAX_EMBEDDED = 4_500_000
+MAX_EMBEDDED = 3_000_000
 """Bytes of pictures in a page; those beyond it are linked as files beside it."""
 
 

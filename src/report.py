@@ -25,7 +25,7 @@ from denseup.reporting import (
     read_measurements,
     write_report,
 )
-from denseup.reporting.costs import Measure
+from denseup.reporting.costs import MeasureCosts
 from denseup.runs.evaluation import read_checkpoint
 from denseup.tasks import DenseTask
 from denseup.tasks.base import to_uint8
@@ -57,7 +57,7 @@ def run(
     """
     runs = load_runs(paths)
     given = None if complexity is None else read_measurements(complexity)
-    known: Measure = measure if given is None else lambda group: given
+    known: MeasureCosts = measure if given is None else lambda group: given
     folder = output or Path(paths[0]) / "report"
     return write_report(
         runs, folder, count=count, measure=known if latency else None, predict=predict if panel else None

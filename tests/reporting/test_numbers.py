@@ -114,3 +114,14 @@ def test_the_front_holds_what_no_other_beats() -> None:
     points = {"cheap": (1.0, 5.0), "worse": (2.0, 6.0), "good": (3.0, 3.0), "same": (3.0, 4.0), "dear": (9.0, 3.0)}
     assert pareto_front(points, higher_is_better=False) == ["cheap", "good"]
     assert pareto_front(points, higher_is_better=True) == ["cheap", "worse"]
+
+
+def test_columns_of_a_table_can_be_chosen(sweep: Path) -> None:
+    table = build_table(group_runs(load_runs([sweep]))[0][0], {})
+    chosen = table.select("mse_best", "sad_delta")
+    assert [column.key for column in chosen.columns] == ["mse_best", "sad_delta"]
+    for row, whole in zip(chosen.rows, table.rows, strict=True):
+        cells = dict(zip((column.key for column in table.columns), whole.cells, strict=True))
+        assert row.cells == (cells["mse_best"], cells["sad_delta"])
+    with pytest.raises(ValueError, match=r"'psnr', valid: sad_best, "):
+        table.select("sad_best", "psnr")

@@ -1,26 +1,43 @@
-"""The comparison that runs add up to: tables, plots, predictions, and a page with all of them."""
+"""The comparison that runs add up to: tables, plots, predictions, and a page with all of them.
 
-from denseup.reporting.costs import COUNT_SIZE, Measurements, conditions, read_measurements
+`write_report` does it all. The rest is for one's own analysis: load_runs → group_runs → build_table, and
+`denseup.reporting.plots`.
+"""
+
+from denseup.reporting.costs import COUNT_SIZE, Cost, Measurements, collect_costs, conditions, read_measurements
 from denseup.reporting.grouping import REFERENCE, Group, group_runs
 from denseup.reporting.loading import Run, load_runs
+from denseup.reporting.measures import MEASURES, Measure
 from denseup.reporting.panel import Example
 from denseup.reporting.report import write_report
 from denseup.reporting.statistics import Estimate, estimate, paired, t_quantile
+from denseup.reporting.style import styles
+from denseup.reporting.table import Table, build_table
+from denseup.reporting.text import csv_table, markdown_table
 
 __all__ = [
     "COUNT_SIZE",
+    "MEASURES",
     "REFERENCE",
+    "Cost",
     "Estimate",
     "Example",
     "Group",
+    "Measure",
     "Measurements",
     "Run",
+    "Table",
+    "build_table",
+    "collect_costs",
     "conditions",
+    "csv_table",
     "estimate",
     "group_runs",
     "load_runs",
+    "markdown_table",
     "paired",
     "read_measurements",
+    "styles",
     "t_quantile",
     "write_report",
 ]

@@ -47,7 +47,7 @@ class Measurements:
     conditions: str
 
 
-Measure = Callable[[Group], Measurements | None]
+MeasureCosts = Callable[[Group], Measurements | None]
 """group → latency and memory of its networks."""
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from denseup.reporting import evolution, html, plots, published, text
-from denseup.reporting.costs import Cost, Count, Measure, Measurements, collect_costs
+from denseup.reporting.costs import Cost, Count, MeasureCosts, Measurements, collect_costs
 from denseup.reporting.evolution import Evolution, draw_evolution
 from denseup.reporting.figures import Plot
 from denseup.reporting.grouping import REFERENCE, Group, group_runs
@@ -53,7 +53,7 @@ def write_report(
     output: Path,
     *,
     count: Count | None = None,
-    measure: Measure | None = None,
+    measure: MeasureCosts | None = None,
     predict: Predict | None = None,
 ) -> Path:
     """Write report.html, report.md, a CSV file for each group, runs.csv, plots/ and features/ into `output`.
@@ -91,7 +91,9 @@ def write_report(
     return output / "report.html"
 
 
-def _part(group: Group, output: Path, count: Count | None, measure: Measure | None, predict: Predict | None) -> Part:
+def _part(
+    group: Group, output: Path, count: Count | None, measure: MeasureCosts | None, predict: Predict | None
+) -> Part:
     measured = measure(group) if measure else None
     costs, notes = collect_costs(group, count, measured)
     examples, missing = predict(group) if predict else ([], [])

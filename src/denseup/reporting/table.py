@@ -68,6 +68,19 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
 
+    def select(self, *keys: str) -> "Table":
+        """The columns of these keys, in this order.
+
+        Raises:
+            ValueError: there is no such column; the message lists all.
+        """
+        known = {column.key: i for i, column in enumerate(self.columns)}
+        if unknown := [key for key in keys if key not in known]:
+            raise ValueError(f"keys has {', '.join(map(repr, unknown))}, valid: {', '.join(known)}")
+        chosen = [known[key] for key in keys]
+        rows = tuple(replace(row, cells=tuple(row.cells[i] for i in chosen)) for row in self.rows)
+        return replace(self, columns=tuple(self.columns[i] for i in chosen), rows=rows)
+
 
 def build_table(group: Group, costs: Mapping[str, Cost]) -> Table:
     """All columns of a group: its first metric, the costs, the other metrics; rows as in the group.

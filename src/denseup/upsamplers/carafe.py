@@ -71,6 +71,8 @@ class CARAFE(Upsampler):
 
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
         """`[B, C, h, w]` → `[B, C, *size]`."""
-        kernels = F.pixel_shuffle(self.encode(self.compress(de)), self.scale_factor)
-        kernels = resize_nearest(kernels, size)
-        return reassemble(de, kernels, self.kernel_size, self.groups, normalize="softmax")
+        return reassemble(de, self.kernels(de, size), self.kernel_size, self.groups, normalize="softmax")
+
+    def kernels(self, de: Tensor, size: Size) -> Tensor:
+        """Reassembly logits: `[B, C, h, w]` → `[B, G·K², *size]`."""
+        return resize_nearest(F.pixel_shuffle(self.encode(self.compress(de)), self.scale_factor), size)

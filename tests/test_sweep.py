@@ -114,10 +114,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(end: signal.Signals,
     assert cut["metrics"] == whole["metrics"]
 
 
-@pytest.mark.parametrize(
-    "launcher",
-    ["joblib", pytest.param("submitit_local", marks=pytest.mark.slow), pytest.param("ray", marks=pytest.mark.slow)],
-)
+@pytest.mark.parametrize("launcher", ["submitit_local", "ray"])  # joblib: test_sweep_wandb.py
 def test_launchers(launcher: str, tmp_path: Path) -> None:
     plugin = launcher.partition("_")[0]
     if importlib.util.find_spec(f"hydra_plugins.hydra_{plugin}_launcher") is None:

@@ -26,14 +26,15 @@ IN_CHANNELS = {"matting": 4, "segmentation": 3}
 def run(
     paths: Sequence[str | Path], output: Path | None = None, complexity: Path | None = None, panel: bool = True
 ) -> Path:
-    """Read the runs in `paths`, and write their report into `output`, else into report/ in the first path.
+    """Read the runs in `paths`, and write their report into `output`, else into report/ in the first path's folder.
 
     Raises:
         ValueError: no runs in a path, or a file of measurements that is none.
     """
     runs = load_runs(paths)
     measured = None if complexity is None else read_measurements(complexity)
-    folder = output or Path(paths[0]) / "report"
+    first = Path(paths[0])
+    folder = output or (first if first.is_dir() else first.parent) / "report"
     return write_report(runs, folder, count=count, measured=measured, predict=predict if panel else None)
 
 
@@ -105,7 +106,9 @@ def _example(data: DenseData, index: int, batch: dict[str, Any], predictions: Ma
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     found = argparse.ArgumentParser(prog="python -m src.report", description=__doc__)
-    found.add_argument("paths", nargs="+", metavar="PATH", help="a run folder, a sweep, or a folder that holds them")
+    found.add_argument(
+        "paths", nargs="+", metavar="PATH", help="a run, a sweep, offline W&B runs, or a folder that holds them"
+    )
     found.add_argument("--output", type=Path, metavar="DIR", help="where to write; default: report/ in the first PATH")
     found.add_argument(
         "--complexity", type=Path, metavar="FILE", help="complexity.json of src.complexity, for latency and memory"

@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from denseup.runs import RunFolder
 from denseup.runs.state import alone_in
+from src.sweep_table import print_table
 
 ROOT = Path(__file__).parent.parent
 SHORT = ["logger=csv", "trainer=short", "data.crop_size=64", "trainer.limit_val_batches=1"]
@@ -146,6 +149,24 @@ def test_the_ready_sweeps_name_their_runs(tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT)
         assert "task: matting,segmentation" in done.stdout, done.stderr
         assert options in done.stdout
+
+
+def test_the_closing_table_tells_jobs_apart_that_differ_in_settings(tmp_path: Path) -> None:
+    rates = {"0.0022505863330860372": "0.002251", "0.01": "0.01"}
+    entries = []
+    for rate in rates:
+        folder = RunFolder(tmp_path / rate)
+        metrics = {"best": {"sad": 1.5}}
+        folder.write_result({"status": "finished", "task": "matting", "monitor": "sad", "metrics": metrics})
+        overrides = ["task=matting", "seed=0", "logger=csv", f"recipe.optimization.lr={rate}"]
+        entries.append({"folder": str(folder.path), "overrides": overrides, "status": "finished"})
+    for shown, expected in ((entries, True), (entries[:1], False)):
+        console = Console(file=StringIO(), width=200)
+        assert print_table(shown, console) == 0
+        text = console.file.getvalue()  # type: ignore[attr-defined]
+        assert ("settings" in text) is expected
+        assert all((f"lr={rate} " in text) is expected for rate in rates.values())
+        assert "logger" not in text
 
 
 def test_the_run_of_another_living_sweep_is_left_alone(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def _run_job(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
             clear(folder)
     if action != "skip":
         Console().print(f"{label}: {action}, output in {folder.path}/output.log", highlight=False, soft_wrap=True)
-        code = _run_process(folder, checkpoint)
+        code = _run_process(folder, checkpoint, cfg.trainer.devices)
         note_death(folder, code, info.describe())
     status = "skipped" if action == "skip" else read_result(folder)["status"]
     seconds = time.monotonic() - started
@@ -114,12 +114,12 @@ def clear(folder: RunFolder) -> None:
         file.unlink()
 
 
-def _run_process(folder: RunFolder, checkpoint: Path | None) -> int:
+def _run_process(folder: RunFolder, checkpoint: Path | None, devices: Any) -> int:
     """Train in a process of its own, which dies with this one; its exit code."""
     overrides = [*HydraConfig.get().overrides.task, f"hydra.run.dir='{folder.path.resolve()}'"]
     if checkpoint is not None:
         overrides.append(f"resume='{checkpoint.resolve()}'")
-    environment = _share_of_cores() | os.environ | {PARENT: str(os.getpid())}
+    environment = _share_of_cores(devices if isinstance(devices, int) else 1) | os.environ | {PARENT: str(os.getpid())}
     with (folder.path / "output.log").open("a") as output:
         command = [sys.executable, "-m", "src.train", *overrides]
         done = subprocess.run(
@@ -128,14 +128,14 @@ def _run_process(folder: RunFolder, checkpoint: Path | None) -> int:
     return done.returncode
 
 
-def _share_of_cores() -> dict[str, str]:
-    """Threads of a job whose launcher runs several: OpenMP threads that share a core slow each other tenfold."""
+def _share_of_cores(processes: int) -> dict[str, str]:
+    """Threads of a process where jobs run side by side: OpenMP threads that share a core slow each other tenfold."""
     launcher = HydraConfig.get().launcher
     if launcher.get("n_jobs") is None:
         return {}
     cores = os.cpu_count() or 1
     jobs = launcher.n_jobs if launcher.n_jobs > 0 else cores
-    return {"OMP_NUM_THREADS": str(max(1, cores // jobs))}
+    return {"OMP_NUM_THREADS": str(max(1, cores // (jobs * max(1, processes))))}
 
 
 def die_with_parent() -> None:

@@ -122,9 +122,8 @@ def test_launchers(launcher: str, tmp_path: Path) -> None:
     plugin = launcher.partition("_")[0]
     if importlib.util.find_spec(f"hydra_plugins.hydra_{plugin}_launcher") is None:
         pytest.skip(f"the plugin is not installed: pip install '.[{plugin}]'")
-    done = sweep(
-        tmp_path, "task=matting,segmentation", "upsampler=nearest", f"launcher={launcher}", "trainer.max_steps=2"
-    )
+    tiny = ["upsampler=nearest", "trainer.max_steps=2", "data.image_size=64", "data.val_length=1"]
+    done = sweep(tmp_path, "task=matting,segmentation", f"launcher={launcher}", *tiny)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {result["status"] for result in results(tmp_path).values()} == {"finished"}
     assert set(results(tmp_path)) == {"matting/nearest", "segmentation/nearest"}

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import hydra
 import pytorch_lightning as pl
+import torch.distributed as dist
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -16,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from denseup.data import check_dataset
 from denseup.data.datamodule import DenseData
 from denseup.runs import RunFolder
-from denseup.runs.state import FolderInUseError
+from denseup.runs.state import FolderInUseError, read_result
 from denseup.runs.training import RunInfo
 from denseup.tasks import DenseTask
 from denseup.upsamplers import UpsamplerFactory, upsampler_factory
@@ -52,8 +53,11 @@ def user_errors(folder: RunFolder, cfg: DictConfig | None = None) -> Iterator[No
 def record_failure(folder: RunFolder, error: BaseException, cfg: DictConfig | None) -> None:
     """Write error.txt, and a result.json that names the run as far as its config allows.
 
-    Its status is "failed", or "killed" where a person or the system ended the process: such a run can be resumed.
+    Its status is "failed", or "killed" where a person or the system ended the process: such a run can be resumed. Of
+    several processes that train it together the first to fail is heard: the others lose it and fail for that.
     """
+    if dist.is_available() and dist.is_initialized() and read_result(folder).get("status") == "failed":
+        return
     folder.make()
     folder.write_error(error)
     try:

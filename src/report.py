@@ -43,7 +43,7 @@ def run(
     panel: bool = True,
     latency: bool = True,
 ) -> Path:
-    """Read the runs in `paths`, and write their report into `output`, else into report/ in the first path.
+    """Read the runs in `paths`, and write their report into `output`, else into report/ in the first path's folder.
 
     Args:
         paths: run folders, or folders that hold them.
@@ -58,7 +58,8 @@ def run(
     runs = load_runs(paths)
     given = None if complexity is None else read_measurements(complexity)
     known: MeasureCosts = measure if given is None else lambda group: given
-    folder = output or Path(paths[0]) / "report"
+    first = Path(paths[0])
+    folder = output or (first if first.is_dir() else first.parent) / "report"
     return write_report(
         runs, folder, count=count, measure=known if latency else None, predict=predict if panel else None
     )
@@ -151,7 +152,9 @@ def _example(data: DenseData, index: int, batch: dict[str, Any], predictions: Ma
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     found = argparse.ArgumentParser(prog="python -m src.report", description=__doc__)
-    found.add_argument("paths", nargs="+", metavar="PATH", help="a run folder, a sweep, or a folder that holds them")
+    found.add_argument(
+        "paths", nargs="+", metavar="PATH", help="a run, a sweep, offline W&B runs, or a folder that holds them"
+    )
     found.add_argument("--output", type=Path, metavar="DIR", help="where to write; default: report/ in the first PATH")
     found.add_argument(
         "--complexity",

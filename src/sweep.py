@@ -10,21 +10,23 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from rich.table import Table
 
 from denseup.runs import RunFolder
 from denseup.runs.folder import config_hash
+from denseup.runs.processes import is_first
 from denseup.runs.state import FolderInUseError, alone_in, note_death, plan, read_result
+from denseup.tasks import DenseTask
 from src.build import ROOT, record_failure, run_info
+from src.sweep_table import print_table
 
 PARENT, JOURNAL = "DENSEUP_SWEEP_PARENT", "DENSEUP_SWEEP_JOURNAL"
 DIED_WITH_ITS_PARENT = 143
@@ -44,11 +46,30 @@ def run_name(*, _root_: DictConfig) -> str:
     return f"{config['task']['name']}_{config['upsampler']['name']}_seed{config['seed']}_{config_hash(config)[:8]}"
 
 
+def direction_of_monitor(*, _root_: DictConfig) -> str:
+    """What a study does with the monitor of its task: "minimize" or "maximize".
+
+    Raises:
+        ValueError: the tasks are several, whose monitors nobody can compare.
+    """
+    for override in _root_.hydra.overrides.task:
+        name, _, choice = override.partition("=")
+        if name == "task" and not choice.isidentifier():
+            raise ValueError(f"task={choice}: a study is of one task, for each task's monitor has a scale of its own")
+    task = cast(type[DenseTask], get_class(_root_.task._target_))
+    return {"min": "minimize", "max": "maximize"}[task.mode]
+
+
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+OmegaConf.register_new_resolver("direction_of_monitor", direction_of_monitor, replace=True)
 
 
-def run_job(cfg: DictConfig, folder: RunFolder) -> None:
-    """Do what has to be done with the run of one job, and note in the sweep's journal what became of it."""
+def run_job(cfg: DictConfig, folder: RunFolder) -> float | None:
+    """Do what has to be done with the run of one job, and note in the sweep's journal what became of it.
+
+    Returns:
+        The task's monitor at the best evaluation, also of a run that had finished before; None of one that failed.
+    """
     try:
         entry = _run_job(cfg, folder)
     except FolderInUseError as error:
@@ -56,7 +77,15 @@ def run_job(cfg: DictConfig, folder: RunFolder) -> None:
     except Exception as error:  # the others go on; the closing table has it
         record_failure(folder, error, cfg)
         entry = {"status": "failed", "action": "none"}
-    _note({"folder": str(folder.path), **entry})
+    _note({"folder": str(folder.path), "overrides": list(HydraConfig.get().overrides.task), **entry})
+    return monitored(folder) if entry["status"] in ("finished", "skipped") else None
+
+
+def monitored(folder: RunFolder) -> float | None:
+    """The task's monitor at the best evaluation of a finished run; None where it is not finite."""
+    result = read_result(folder)
+    value: float | None = result["metrics"]["best"][result["monitor"]]
+    return value
 
 
 def _run_job(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
@@ -69,7 +98,7 @@ def _run_job(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
             clear(folder)
     if action != "skip":
         Console().print(f"{label}: {action}, output in {folder.path}/output.log", highlight=False, soft_wrap=True)
-        code = _run_process(folder, checkpoint)
+        code = _run_process(folder, checkpoint, cfg.trainer.devices)
         note_death(folder, code, info.describe())
     status = "skipped" if action == "skip" else read_result(folder)["status"]
     seconds = time.monotonic() - started
@@ -85,12 +114,12 @@ def clear(folder: RunFolder) -> None:
         file.unlink()
 
 
-def _run_process(folder: RunFolder, checkpoint: Path | None) -> int:
+def _run_process(folder: RunFolder, checkpoint: Path | None, devices: Any) -> int:
     """Train in a process of its own, which dies with this one; its exit code."""
     overrides = [*HydraConfig.get().overrides.task, f"hydra.run.dir='{folder.path.resolve()}'"]
     if checkpoint is not None:
         overrides.append(f"resume='{checkpoint.resolve()}'")
-    environment = _share_of_cores() | os.environ | {PARENT: str(os.getpid())}
+    environment = _share_of_cores(devices if isinstance(devices, int) else 1) | os.environ | {PARENT: str(os.getpid())}
     with (folder.path / "output.log").open("a") as output:
         command = [sys.executable, "-m", "src.train", *overrides]
         done = subprocess.run(
@@ -99,19 +128,22 @@ def _run_process(folder: RunFolder, checkpoint: Path | None) -> int:
     return done.returncode
 
 
-def _share_of_cores() -> dict[str, str]:
-    """Threads of a job whose launcher runs several: OpenMP threads that share a core slow each other tenfold."""
+def _share_of_cores(processes: int) -> dict[str, str]:
+    """Threads of a process where jobs run side by side: OpenMP threads that share a core slow each other tenfold."""
     launcher = HydraConfig.get().launcher
     if launcher.get("n_jobs") is None:
         return {}
     cores = os.cpu_count() or 1
     jobs = launcher.n_jobs if launcher.n_jobs > 0 else cores
-    return {"OMP_NUM_THREADS": str(max(1, cores // jobs))}
+    return {"OMP_NUM_THREADS": str(max(1, cores // (jobs * max(1, processes))))}
 
 
 def die_with_parent() -> None:
-    """In the process of a job: end when the sweep ends, even if that is killed. Linux has a call for it."""
-    parent = os.environ.get(PARENT)
+    """In the process of a job: end when the sweep ends, even if that is killed. Linux has a call for it.
+
+    The further processes of a run on several devices are children of its first one, and end with that.
+    """
+    parent = os.environ.get(PARENT) if is_first() else str(os.getppid())
     if parent is None or not sys.platform.startswith("linux"):
         return
     import ctypes
@@ -134,6 +166,8 @@ class ClosingTable(Callback):
 
     failed: int = 0
     """Jobs of the last sweep of this process that did not end well."""
+    journal: Path | None = None
+    """Of the sweep that this process has begun and not ended."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Start the journal, a file in the sweep's folder."""
@@ -142,33 +176,23 @@ class ClosingTable(Callback):
         journal = folder / f".journal_{os.getpid()}.jsonl"
         journal.unlink(missing_ok=True)
         os.environ[JOURNAL] = str(journal)
+        ClosingTable.journal = journal
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Read the journal, and print what became of each job."""
-        journal = Path(os.environ.pop(JOURNAL))
-        entries = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
-        journal.unlink(missing_ok=True)
-        ClosingTable.failed = print_table(entries)
+        close_early()
         write_report(Path(config.hydra.sweep.dir).resolve())
 
 
-def print_table(entries: Sequence[dict[str, Any]], console: Console | None = None) -> int:
-    """Print a line for each job, and the failures with their errors; the number of failures."""
-    console = console or Console()
-    table = Table(title="sweep", title_justify="left")
-    for header in ("task", "upsampler", "seed", "status", "best", "folder"):
-        table.add_column(header, overflow="fold")
-    failures = []
-    for entry in entries:
-        folder = RunFolder(entry["folder"])
-        result = read_result(folder)
-        table.add_row(*_row(entry, result))
-        if "error" in entry or result.get("status") != "finished":
-            failures.append((entry["folder"], entry.get("error") or result.get("error", "no result")))
-    console.print(table)
-    for path, error in failures:
-        console.print(f"failed: {path}: {error}", highlight=False, soft_wrap=True, markup=False)
-    return len(failures)
+def close_early() -> None:
+    """Print what became of each job, if that has not been done: a sweeper that raises ends Hydra without a word."""
+    journal, ClosingTable.journal = ClosingTable.journal, None
+    if journal is None:
+        return
+    os.environ.pop(JOURNAL)
+    entries = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
+    journal.unlink(missing_ok=True)
+    ClosingTable.failed = print_table(entries)
 
 
 def write_report(folder: Path) -> None:
@@ -180,12 +204,3 @@ def write_report(folder: Path) -> None:
     except Exception as error:
         message = f"no report: {type(error).__name__}: {error}"
     Console().print(message, highlight=False, soft_wrap=True, markup=False)
-
-
-def _row(entry: dict[str, Any], result: dict[str, Any]) -> list[str]:
-    best = ""
-    if result.get("status") == "finished":
-        monitor = result["monitor"]
-        best = f"{monitor} {result['metrics']['best'][monitor]:.4f}"
-    names = [str(result.get(key, "?")) for key in ("task", "upsampler", "seed")]
-    return [*names, entry["status"], best, Path(entry["folder"]).name]

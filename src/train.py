@@ -1,6 +1,7 @@
 """Train one upsampler on one task: python -m src.train task=matting upsampler=fade."""
 
 import sys
+from contextlib import nullcontext
 from typing import Any
 
 import hydra
@@ -9,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from denseup.runs import RunFolder, train
+from denseup.runs.processes import is_first
 from denseup.runs.state import alone_in
 from src import sweep
 from src.build import build_callbacks, build_data, build_task, check_data, plain, run_info, suggest, user_errors
@@ -18,7 +20,8 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """Train what `cfg` describes into `folder`; what comes back is also its result.json."""
     info = run_info(cfg)
     folder.make()
-    folder.write_config(OmegaConf.to_yaml(cfg, resolve=True))
+    if is_first():
+        folder.write_config(OmegaConf.to_yaml(cfg, resolve=True))
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build_data(cfg)
     check_data(data, "fit", cfg.check_data)
@@ -29,18 +32,21 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")
-def main(cfg: DictConfig) -> None:
-    """Entry point."""
+def main(cfg: DictConfig) -> float | None:
+    """Entry point; for a job of a sweep, what its sweeper may optimize: the task's monitor, None if it failed."""
     folder = RunFolder(HydraConfig.get().runtime.output_dir)
     if sweep.is_sweep_job():
-        sweep.run_job(cfg, folder)
-        return
+        return sweep.run_job(cfg, folder)
     sweep.die_with_parent()
-    with user_errors(folder, cfg), alone_in(folder):
+    with user_errors(folder, cfg), alone_in(folder) if is_first() else nullcontext():
         run(cfg, folder)
+    return None
 
 
 if __name__ == "__main__":
     suggest(sys.argv[1:])
-    main()
+    try:
+        main()
+    finally:
+        sweep.close_early()
     sys.exit(1 if sweep.ClosingTable.failed else 0)

@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from denseup.runs import RunFolder
 from denseup.runs.state import alone_in
+from src.sweep_table import print_table
 
 ROOT = Path(__file__).parent.parent
 SHORT = ["logger=csv", "trainer=short", "data.crop_size=64", "trainer.limit_val_batches=1"]
@@ -114,17 +117,13 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(end: signal.Signals,
     assert cut["metrics"] == whole["metrics"]
 
 
-@pytest.mark.parametrize(
-    "launcher",
-    ["joblib", pytest.param("submitit_local", marks=pytest.mark.slow), pytest.param("ray", marks=pytest.mark.slow)],
-)
+@pytest.mark.parametrize("launcher", ["submitit_local", "ray"])  # joblib: test_sweep_wandb.py
 def test_launchers(launcher: str, tmp_path: Path) -> None:
     plugin = launcher.partition("_")[0]
     if importlib.util.find_spec(f"hydra_plugins.hydra_{plugin}_launcher") is None:
         pytest.skip(f"the plugin is not installed: pip install '.[{plugin}]'")
-    done = sweep(
-        tmp_path, "task=matting,segmentation", "upsampler=nearest", f"launcher={launcher}", "trainer.max_steps=2"
-    )
+    tiny = ["upsampler=nearest", "trainer.max_steps=2", "data.image_size=64", "data.val_length=1"]
+    done = sweep(tmp_path, "task=matting,segmentation", f"launcher={launcher}", *tiny)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {result["status"] for result in results(tmp_path).values()} == {"finished"}
     assert set(results(tmp_path)) == {"matting/nearest", "segmentation/nearest"}
@@ -149,6 +148,24 @@ def test_the_ready_sweeps_name_their_runs(tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT)
         assert "task: matting,segmentation" in done.stdout, done.stderr
         assert options in done.stdout
+
+
+def test_the_closing_table_tells_jobs_apart_that_differ_in_settings(tmp_path: Path) -> None:
+    rates = {"0.0022505863330860372": "0.002251", "0.01": "0.01"}
+    entries = []
+    for rate in rates:
+        folder = RunFolder(tmp_path / rate)
+        metrics = {"best": {"sad": 1.5}}
+        folder.write_result({"status": "finished", "task": "matting", "monitor": "sad", "metrics": metrics})
+        overrides = ["task=matting", "seed=0", "logger=csv", f"recipe.optimization.lr={rate}"]
+        entries.append({"folder": str(folder.path), "overrides": overrides, "status": "finished"})
+    for shown, expected in ((entries, True), (entries[:1], False)):
+        console = Console(file=StringIO(), width=200)
+        assert print_table(shown, console) == 0
+        text = console.file.getvalue()  # type: ignore[attr-defined]
+        assert ("settings" in text) is expected
+        assert all((f"lr={rate} " in text) is expected for rate in rates.values())
+        assert "logger" not in text
 
 
 def test_the_run_of_another_living_sweep_is_left_alone(tmp_path: Path) -> None:

@@ -6,10 +6,11 @@
 
 from denseup.reporting.costs import COUNT_SIZE, Cost, Measurements, collect_costs, conditions, read_measurements
 from denseup.reporting.grouping import REFERENCE, Group, group_runs
-from denseup.reporting.loading import Run, load_runs
+from denseup.reporting.loading import Run
 from denseup.reporting.measures import MEASURES, Measure
 from denseup.reporting.panel import Example
 from denseup.reporting.report import write_report
+from denseup.reporting.sources import load_runs
 from denseup.reporting.statistics import Estimate, estimate, paired, t_quantile
 from denseup.reporting.style import styles
 from denseup.reporting.table import Table, build_table

@@ -2,8 +2,7 @@
 
 import csv
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,6 @@ import yaml
 
 from denseup.runs import RunFolder
 from denseup.runs.folder import IDENTITY
-
-PASSED_BY = ("checkpoints", "images", "features", "wandb", "report")
-"""Folders that hold no runs of their own."""
 
 Values = Mapping[str, float | None]
 
@@ -64,22 +60,6 @@ class Run:
         return self.status == "finished"
 
 
-def load_runs(paths: Sequence[str | Path]) -> list[Run]:
-    """Every run in the folders `paths`, which are runs, sweeps, or hold them at any depth.
-
-    Raises:
-        ValueError: a path is no folder, or there is no run in any of them.
-    """
-    for path in paths:
-        if not Path(path).is_dir():
-            raise ValueError(f"PATH is {str(path)!r}: no such folder; expected a run, or a folder with runs in it")
-    folders = dict.fromkeys(folder.resolve() for path in paths for folder in _run_folders(Path(path)))
-    if not folders:
-        names = ", ".join(map(str, paths))
-        raise ValueError(f"PATH is {names}: no run in it; expected folders with a result.json, as src.train writes")
-    return [read_run(folder) for folder in folders]
-
-
 def read_run(path: Path) -> Run:
     """The run of one folder; whatever is wrong with the folder makes a run that has not finished and says why."""
     folder = RunFolder(path)
@@ -91,14 +71,6 @@ def read_run(path: Path) -> Run:
         return Run(path, "no result", error="there is no result.json")
     except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
         return Run(path, "unreadable", error=f"{type(error).__name__}: {error}")
-
-
-def _run_folders(root: Path) -> Iterator[Path]:
-    for name, below, files in os.walk(root):
-        if "result.json" in files or "config.yaml" in files:
-            below.clear()
-            yield Path(name)
-        below[:] = sorted(folder for folder in below if folder not in PASSED_BY and not folder.startswith("."))
 
 
 def _run(folder: RunFolder, result: dict[str, Any], config: dict[str, Any]) -> Run:

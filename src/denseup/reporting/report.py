@@ -113,7 +113,7 @@ def _notes(group: Group, measured: Measurements | None) -> list[str]:
         notes.append(f"No finished run of {REFERENCE}: there are no differences to it.")
     if any(len(by_seed) == 1 for by_seed in group.members.values()):
         notes.append("Upsamplers with one run have no interval; differences of that size may be chance.")
-    versions = {tuple(sorted(run.versions.items())) for run in group.runs}
+    versions = {tuple(sorted(run.versions.items())) for run in group.runs if run.versions}
     names = sorted({name for one in versions for name, _ in set(one) ^ set(next(iter(versions)))})
     if names:
         notes.append(f"The runs were made with different versions of {', '.join(names)}.")

@@ -64,6 +64,10 @@ def evaluate(
             lightning = pl.Trainer(
                 logger=loggers or False, callbacks=[SavePredictions(folder)], default_root_dir=folder.path, **trainer
             )
+            if lightning.world_size > 1:
+                raise ValueError(
+                    f"trainer.devices is {trainer.get('devices')!r}, expected 1: evaluation is one process's"
+                )
             lightning.test(task, datamodule=data, verbose=False)
         metrics = {name: float(value) for name, value in task.metrics.compute().items()}
         result |= {"status": "finished", "metrics": metrics, "baseline": task.baseline, "monitor": task.monitor}

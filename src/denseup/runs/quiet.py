@@ -10,6 +10,8 @@ NOTICES = (
     r".*Experiment logs directory .* exists and is not empty.*",  # the run folder, which holds config.yaml already
     r".*does not have many workers.*",  # on few cores, workers only take time from the training
     r".*Checkpoint directory .* exists and is not empty.*",
+    r".*Using `DistributedSampler` with the dataloaders.*",  # what it repeats is not counted: DenseTask
+    r".*It is recommended to use `self\.log\(.*sync_dist=True.*",  # torchmetrics has summed over the processes
     r".*The number of training batches .* is smaller than the logging interval.*",
 )
 

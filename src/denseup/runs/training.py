@@ -16,6 +16,7 @@ from denseup.runs.callbacks import KeepHistory, SavePredictions, checkpoints, fl
 from denseup.runs.feature_evolution import FeatureEvolution
 from denseup.runs.folder import FEATURES, RunFolder, config_hash
 from denseup.runs.loggers import finish_loggers, identified, log_summary, log_table, make_loggers, wandb_note
+from denseup.runs.processes import is_first
 from denseup.runs.progress import RunProgress
 from denseup.runs.quiet import quiet_lightning
 from denseup.runs.summary import print_summary
@@ -57,7 +58,7 @@ def train(
     resume: str | Path | None = None,
     callbacks: Sequence[pl.Callback] = (),
 ) -> dict[str, Any]:
-    """Train a task and write its run folder.
+    """Train a task and write its run folder. Of several processes (DDP) all call it, and the first one writes.
 
     Args:
         task: with its optimization.
@@ -76,10 +77,7 @@ def train(
     """
     started = time.monotonic()
     result = {"status": "running", **info.describe(), "params": sum(p.numel() for p in task.network.parameters())}
-    folder.write_result(result)
-    config = {**info.config, "params": result["params"]}
-    options = identified(info.logger, "train", result["config_hash"], str(folder.path.resolve()))
-    loggers = make_loggers(folder.path, config=config, resumed_at=_step_of(resume), **options)
+    loggers = _start(folder, info, result, _step_of(resume)) if is_first() else []
     exit_code = 1
     try:
         history = KeepHistory()
@@ -93,12 +91,22 @@ def train(
         log_table(loggers, "evaluations", history.history)
         log_summary(loggers, _flat_summary(result))
         note = wandb_note(loggers)
-        folder.write_result(result)
+        if is_first():
+            folder.write_result(result)
         exit_code = 0
     finally:
         finish_loggers(loggers, exit_code)
-    print_summary(result, task, folder, note)
+    if is_first():
+        print_summary(result, task, folder, note)
     return result
+
+
+def _start(folder: RunFolder, info: RunInfo, result: dict[str, Any], resumed_at: int | None) -> list[Logger]:
+    """Write down that the run has begun, and open its loggers."""
+    folder.write_result(result)
+    config = {**info.config, "params": result["params"]}
+    options = identified(info.logger, "train", result["config_hash"], str(folder.path.resolve()))
+    return make_loggers(folder.path, config=config, resumed_at=resumed_at, **options)
 
 
 def _step_of(checkpoint: str | Path | None) -> int | None:

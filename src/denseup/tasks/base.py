@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.utils.data import DistributedSampler
 from torchmetrics import Metric
 
 from denseup.tasks.optimization import Schedule, parameter_groups
@@ -144,6 +145,8 @@ class DenseTask(pl.LightningModule):
     def validation_step(self, batch: Batch, index: int) -> None:
         """Predict whole images and add them to the metrics."""
         prediction = self.predict(batch)
+        if self._is_repeated(index):
+            return
         self.update_metrics(prediction, batch)
         if len(self.examples) < self.num_examples:
             self.examples.append(self.panel(prediction[0].cpu().numpy(), batch))
@@ -177,6 +180,18 @@ class DenseTask(pl.LightningModule):
             return optimizer
         scheduler = recipe.schedule(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _is_repeated(self, index: int) -> bool:
+        """Whether the sample at `index` of this process was another process's.
+
+        Several processes take turns at the samples, and the last ones get some of the first again, so that all take as
+        many steps. They run, for the processes wait for each other, but count once.
+        """
+        loader: Any = self.trainer.test_dataloaders if self.trainer.testing else self.trainer.val_dataloaders
+        if self.trainer.world_size == 1 or not isinstance(loader.sampler, DistributedSampler):
+            return False
+        assert loader.batch_size == 1, "evaluation loads one image at a time"
+        return index * self.trainer.world_size + self.trainer.global_rank >= len(loader.dataset)
 
     def _log_metrics(self, stage: str) -> None:
         values = {f"{stage}/{name}": value.float() for name, value in self.metrics.compute().items()}

@@ -1,0 +1,51 @@
+"""Paths → the runs in them: run folders, and offline W&B runs that lie in none."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from denseup.reporting.loading import Run, read_run
+from denseup.reporting.logged import read_logged
+from denseup.runs.wandb_reader import find_runs
+
+PASSED_BY = ("checkpoints", "images", "features", "report")
+"""Folders that hold no runs of their own."""
+EXPECTED = "expected folders with a result.json, as src.train writes, or offline W&B runs, run-<id>.wandb"
+
+
+def load_runs(paths: Sequence[str | Path]) -> list[Run]:
+    """Every run in `paths`: run folders, sweeps, offline W&B runs, their files, or folders that hold them at any depth.
+
+    A W&B run whose run folder is read too, which has more, counts once; so do the parts of one that was resumed.
+
+    Raises:
+        ValueError: a path is neither a folder nor a file of W&B's, or there is no run in any of them.
+    """
+    for path in map(Path, paths):
+        if not path.is_dir() and not (path.is_file() and path.suffix == ".wandb"):
+            wanted = "expected a run, a folder with runs in it, or a file run-<id>.wandb"
+            raise ValueError(f"PATH is {str(path)!r}: no such folder; {wanted}")
+    found = list(dict.fromkeys(source.resolve() for path in paths for source in _sources(Path(path))))
+    folders, files = ([source for source in found if source.is_dir() is kind] for kind in (True, False))
+    if not found:
+        raise ValueError(f"PATH is {', '.join(map(str, paths))}: no run in it; {EXPECTED}")
+    known = {file.stem for folder in folders for file in find_runs(folder / "wandb")}
+    logged: dict[str, list[Path]] = {}
+    for file in sorted(files, key=lambda file: file.parent.name):
+        if file.stem not in known:
+            logged.setdefault(file.stem, []).append(file)
+    return [*map(read_run, folders), *map(read_logged, logged.values())]
+
+
+def _sources(root: Path) -> Iterator[Path]:
+    """Run folders, and run-<id>.wandb outside of them."""
+    if root.is_file():
+        yield root
+        return
+    for name, below, files in os.walk(root):
+        logged = [Path(name) / file for file in sorted(files) if file.startswith("run-") and file.endswith(".wandb")]
+        found = [Path(name)] if "result.json" in files or "config.yaml" in files else logged
+        if found:
+            below.clear()
+            yield from found
+        below[:] = sorted(folder for folder in below if folder not in PASSED_BY and not folder.startswith("."))

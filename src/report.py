@@ -26,6 +26,7 @@ from denseup.reporting import (
     write_report,
 )
 from denseup.reporting.costs import MeasureCosts
+from denseup.reporting.html import MAX_EMBEDDED
 from denseup.runs.evaluation import read_checkpoint
 from denseup.tasks import DenseTask
 from denseup.tasks.base import to_uint8
@@ -42,6 +43,7 @@ def run(
     complexity: Path | None = None,
     panel: bool = True,
     latency: bool = True,
+    max_embedded: int = MAX_EMBEDDED,
 ) -> Path:
     """Read the runs in `paths`, and write their report into `output`, else into report/ in the first path's folder.
 
@@ -51,6 +53,7 @@ def run(
         complexity: file with latency and memory; without it they are measured here and now.
         panel: whether the page shows predictions.
         latency: whether it has latency and memory.
+        max_embedded: bytes of pictures inside the page; the others are linked.
 
     Raises:
         ValueError: no runs in a path, or a file of measurements that is none.
@@ -61,7 +64,12 @@ def run(
     first = Path(paths[0])
     folder = output or (first if first.is_dir() else first.parent) / "report"
     return write_report(
-        runs, folder, count=count, measure=known if latency else None, predict=predict if panel else None
+        runs,
+        folder,
+        count=count,
+        measure=known if latency else None,
+        predict=predict if panel else None,
+        max_embedded=max_embedded,
     )
 
 
@@ -162,6 +170,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="complexity.json of src.complexity, whose latency and memory are shown",
     )
+    found.add_argument("--link-pictures", action="store_true", help="the page links its pictures and holds none")
     found.add_argument("--no-latency", action="store_true", help="leave out latency and memory")
     found.add_argument("--no-panel", action="store_true", help="leave out the predictions")
     return found
@@ -171,7 +180,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; the exit code."""
     chosen = parser().parse_args(argv)
     try:
-        page = run(chosen.paths, chosen.output, chosen.complexity, not chosen.no_panel, not chosen.no_latency)
+        page = run(
+            chosen.paths,
+            chosen.output,
+            chosen.complexity,
+            panel=not chosen.no_panel,
+            latency=not chosen.no_latency,
+            max_embedded=0 if chosen.link_pictures else MAX_EMBEDDED,
+        )
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

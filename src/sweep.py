@@ -181,7 +181,8 @@ class ClosingTable(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Read the journal, and print what became of each job."""
         close_early()
-        write_report(Path(config.hydra.sweep.dir).resolve())
+        if config.sweep.report:
+            write_report(Path(config.hydra.sweep.dir).resolve())
 
 
 def close_early() -> None:

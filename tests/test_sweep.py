@@ -20,7 +20,7 @@ from denseup.runs.state import alone_in
 from src.sweep_table import print_table
 
 ROOT = Path(__file__).parent.parent
-SHORT = ["logger=csv", "trainer=short", "data.crop_size=64", "trainer.limit_val_batches=1"]
+SHORT = ["logger=csv", "trainer=short", "data.crop_size=64", "trainer.limit_val_batches=1", "sweep.report=false"]
 
 
 def command(folder: Path, *arguments: str) -> list[str]:
@@ -92,8 +92,10 @@ def test_killed_jobs_and_a_killed_launcher_lose_nothing(tmp_path: Path) -> None:
     for file in tmp_path.glob("*/metrics.csv"):
         steps = [int(row["step"]) for row in csv.DictReader(file.open()) if row["train/loss"]]
         assert steps == list(range(8)), file
-    third = sweep(tmp_path, *jobs)
+    third = sweep(tmp_path, *jobs, "sweep.report=true")
     assert third.stdout.count("skipped (") == 3
+    assert f"report: {tmp_path}/report/report.html" in third.stdout
+    assert "3 of 3 runs count" in (tmp_path / "report/report.md").read_text()
     assert results(tmp_path) == after
 
 

@@ -16,7 +16,14 @@ from src.build import CONF
 pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="pip install '.[optuna]'")
 
 ROOT = Path(__file__).parent.parent
-SHORT = ["trainer=short", "trainer.max_steps=2", "data.crop_size=64", "data.image_size=64", "data.val_length=1"]
+SHORT = [
+    "trainer=short",
+    "trainer.max_steps=2",
+    "data.crop_size=64",
+    "data.image_size=64",
+    "data.val_length=1",
+    "sweep.report=false",
+]
 
 
 def study(folder: Path, trials: int, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -21,7 +21,14 @@ from denseup.upsamplers import create_upsampler, list_upsamplers
 ROOT = Path(__file__).parent.parent
 TASKS = ("matting", "segmentation")
 # The maps of a crop of 72 pixels are not halved exactly on the way down: operators for whole factors must fail.
-SHORT = ["trainer=short", "trainer.max_steps=2", "data.crop_size=72", "data.image_size=64", "data.val_length=1"]
+SHORT = [
+    "trainer=short",
+    "trainer.max_steps=2",
+    "data.crop_size=72",
+    "data.image_size=64",
+    "data.val_length=1",
+    "sweep.report=false",
+]
 
 SOME = ("bilinear", "fade_lite", "pixel_shuffle")
 EVERY = [pytest.param(SOME, id="some"), pytest.param(None, id="all", marks=pytest.mark.slow)]

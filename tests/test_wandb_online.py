@@ -45,7 +45,7 @@ def sweep(server: WandbServer, tmp_path_factory: pytest.TempPathFactory) -> dict
     root = tmp_path_factory.mktemp("sweep")
     tiny = ["trainer=short", "data.crop_size=64", "data.image_size=96", "trainer.limit_val_batches=1"]
     jobs = ["task=matting,segmentation", "upsampler=bilinear", "sweep.name=tiny", f"hydra.sweep.dir={root}"]
-    client(server, "-m", "src.train", "-m", "logger=wandb", *tiny, *jobs)
+    client(server, "-m", "src.train", "-m", "logger=wandb", "sweep.report=false", *tiny, *jobs)
     folders = sorted(file.parent for file in root.glob("*/result.json"))
     return {folder: server.runs[run_id("train", result(folder)["config_hash"], str(folder))] for folder in folders}
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from reporting.synthetic import base_config, run_config, write_run, write_sweep
 
-from denseup.reporting import group_runs, html, load_runs, write_report
+from denseup.reporting import group_runs, load_runs, write_report
 from denseup.reporting.evolution import COLUMNS, SHEET_WIDTH, TITLE, draw_evolution
 from denseup.runs.frames import FeatureFrames
 
@@ -32,7 +32,7 @@ def sweep(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_page_and_the_text_show_the_frames(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_and_the_text_show_the_frames(sweep: Path) -> None:
     page = write_report(load_runs([sweep]), sweep / "report").read_text()
     text = (sweep / "report/report.md").read_text()
     assert page.count(f"<h3>{TITLE}</h3>") == 1
@@ -42,10 +42,10 @@ def test_the_page_and_the_text_show_the_frames(sweep: Path, monkeypatch: pytest.
     for name in ("matting_evolution.jpg", "matting_evolution.gif"):
         assert f"](features/{name})" in text
         assert (sweep / "report/features" / name).is_file()
-    monkeypatch.setattr(html, "MAX_EMBEDDED", 100)
-    small = write_report(load_runs([sweep]), sweep / "report").read_text()
-    assert "data:image/gif" not in small
-    assert 'href="features/matting_evolution.gif"' in small
+    small = write_report(load_runs([sweep]), sweep / "report", max_embedded=100).read_text()
+    assert "data:image" not in small
+    for name in ("matting_evolution.jpg", "matting_evolution.gif"):
+        assert f'<img src="features/{name}"' in small
 
 
 def test_the_steps_that_all_have_of_the_seed_that_most_have(sweep: Path, tmp_path: Path) -> None:

@@ -93,17 +93,19 @@ def side_by_side(drawings: Sequence[str]) -> str:
 
 
 def picture(title: str, file: Path, budget: int) -> tuple[str, int]:
-    """An image file of the report, inside the page if it fits into `budget` bytes; and the bytes that it took."""
+    """An image file of the report, and the bytes that it took of `budget`: beyond it, the file is linked."""
     content = base64.b64encode(file.read_bytes()).decode()
     if len(content) > budget:
         link = escape(f"{file.parent.name}/{file.name}")
-        return (
-            f'<p class="note">{escape(title)}: <a href="{link}">{link}</a>, too large for this page</p>',
-            0,
-        )
+        note = f'<figcaption>Lies beside this page: <a href="{link}">{link}</a></figcaption>'
+        return _figure(link, title, note), 0
     kind, _ = mimetypes.guess_type(file.name)
-    image = f'<img src="data:{kind};base64,{content}" alt="{escape(title)}">'
-    return f'<figure><div class="drawing wide" tabindex="0">{image}</div></figure>', len(content)
+    return _figure(f"data:{kind};base64,{content}", title), len(content)
+
+
+def _figure(source: str, title: str, note: str = "") -> str:
+    image = f'<img src="{source}" alt="{escape(title)}">'
+    return f'<figure><div class="drawing wide" tabindex="0">{image}</div>{note}</figure>'
 
 
 def embedded_size(file: Path) -> int:

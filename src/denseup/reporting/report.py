@@ -55,6 +55,7 @@ def write_report(
     count: Count | None = None,
     measure: MeasureCosts | None = None,
     predict: Predict | None = None,
+    max_embedded: int = html.MAX_EMBEDDED,
 ) -> Path:
     """Write report.html, report.md, a CSV file for each group, runs.csv, plots/ and features/ into `output`.
 
@@ -64,6 +65,7 @@ def write_report(
         count: see `collect_costs`.
         measure: gives latency and memory of a group's networks; None leaves them out.
         predict: makes the examples of the qualitative panel; None leaves it out.
+        max_embedded: bytes of pictures that the page may hold; those beyond are linked.
 
     Returns:
         The page's path.
@@ -87,7 +89,7 @@ def write_report(
     known = [plot for plot in transfers if plot is not None]
     _write_tables(runs, parts, output)
     write_whole(output / "report.md", _markdown(runs, parts, known, left_out))
-    write_whole(output / "report.html", _page(runs, parts, known, left_out))
+    write_whole(output / "report.html", _page(runs, parts, known, left_out, max_embedded))
     return output / "report.html"
 
 
@@ -176,9 +178,12 @@ def _list(lines: Sequence[str]) -> str:
 
 
 def _page(
-    runs: Sequence[Run], parts: Sequence[Part], transfers: Sequence[Plot], left_out: Sequence[tuple[Run, str]]
+    runs: Sequence[Run],
+    parts: Sequence[Part],
+    transfers: Sequence[Plot],
+    left_out: Sequence[tuple[Run, str]],
+    budget: int,
 ) -> str:
-    budget = html.MAX_EMBEDDED
     # Animations get what all other pictures leave.
     moving = budget - sum(html.embedded_size(file) for part in parts for file in _stills(part))
     sections = []

@@ -85,7 +85,7 @@ def task_transfer(matting: Group, segmentation: Group, styles: Styles, folder: P
         axes.axvline(0, color=INK, linewidth=0.8, alpha=0.6)
         for label, ((x, x_half), (y, y_half)) in known.items():
             _point(axes, x, y, styles[label], xerr=x_half, yerr=y_half)
-        axes.margins(0.18)
+        axes.set(xlim=_around([x for x, _ in known.values()]), ylim=_around([y for _, y in known.values()]))
         names = [MEASURES[group.task][0].title.removesuffix(" %") for group in (matting, segmentation)]
         axes.set(
             xlabel=f"matting: {names[0]} below that of {REFERENCE}, %  →",
@@ -95,8 +95,8 @@ def task_transfer(matting: Group, segmentation: Group, styles: Styles, folder: P
         label_points(axes, [(x, y, label, styles[label].colour) for label, ((x, _), (y, _)) in known.items()])
         svg = save(figure, folder, name := f"transfer_{_slug(matting)}_{_slug(segmentation)}")
     caption = (
-        f"Each upsampler's gain over {REFERENCE} at equal seeds, with its paired 95 % interval. An upsampler that "
-        f"suits both tasks stands at the upper right. Runs: {matting.name}, {segmentation.name}."
+        f"Each upsampler's gain over {REFERENCE} at equal seeds, with its paired 95 % interval, cut at the frame "
+        f"where it is wider. An upsampler that suits both tasks stands at the upper right. Runs: {matting.name}, {segmentation.name}."
     )
     return Plot(name, "Task transfer: gain in matting against gain in segmentation", "", caption, svg)
 
@@ -203,6 +203,16 @@ def _gain(group: Group, label: str) -> tuple[float, float] | None:
         return None
     scale = 100 / reference.mean if group.task == "matting" else measure.scale
     return measure.gain(found.mean) * scale, (found.half_width or 0) * scale
+
+
+def _around(gains: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Limits of an axis with zero and all intervals in it, those left out that would crowd the points together."""
+    low, high = min(0.0, *(gain for gain, _ in gains)), max(0.0, *(gain for gain, _ in gains))
+    most = 1.5 * (high - low)
+    below = min(most, max(low - (gain - half) for gain, half in gains))
+    above = min(most, max(gain + half - high for gain, half in gains))
+    margin = 0.18 * (high - low + below + above) or 1.0
+    return low - below - margin, high + above + margin
 
 
 def _name_corners(axes: Axes) -> None:

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from denseup.tasks.base import to_uint8
 from src.build import build_data, build_task
 
 EXAMPLES = 2
-"""Validation images of each task in the qualitative panel."""
+"""Validation images of each task in the qualitative panel, unless told otherwise."""
 IN_CHANNELS = {"matting": 4, "segmentation": 3}
 
 
@@ -41,7 +42,7 @@ def run(
     paths: Sequence[str | Path],
     output: Path | None = None,
     complexity: Path | None = None,
-    panel: bool = True,
+    examples: int = EXAMPLES,
     latency: bool = True,
     max_embedded: int = MAX_EMBEDDED,
 ) -> Path:
@@ -51,7 +52,7 @@ def run(
         paths: run folders, or folders that hold them.
         output: where to write.
         complexity: file with latency and memory; without it they are measured here and now.
-        panel: whether the page shows predictions.
+        examples: how many validation images are shown with their predictions; of each task.
         latency: whether it has latency and memory.
         max_embedded: bytes of pictures inside the page; the others are linked.
 
@@ -68,7 +69,7 @@ def run(
         folder,
         count=count,
         measure=known if latency else None,
-        predict=predict if panel else None,
+        predict=partial(predict, examples=examples) if examples else None,
         max_embedded=max_embedded,
     )
 
@@ -102,7 +103,7 @@ def measure(group: Group) -> Measurements | None:
     return Measurements(rows, conditions(asdict(settings), hardware(settings.torch_device())))
 
 
-def predict(group: Group) -> tuple[list[Example], list[str]]:
+def predict(group: Group, examples: int = EXAMPLES) -> tuple[list[Example], list[str]]:
     """The first validation images as the best checkpoints of one seed predict them, and notes on missing ones."""
     seed = min(seed for by_seed in group.members.values() for seed in by_seed)
     predictions: dict[str, list[Any]] = {}
@@ -112,14 +113,14 @@ def predict(group: Group) -> tuple[list[Example], list[str]]:
         try:
             if chosen is None or chosen.checkpoint is None:
                 raise ValueError(f"no checkpoint of seed {seed}")
-            predictions[label] = _predictions(chosen)
+            predictions[label] = _predictions(chosen, examples)
         except Exception as error:  # whatever is wrong with one checkpoint must not cost the report
             missing.setdefault(str(error), []).append(label)
     notes = [f"No predictions of {', '.join(labels)}: {why}." for why, labels in missing.items()]
     if not predictions:
         return [], notes
     data = _data(next(iter(group.members.values())))
-    return [_example(data, i, batch, predictions) for i, batch in enumerate(_batches(data))], notes
+    return [_example(data, i, batch, predictions) for i, batch in enumerate(_batches(data, examples))], notes
 
 
 def _task(config: Mapping[str, Any]) -> DenseTask:
@@ -133,18 +134,18 @@ def _data(by_seed: Mapping[int, Run]) -> DenseData:
     return build_data(OmegaConf.create({**next(iter(by_seed.values())).config}))
 
 
-def _batches(data: DenseData) -> list[dict[str, Any]]:
+def _batches(data: DenseData, number: int) -> list[dict[str, Any]]:
     data.num_workers = 0
-    return [batch for _, batch in zip(range(EXAMPLES), data.val_dataloader(), strict=False)]
+    return [batch for _, batch in zip(range(number), data.val_dataloader(), strict=False)]
 
 
 @torch.no_grad()
-def _predictions(run: Run) -> list[Any]:
+def _predictions(run: Run, number: int) -> list[Any]:
     assert run.checkpoint is not None
     config, weights = read_checkpoint(run.checkpoint)
     task = _task(config).eval()
     task.load_state_dict(weights)
-    batches = _batches(build_data(OmegaConf.create(config)))
+    batches = _batches(build_data(OmegaConf.create(config)), number)
     return [task.predict(batch)[0].numpy() for batch in batches]
 
 
@@ -172,7 +173,9 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument("--link-pictures", action="store_true", help="the page links its pictures and holds none")
     found.add_argument("--no-latency", action="store_true", help="leave out latency and memory")
-    found.add_argument("--no-panel", action="store_true", help="leave out the predictions")
+    found.add_argument(
+        "--examples", type=int, default=EXAMPLES, metavar="N", help="validation images shown with predictions; 0: none"
+    )
     return found
 
 
@@ -184,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             chosen.paths,
             chosen.output,
             chosen.complexity,
-            panel=not chosen.no_panel,
+            examples=chosen.examples,
             latency=not chosen.no_latency,
             max_embedded=0 if chosen.link_pictures else MAX_EMBEDDED,
         )

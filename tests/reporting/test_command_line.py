@@ -51,7 +51,7 @@ def test_it_writes_a_report_with_costs_and_predictions(
     assert report.main(command) == 0
     assert capsys.readouterr().out == f"report: {tmp_path / 'report.html'}\n"
     page = (tmp_path / "report.html").read_text()
-    assert page.count("data:image/jpeg;base64,") == 4
+    assert page.count("data:image/webp;base64,") == 4
     assert "not counted" not in page
     assert "No predictions" not in page
     with (tmp_path / "segmentation.csv").open(newline="") as lines:
@@ -65,7 +65,7 @@ def test_it_writes_a_report_with_costs_and_predictions(
 
 def test_latency_and_memory_are_measured_where_no_file_has_them(runs: Path, tmp_path: Path) -> None:
     for options, there in ([], True), (["--no-latency"], False):
-        assert report.main([str(runs), "--output", str(tmp_path), "--no-panel", *options]) == 0
+        assert report.main([str(runs), "--output", str(tmp_path), "--examples", "0", *options]) == 0
         for task in ("matting", "segmentation"):
             with (tmp_path / f"{task}.csv").open(newline="") as lines:
                 for row in csv.DictReader(lines):
@@ -77,7 +77,7 @@ def test_latency_and_memory_are_measured_where_no_file_has_them(runs: Path, tmp_
 def test_without_the_panel_no_checkpoint_is_read(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "read_checkpoint", None)
     monkeypatch.setattr(report, "count", lambda run: (run.params, 1.0))
-    assert report.main([str(runs), "--output", str(tmp_path), "--no-panel", "--no-latency"]) == 0
+    assert report.main([str(runs), "--output", str(tmp_path), "--examples", "0", "--no-latency"]) == 0
     assert "data:image/" not in (tmp_path / "report.html").read_text()
 
 

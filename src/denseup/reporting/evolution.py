@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from denseup.reporting.grouping import Group
 from denseup.runs.frames import FeatureFrames
-from denseup.visualization import animation, comparison_sheet, same_sign, save_gif, save_jpeg
+from denseup.visualization import animation, comparison_sheet, same_sign, save_gif, save_webp
 
 UInt8 = NDArray[np.uint8]
 Rows = dict[str, dict[int, UInt8]]
 
 COLUMNS, GIF_STEPS = 6, 10
 """At most so many steps on the sheet and in the animation; those of single runs have all."""
-SHEET_WIDTH, GIF_WIDTH = 160, 128
+SHEET_WIDTH, GIF_WIDTH = 160, 96
 """Of a frame, in pixels: the page has to hold them for all upsamplers."""
 TITLE = "Feature evolution"
 
@@ -45,8 +45,8 @@ def draw_evolution(group: Group, output: Path) -> Evolution | None:
         return None
     rows = _one_sign(_at(rows, steps))
     name = group.name.replace(" ", "_")
-    drawn = Evolution(output / f"{name}_evolution.jpg", output / f"{name}_evolution.gif", _caption(group, rows, seed))
-    save_jpeg(drawn.sheet, comparison_sheet(image, _at(rows, _spread(steps, COLUMNS)), SHEET_WIDTH))
+    drawn = Evolution(output / f"{name}_evolution.webp", output / f"{name}_evolution.gif", _caption(group, rows, seed))
+    save_webp(drawn.sheet, comparison_sheet(image, _at(rows, _spread(steps, COLUMNS)), SHEET_WIDTH))
     save_gif(drawn.gif, animation(_at(rows, _spread(steps, GIF_STEPS)), width=GIF_WIDTH))
     return drawn
 

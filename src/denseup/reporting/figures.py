@@ -30,6 +30,7 @@ LOOK: Any = {
     "axes.facecolor": "none",
     "figure.facecolor": "none",
     "figure.constrained_layout.use": True,
+    "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9,
     "grid.alpha": 0.15,
     "grid.color": INK,
@@ -143,8 +144,8 @@ def _cost(box: Bbox, taken: Sequence[Bbox], inside: Bbox) -> float:
 
 
 def _for_a_page(svg: str, name: str) -> str:
-    """Without prolog and metadata, its ids its own, ink in the page's colour, its size left to the page."""
+    """Without prolog, comments and metadata, its ids its own, ink in the page's colour, its size left to the page."""
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{re.sub(r'[^a-z0-9]+', '-', name.lower())}-", svg)
     return svg.replace(INK, "currentColor")

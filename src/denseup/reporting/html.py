@@ -1,7 +1,6 @@
 """The report as one HTML page that loads nothing: style, script, plots and pictures stand inside of it."""
 
 import base64
-import mimetypes
 from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
@@ -99,8 +98,7 @@ def picture(title: str, file: Path, budget: int) -> tuple[str, int]:
         link = escape(f"{file.parent.name}/{file.name}")
         note = f'<figcaption>Lies beside this page: <a href="{link}">{link}</a></figcaption>'
         return _figure(link, title, note), 0
-    kind, _ = mimetypes.guess_type(file.name)
-    return _figure(f"data:{kind};base64,{content}", title), len(content)
+    return _figure(f"data:image/{file.suffix[1:]};base64,{content}", title), len(content)
 
 
 def _figure(source: str, title: str, note: str = "") -> str:

@@ -95,8 +95,8 @@ def task_transfer(matting: Group, segmentation: Group, styles: Styles, folder: P
         label_points(axes, [(x, y, label, styles[label].colour) for label, ((x, _), (y, _)) in known.items()])
         svg = save(figure, folder, name := f"transfer_{_slug(matting)}_{_slug(segmentation)}")
     caption = (
-        f"Each upsampler's gain over {REFERENCE} at equal seeds, with its paired 95 % interval, cut at the frame "
-        f"where it is wider. An upsampler that suits both tasks stands at the upper right. Runs: {matting.name}, {segmentation.name}."
+        f"Each upsampler's gain over {REFERENCE} at equal seeds, with its paired 95 % interval (cut at the frame). One "
+        f"that suits both tasks stands at the upper right. Runs: {matting.name}, {segmentation.name}."
     )
     return Plot(name, "Task transfer: gain in matting against gain in segmentation", "", caption, svg)
 

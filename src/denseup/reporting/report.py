@@ -14,7 +14,7 @@ from denseup.reporting.panel import Example, caption, panel
 from denseup.reporting.style import styles
 from denseup.reporting.table import Table, build_table
 from denseup.runs.folder import write_whole
-from denseup.visualization import save_jpeg
+from denseup.visualization import save_webp
 
 Predict = Callable[[Group], tuple[list[Example], list[str]]]
 """group → examples with the predictions of its upsamplers, and notes on what is missing and why."""
@@ -101,8 +101,8 @@ def _part(
     examples, missing = predict(group) if predict else ([], [])
     part = Part(group, costs, build_table(group, costs), [*_notes(group, measured), *notes, *missing])
     for i, example in enumerate(examples):
-        file = output / "plots" / f"{group.name.replace(' ', '_')}_example_{i}.jpg"
-        save_jpeg(file, panel(example))
+        file = output / "plots" / f"{group.name.replace(' ', '_')}_example_{i}.webp"
+        save_webp(file, panel(example))
         part.examples.append((example, file))
     part.evolution = draw_evolution(group, output / "features")
     return part

@@ -25,7 +25,7 @@ def load_runs(paths: Sequence[str | Path]) -> list[Run]:
         if not path.is_dir() and not (path.is_file() and path.suffix == ".wandb"):
             wanted = "expected a run, a folder with runs in it, or a file run-<id>.wandb"
             raise ValueError(f"PATH is {str(path)!r}: no such folder; {wanted}")
-    found = list(dict.fromkeys(source.resolve() for path in paths for source in _sources(Path(path))))
+    found = list({source.resolve(): source for path in paths for source in _sources(Path(path))}.values())
     folders, files = ([source for source in found if source.is_dir() is kind] for kind in (True, False))
     if not found:
         raise ValueError(f"PATH is {', '.join(map(str, paths))}: no run in it; {EXPECTED}")

@@ -2,7 +2,7 @@
 
 from denseup.visualization.evolution import animation, comparison_sheet, contact_sheet, save_gif, tile
 from denseup.visualization.feature_map import principal_map, same_sign
-from denseup.visualization.layout import grid, save_jpeg, save_png
+from denseup.visualization.layout import grid, save_png, save_webp
 from denseup.visualization.palette import palette
 from denseup.visualization.panels import matting_panel, segmentation_panel
 
@@ -16,8 +16,8 @@ __all__ = [
     "principal_map",
     "same_sign",
     "save_gif",
-    "save_jpeg",
     "save_png",
+    "save_webp",
     "segmentation_panel",
     "tile",
 ]

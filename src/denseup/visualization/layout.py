@@ -92,16 +92,15 @@ def save_png(path: str | os.PathLike[str], rgb: UInt8) -> None:
     write_bytes(path, encoded.tobytes())
 
 
-def save_jpeg(path: str | os.PathLike[str], rgb: UInt8, quality: int = 88) -> None:
-    """Write an image [H, W, 3] as JPEG with colours in full resolution, otherwise as `save_png` does.
+def save_webp(path: str | os.PathLike[str], rgb: UInt8, quality: int = 85) -> None:
+    """Write an image [H, W, 3] as WebP of a quality up to 100, otherwise as `save_png` does.
 
     Raises:
         ValueError: for an image that is not uint8 [H, W, 3].
     """
     check_rgb("rgb", rgb)
-    full_colour = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality, *full_colour]
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
+    options = [cv2.IMWRITE_WEBP_QUALITY, quality]
+    _, encoded = cv2.imencode(".webp", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
     write_bytes(path, encoded.tobytes())
 
 

@@ -96,7 +96,7 @@ def build_data(cfg: DictConfig) -> DenseData:
 
 def build_callbacks(cfg: DictConfig) -> list[pl.Callback]:
     """The callbacks that conf/callbacks switches on; a config made before there were any has none."""
-    return [hydra.utils.instantiate(options) for options in (cfg.get("callbacks") or {}).values()]
+    return [hydra.utils.instantiate(options) for options in (cfg.get("callbacks") or {}).values() if options]
 
 
 def build_task(cfg: DictConfig, data: DenseData, training: bool = True) -> DenseTask:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from omegaconf import OmegaConf
 from wandb_server import clean_environment
 
@@ -41,16 +43,25 @@ def sweep(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module", params=EVERY)
 def swept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """The folder of a sweep and the names of its upsamplers."""
+    """The folder of a sweep and the names of its upsamplers; all of pytest's processes share one sweep."""
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="pip install '.[joblib]'")
     names = list(request.param or list_upsamplers())
-    folder = tmp_path_factory.mktemp("sweep")
-    chosen = f"upsampler={','.join(names) if request.param else 'glob(*)'}"
-    done = sweep(folder, "launcher=joblib", f"task={','.join(TASKS)}", chosen, "sweep.name=both")
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = shared / f"sweep_of_{len(names)}"
+    with FileLock(shared / f"{folder.name}.lock"):
+        if not (done := folder / "done").exists():
+            make(folder, names, "glob(*)" if request.param is None else ",".join(names))
+            done.touch()
+    return folder, names
+
+
+def make(folder: Path, names: list[str], chosen: str) -> None:
+    """Run the sweep of both tasks over the upsamplers `chosen`, whose names are `names`."""
+    done = sweep(folder, "launcher=joblib", f"task={','.join(TASKS)}", f"upsampler={chosen}", "sweep.name=both")
     failing = [name for name in names if fails(name)]
     assert done.returncode == (1 if failing else 0), done.stdout + done.stderr
     assert done.stdout.count("failed: ") == len(TASKS) * len(failing), done.stdout + done.stderr
-    return folder, names
 
 
 def fails(name: str) -> bool:

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import time
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,7 @@ from torch import Tensor
 from denseup.data import DataError
 from denseup.runs import RunFolder
 from denseup.runs.evaluation import read_checkpoint
-from denseup.runs.wandb_reader import find_runs, read_run
+from denseup.runs.wandb_reader import LoggedRun, find_runs, read_run
 from src import evaluate, train
 from src.build import RunError, user_errors
 
@@ -90,7 +91,7 @@ def test_an_evaluation_is_a_wandb_run_of_its_own(matting_run: Path, tmp_path: Pa
         name="evaluate",
     )
     measured = evaluate.run(cfg, RunFolder(tmp_path))
-    trained, evaluated = (read_run(find_runs(folder)[0]) for folder in (matting_run, tmp_path))
+    trained, evaluated = (ended(find_runs(folder)[0]) for folder in (matting_run, tmp_path))
     assert (trained.job_type, evaluated.job_type) == ("train", "eval")
     assert trained.group == evaluated.group == "default"
     assert trained.id != evaluated.id
@@ -188,9 +189,17 @@ def test_a_failing_run_closes_its_wandb_run(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(RuntimeError, match="no loss today"):
         train.run(short("matting", "logger=wandb"), RunFolder(tmp_path))
     assert wandb.run is None
-    run = read_run(find_runs(tmp_path)[0])
+    run = ended(find_runs(tmp_path)[0])
     assert (run.state, run.exit_code) == ("failed", 1)
     assert run.summary["best/step"] == run.summary["last/step"] == 2  # what it had reached
+
+
+def ended(file: Path, seconds: float = 20) -> LoggedRun:
+    """The run in a file that W&B's own process writes; on a busy machine its end may come after finish() returned."""
+    deadline = time.monotonic() + seconds
+    while (run := read_run(file)).exit_code is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return run
 
 
 def test_values_that_are_not_finite_become_null(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from denseup.upsamplers import UpsamplerFactory, upsampler_factory
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
+IN_CHANNELS = {"matting": 4, "segmentation": 3}
+"""Of each task's network: an image, for matting with its trimap."""
 
 
 class RunError(CompactHydraException):

@@ -17,9 +17,8 @@ from denseup.profiling import table as tables
 from denseup.runs import RunFolder
 from denseup.runs.folder import write_whole
 from denseup.upsamplers import UpsamplerFactory, list_upsamplers
-from src.build import configured_upsampler, plain, suggest, user_errors
+from src.build import IN_CHANNELS, configured_upsampler, plain, suggest, user_errors
 
-IN_CHANNELS = {"matting": 4, "segmentation": 3}
 LISTS = {"task": "tasks", "upsampler": "upsamplers"}
 MINIMUM_WIDTH = 160
 """Of the printed tables, in characters; a narrower terminal would break every line of them."""

@@ -31,11 +31,10 @@ from denseup.reporting.html import MAX_EMBEDDED
 from denseup.runs.evaluation import read_checkpoint
 from denseup.tasks import DenseTask
 from denseup.tasks.base import to_uint8
-from src.build import build_data, build_task
+from src.build import IN_CHANNELS, build_data, build_task
 
 EXAMPLES = 2
 """Validation images of each task in the qualitative panel, unless told otherwise."""
-IN_CHANNELS = {"matting": 4, "segmentation": 3}
 
 
 def run(

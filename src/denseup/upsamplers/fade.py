@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from denseup.ops import reassemble_gated
+from denseup.ops.branching import pointwise_branch
 from denseup.ops.geometry import Size
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
@@ -62,5 +63,13 @@ class FADE(Upsampler):
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
         """`[B, C_de, h, w]`, `[B, C_en, *size]` → `[B, C_de, *size]`."""
         assert en is not None
-        gate = torch.sigmoid(self.gate(de))
-        return reassemble_gated(de, self.kernels(de, en), self.align(en), gate, self.kernel_size)
+        kernels = self.kernels
+        aligned = en
+        if isinstance(self.align, nn.Identity):
+            embedded_en, aligned = pointwise_branch(en, kernels.embed_en)
+        else:
+            embedded_en, aligned = kernels.embed_en(en), self.align(en)
+        embedded_de, de = pointwise_branch(de, kernels.embed_de)
+        gate, de = pointwise_branch(de, self.gate)
+        logits = kernels(de, en, (embedded_de, embedded_en))
+        return reassemble_gated(de, logits, aligned, torch.sigmoid(gate), self.kernel_size)

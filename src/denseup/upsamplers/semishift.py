@@ -68,10 +68,14 @@ class SemiShiftKernels(nn.Module):
         for module in self.children():
             _xavier(module)
 
-    def forward(self, de: Tensor, en: Tensor) -> Tensor:
-        """`[B, C_de, h, w]`, `[B, C_en, H, W]` → logits `[B, K², H, W]`."""
-        high = self.encode(self.embed_en(en))
-        low = self.encode(self.embed_de(de))
+    def forward(self, de: Tensor, en: Tensor, embedded: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """`[B, C_de, h, w]`, `[B, C_en, H, W]` → logits `[B, K², H, W]`.
+
+        `embedded`: `embed_de(de)` and `embed_en(en)`, for a caller that has them already.
+        """
+        embedded_de, embedded_en = embedded or (self.embed_de(de), self.embed_en(en))
+        high = self.encode(embedded_en)
+        low = self.encode(embedded_de)
         logits: Tensor = high + resize_nearest(low, (en.shape[2], en.shape[3]))
         return logits
 

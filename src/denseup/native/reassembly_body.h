@@ -311,17 +311,32 @@ static void FN(adjoint_rows)(void *context, long item) {
 
 /* ---- Gradient of the kernels ---- */
 
-/* Products of up to MAX_PIXELS query pixels with `span` neighbouring keys: out[n][j]. */
+/* What the gate asks of the gradient (the query) of up to MAX_PIXELS output pixels. */
+typedef struct {
+    const T *en[MAX_PIXELS];
+    T *grad_en[MAX_PIXELS]; /* to become gate·query */
+    float gate;
+    float product; /* of query and en, summed over the pixels */
+} FN(blending);
+
+/* Products of up to MAX_PIXELS query pixels with `span` neighbouring keys: out[n][j]. With `blend` the query is blended in
+ * passing: what that moves to and from memory comes in between the products. */
 INLINE void FN(similarity_tile)(
-    const T *const *query, const T *key, long column_stride, long channels, float *const *out, int pixels, int span
+    const T *const *query, const T *key, long column_stride, long channels, float *const *out, FN(blending) *blend,
+    int pixels, int span
 ) {
-    vf sums[MAX_PIXELS][SPAN];
+    vf sums[MAX_PIXELS][SPAN], of_gate[MAX_PIXELS];
+    for (int n = 0; n < MAX_PIXELS; n++) of_gate[n] = (vf){0};
     for (int n = 0; n < MAX_PIXELS; n++)
         for (int j = 0; j < span; j++) sums[n][j] = (vf){0};
     long c = 0;
     for (; c + V <= channels; c += V) {
         vf q[MAX_PIXELS];
         for (int n = 0; n < pixels; n++) q[n] = LOAD(query[n] + c);
+        for (int n = 0; n < pixels && blend; n++) {
+            of_gate[n] += LOAD(blend->en[n] + c) * q[n];
+            STORE(blend->grad_en[n] + c, blend->gate * q[n]);
+        }
         for (int j = 0; j < span; j++) {
             vf k = LOAD(key + j * column_stride + c);
             for (int n = 0; n < pixels; n++) sums[n][j] += q[n] * k;
@@ -329,11 +344,17 @@ INLINE void FN(similarity_tile)(
     }
     if (c < channels) {
         int rest = (int)(channels - c);
+        for (int n = 0; n < pixels && blend; n++) {
+            vf q = FN(load_some)(query[n] + c, rest);
+            of_gate[n] += FN(load_some)(blend->en[n] + c, rest) * q;
+            FN(store_some)(blend->grad_en[n] + c, blend->gate * q, rest);
+        }
         for (int j = 0; j < span; j++) {
             vf k = FN(load_some)(key + j * column_stride + c, rest);
             for (int n = 0; n < pixels; n++) sums[n][j] += FN(load_some)(query[n] + c, rest) * k;
         }
     }
+    if (blend) blend->product += NAME(sum)((of_gate[0] + of_gate[1]) + (of_gate[2] + of_gate[3]));
     for (int j = 0; j < span; j++) {
         v4 of_pixels = NAME(sums)(sums[0][j], sums[1][j], sums[2][j], sums[3][j]);
         for (int n = 0; n < pixels; n++) out[n][j] = of_pixels[n];
@@ -343,7 +364,7 @@ INLINE void FN(similarity_tile)(
 static void FN(similarity_any)(
     const T *const *query, const T *key, long column_stride, long channels, float *const *out, int pixels, int span
 ) {
-#define TILE(P, S) FN(similarity_tile)(query, key, column_stride, channels, out, P, S)
+#define TILE(P, S) FN(similarity_tile)(query, key, column_stride, channels, out, 0, P, S)
     if (pixels == 4 && span == 5) TILE(4, 5);
     else if (pixels == 4 && span == 3) TILE(4, 3);
     else if (pixels == 2 && span == 5) TILE(2, 5);
@@ -352,27 +373,63 @@ static void FN(similarity_any)(
         for (int j = 0; j < span; j++) {
             float *one[MAX_PIXELS];
             for (int n = 0; n < pixels; n++) one[n] = out[n] + j;
-            if (pixels == 4) FN(similarity_tile)(query, key + j * column_stride, column_stride, channels, one, 4, 1);
-            else FN(similarity_tile)(query, key + j * column_stride, column_stride, channels, one, pixels, 1);
+            if (pixels == 4) FN(similarity_tile)(query, key + j * column_stride, column_stride, channels, one, 0, 4, 1);
+            else FN(similarity_tile)(query, key + j * column_stride, column_stride, channels, one, 0, pixels, 1);
         }
 #undef TILE
 }
 
-/* All K² similarities of up to MAX_PIXELS pixels of one source pixel, in one group; zero outside the map. */
+INLINE float FN(inner_product)(const T *p, const T *q, long channels) {
+    vf sums = {0};
+    long c = 0;
+    for (; c + V <= channels; c += V) sums += LOAD(p + c) * LOAD(q + c);
+    if (c < channels) sums += FN(load_some)(p + c, (int)(channels - c)) * FN(load_some)(q + c, (int)(channels - c));
+    return NAME(sum)(sums);
+}
+
+INLINE void FN(scale)(T *to, const T *from, float factor, long channels) {
+    long c = 0;
+    for (; c + V <= channels; c += V) STORE(to + c, LOAD(from + c) * factor);
+    if (c < channels)
+        FN(store_some)(to + c, FN(load_some)(from + c, (int)(channels - c)) * factor, (int)(channels - c));
+}
+
+static void FN(similarity_blended)(
+    const T *const *query, const T *key, long column_stride, long channels, float *const *out, FN(blending) *blend
+) {
+    FN(similarity_tile)(query, key, column_stride, channels, out, blend, 4, 5);
+}
+
+/* What the gate asks for, on its own. */
+static void FN(blend_alone)(const T *const *query, long channels, FN(blending) *blend, int pixels) {
+    for (int n = 0; n < pixels; n++) {
+        blend->product += FN(inner_product)(query[n], blend->en[n], channels);
+        FN(scale)(blend->grad_en[n], query[n], blend->gate, channels);
+    }
+}
+
+/* All K² similarities of up to MAX_PIXELS pixels of one source pixel, in one group; zero outside the map. `blend` may be
+ * NULL. */
 static void FN(similarities)(
-    const geometry *s, const T *const *query, const T *window, FN(window) w, float *const *out, int pixels
+    const geometry *s, const T *const *query, const T *window, FN(window) w, float *const *out, FN(blending) *blend,
+    int pixels
 ) {
     int K = (int)s->kernel_size;
     long per_group = s->channels / s->groups;
     int whole = w.last_row - w.first_row == K && w.last_column - w.first_column == K;
     for (int n = 0; n < pixels && !whole; n++) __builtin_memset(out[n], 0, (size_t)K * K * sizeof(float));
+    int with_first = blend && pixels == 4 && w.last_column - w.first_column >= 5;
+    if (blend && !with_first) FN(blend_alone)(query, per_group, blend, pixels);
     for (int i = w.first_row; i < w.last_row; i++)
         for (int j = w.first_column; j < w.last_column;) {
             int left = w.last_column - j, span = left < SPAN ? left : SPAN;
             float *to[MAX_PIXELS];
             for (int n = 0; n < pixels; n++) to[n] = out[n] + i * K + j;
-            FN(similarity_any)
-            (query, window + (i * s->width + j) * s->channels, s->channels, per_group, to, pixels, span);
+            const T *keys = window + (i * s->width + j) * s->channels;
+            if (with_first && i == w.first_row && j == w.first_column)
+                FN(similarity_blended)(query, keys, s->channels, per_group, to, blend);
+            else
+                FN(similarity_any)(query, keys, s->channels, per_group, to, pixels, span);
             j += span;
         }
 }
@@ -401,24 +458,9 @@ static void FN(similarity_row)(void *context, long item) {
                     out[n] = to + (pixels[n] * s->groups + g) * taps;
                 }
                 const T *window = low + ((y - radius) * s->width + x - radius) * C + g * per_group;
-                FN(similarities)(s, query, window, w, out, count);
+                FN(similarities)(s, query, window, w, out, 0, count);
             }
     }
-}
-
-INLINE float FN(inner_product)(const T *p, const T *q, long channels) {
-    vf sums = {0};
-    long c = 0;
-    for (; c + V <= channels; c += V) sums += LOAD(p + c) * LOAD(q + c);
-    if (c < channels) sums += FN(load_some)(p + c, (int)(channels - c)) * FN(load_some)(q + c, (int)(channels - c));
-    return NAME(sum)(sums);
-}
-
-INLINE void FN(scale)(T *to, const T *from, float factor, long channels) {
-    long c = 0;
-    for (; c + V <= channels; c += V) STORE(to + c, LOAD(from + c) * factor);
-    if (c < channels)
-        FN(store_some)(to + c, FN(load_some)(from + c, (int)(channels - c)) * factor, (int)(channels - c));
 }
 
 /* Of softmax, reassembly and gate: gradients of the logits, of the encoder feature and of the gate, and the kernels
@@ -437,40 +479,36 @@ static void FN(fused_backward_row)(void *context, long item) {
     for (long x = 0; x < s->width; x++) {
         FN(window) w = FN(window_at)(s, y, x);
         long columns[2] = {first_output(x, s->width, s->out_width), first_output(x + 1, s->width, s->out_width)};
-        long ahead = (columns[1] - columns[0]) * C;
         long cell = (image * s->height + y) * s->width + x, pixels[MAX_PIXELS];
-        float gate = a->gate ? a->gate[cell] : 0.0f, grad_gate = 0.0f;
+        FN(blending) blend = {.gate = a->gate ? a->gate[cell] : 0.0f};
         FN(position) at = {rows[0], columns[0]};
         int count;
-        while ((count = FN(next_pixels)(rows, columns, s->out_width, &at, pixels))) {
+        while ((count = FN(next_pixels)(rows, columns, s->out_width, &at, pixels)))
             for (long g = 0; g < s->groups; g++) {
                 float products[MAX_PIXELS][MAX_TAPS], *out[MAX_PIXELS];
                 const T *query[MAX_PIXELS];
                 for (int n = 0; n < count; n++) {
-                    query[n] = high + pixels[n] * C + g * per_group;
+                    long first = pixels[n] * C + g * per_group;
+                    query[n] = high + first;
                     out[n] = products[n];
+                    blend.en[n] = en ? en + first : 0;
+                    blend.grad_en[n] = en ? grad_en + first : 0;
                 }
                 const T *window = low + ((y - radius) * s->width + x - radius) * C + g * per_group;
-                FN(similarities)(s, query, window, w, out, count);
+                FN(similarities)(s, query, window, w, out, en ? &blend : 0, count);
                 for (int n = 0; n < count; n++) {
                     long at = ((image * all + pixels[n]) * s->groups + g) * taps;
                     float *scaled = a->scaled + at, *grad = a->grad_kernels + at, mean = 0.0f;
                     NAME(softmax)(a->kernels + at, scaled, taps);
                     for (int t = 0; t < taps; t++) mean += scaled[t] * products[n][t];
                     for (int t = 0; t < taps; t++) {
-                        scaled[t] *= 1.0f - gate;
+                        scaled[t] *= 1.0f - blend.gate;
                         grad[t] = scaled[t] * (products[n][t] - mean);
                     }
-                    grad_gate -= mean;
+                    blend.product -= mean;
                 }
             }
-            for (int n = 0; n < count && en; n++) {
-                FN(prefetch)(grad_en + pixels[n] * C, en + pixels[n] * C, ahead, C);
-                grad_gate += FN(inner_product)(high + pixels[n] * C, en + pixels[n] * C, C);
-                FN(scale)(grad_en + pixels[n] * C, high + pixels[n] * C, gate, C);
-            }
-        }
-        if (a->grad_gate) a->grad_gate[cell] = grad_gate;
+        if (a->grad_gate) a->grad_gate[cell] = blend.product;
     }
 }
 

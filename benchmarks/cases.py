@@ -105,8 +105,13 @@ class Row:
         return self.timing.median / self.floor_seconds if self.timing and self.floor_seconds else None
 
 
+SETTLING_BYTES = 31 * 2**20
+"""Just below the largest block that glibc's malloc takes into account for what it keeps of freed memory."""
+
+
 def measure(case: Case, settings: Settings) -> list[Row]:
     """Check every entrant of a case, then time those that are right, one kind after the other."""
+    _settle_allocator()
     verdicts = {entrant.name: _admit(entrant, case) for entrant in case.entrants}
     ready = {name: work for name, (_, work) in verdicts.items() if work is not None}
     kinds = list(dict.fromkeys(kind for work in ready.values() for kind in work.calls))
@@ -115,6 +120,16 @@ def measure(case: Case, settings: Settings) -> list[Row]:
         admitted = {name: verdicts[name][0] for name, work in ready.items() if kind in work.calls}
         rows += _time(kind, admitted, ready, case, settings)
     return rows
+
+
+def _settle_allocator() -> None:
+    """Free one large block, as any process has that ran a network.
+
+    How much freed memory glibc keeps for the next tensor, instead of giving it back and getting it again page by page,
+    follows from the largest block, up to 32 MiB, that it has ever freed. Without this, times would depend on which case
+    came first.
+    """
+    torch.empty(SETTLING_BYTES, dtype=torch.uint8)
 
 
 def _admit(entrant: Entrant, case: Case) -> tuple[Row, Work | None]:

@@ -160,6 +160,12 @@ def test_every_instruction_set(instructions: str, operator: str, dtype: torch.dt
         check_parity("cpu", operator, dtype, "channels_last", shape)
 
 
+@pytest.mark.parametrize("operator", ["reassemble", "gated"])
+def test_results_that_are_streamed_past_the_caches(instructions: str, operator: str) -> None:
+    """As floats from 4 MiB on are."""
+    check_parity("cpu", operator, torch.float32, "channels_last", ((64, 65), (128, 130), 64, 2, 5))
+
+
 def test_opcheck() -> None:
     x = {name: tensor.float().requires_grad_() for name, tensor in tensors(SHAPES[2], torch.float64).items()}
     high = x["en"].detach().clone().requires_grad_()

@@ -8,6 +8,8 @@
 
 #include "parallel.h"
 
+#include <stdint.h>
+
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
 #define X86 1
 #else
@@ -129,6 +131,17 @@ static long run_bands(arguments *a, denseup_task task, long items_per_band) {
     return a->failed ? -1 : 0;
 }
 
+/* Whether a map can be streamed: floats, whole vectors everywhere. */
+static int streamable(const geometry *shape, int bfloat16, const void *map) {
+    long per_group = shape->channels / shape->groups;
+    return !bfloat16 && per_group % MAX_VECTOR == 0 && (uintptr_t)map % (MAX_VECTOR * sizeof(float)) == 0;
+}
+
+/* A result from this size on will have left the caches before anything reads it, and is streamed: without that,
+ * every line of it is read from memory only to be written. Measured, with a convolution that reads the result, on two
+ * cores with 1 MB each and 32 MB in common: slower by some per cent at 1.6 MB, faster from 4 MB on. */
+#define STREAMED_BYTES (4L << 20)
+
 /* out = reassembly of `low`; with `normalize` the kernels are logits, with `en` and `gate` the result is blended.
  * 0, or -1 if memory ran out. */
 int denseup_reassemble(
@@ -136,6 +149,8 @@ int denseup_reassemble(
     const float *gate, void *out
 ) {
     arguments a = {.shape = *shape, .low = low, .kernels = weights, .normalize = normalize, .en = en, .gate = gate, .result = out};
+    long bytes = shape->batch * shape->out_height * shape->out_width * shape->channels * (long)sizeof(float);
+    a.stream = bytes >= STREAMED_BYTES && streamable(shape, bfloat16, out);
     return run_bands(&a, table()->reassemble[bfloat16], 1);
 }
 
@@ -160,7 +175,7 @@ void denseup_fused_backward(
 ) {
     arguments a = {
         .shape = *shape, .high = high, .low = low, .kernels = logits, .en = en, .gate = gate, .result = grad_en,
-        .grad_kernels = grad_logits, .scaled = scaled, .grad_gate = grad_gate,
+        .stream = streamable(shape, bfloat16, grad_en), .grad_kernels = grad_logits, .scaled = scaled, .grad_gate = grad_gate,
     };
     denseup_parallel(shape->batch * shape->height, shape->threads, table()->fused_backward[bfloat16], &a);
 }

@@ -34,6 +34,14 @@ INLINE void FN(put)(T *p, vf v, int rest) {
         STORE(p, v);
 }
 
+/* Whole vectors, with `stream` past the caches, which only maps of floats ask for. */
+INLINE void FN(put_whole)(T *p, vf v, int stream) {
+    if (stream && sizeof(T) == sizeof(float))
+        NAME(stream)((float *)p, v);
+    else
+        STORE(p, v);
+}
+
 /* Window of a source pixel, cut to the map. */
 typedef struct {
     int first_row, last_row, first_column, last_column; /* taps, the last not included */
@@ -79,7 +87,7 @@ INLINE void FN(pack)(const T *from, long stride, long pixels, int channels, int 
 /* Lines that a later source pixel will write and read: they lie too far apart for the processor to foresee. */
 INLINE void FN(prefetch)(const T *written, const T *read, long ahead, long lanes) {
     for (long c = 0; c < lanes; c += 64 / (long)sizeof(T)) {
-        __builtin_prefetch(written + ahead + c, 1);
+        if (written) __builtin_prefetch(written + ahead + c, 1);
         if (read) __builtin_prefetch(read + ahead + c, 0);
     }
 }
@@ -89,7 +97,7 @@ INLINE void FN(prefetch)(const T *written, const T *read, long ahead, long lanes
 /* rows: the K packed rows of the window, each from its first column on. */
 INLINE void FN(reassemble_tile)(
     const float *const *rows, int kernel_size, const float *const *weights, T *const *out, const T *const *en, float gate,
-    int pixels, int block, int rest
+    int stream, int pixels, int block, int rest
 ) {
     vf sums[MAX_PIXELS][BLOCK];
     for (int n = 0; n < pixels; n++)
@@ -106,16 +114,17 @@ INLINE void FN(reassemble_tile)(
     for (int n = 0; n < pixels; n++)
         for (int v = 0; v < block; v++) {
             if (en) sums[n][v] = gate * FN(get)(en[n] + v * V, rest) + (1.0f - gate) * sums[n][v];
-            FN(put)(out[n] + v * V, sums[n][v], rest);
+            if (rest) FN(store_some)(out[n] + v * V, sums[n][v], rest);
+            else FN(put_whole)(out[n] + v * V, sums[n][v], stream);
         }
 }
 
 /* Constant arguments, so that the loops over pixels and vectors unroll into registers. */
 static void FN(reassemble_any)(
     const float *const *rows, int kernel_size, const float *const *weights, T *const *out, const T *const *en, float gate,
-    int pixels, int block, int rest
+    int stream, int pixels, int block, int rest
 ) {
-#define TILE(K, P, B, R) FN(reassemble_tile)(rows, K, weights, out, en, gate, P, B, R)
+#define TILE(K, P, B, R) FN(reassemble_tile)(rows, K, weights, out, en, gate, stream, P, B, R)
 #define PIXELS(K, B, R)                   \
     if (pixels == 4) TILE(K, 4, B, R);    \
     else if (pixels == 3) TILE(K, 3, B, R); \
@@ -172,9 +181,10 @@ static void FN(reassemble_block)(
                     weights[n] = kernels + (pixels[n] * s->groups + g) * taps;
                     out[n] = high + pixels[n] * C;
                     guides[n] = en ? en + pixels[n] * C : 0;
-                    FN(prefetch)(out[n], guides[n], ahead, lanes);
+                    FN(prefetch)(a->stream ? 0 : out[n], guides[n], ahead, lanes);
                 }
-                FN(reassemble_any)(rows, (int)s->kernel_size, weights, out, en ? guides : 0, gate, count, block, rest);
+                FN(reassemble_any)
+                (rows, (int)s->kernel_size, weights, out, en ? guides : 0, gate, a->stream, count, block, rest);
             }
         }
     }
@@ -201,6 +211,7 @@ static void FN(reassemble_rows)(void *context, long item) {
             FN(reassemble_block)(a, &b, kernels, g * per_group + c, block, rest);
             c += rest ? rest : block * V;
         }
+    NAME(streamed)();
     close_band(&b);
 }
 
@@ -316,6 +327,7 @@ typedef struct {
     const T *en[MAX_PIXELS];
     T *grad_en[MAX_PIXELS]; /* to become gate·query */
     float gate;
+    int stream;    /* grad_en is written past the caches */
     float product; /* of query and en, summed over the pixels */
 } FN(blending);
 
@@ -335,7 +347,7 @@ INLINE void FN(similarity_tile)(
         for (int n = 0; n < pixels; n++) q[n] = LOAD(query[n] + c);
         for (int n = 0; n < pixels && blend; n++) {
             of_gate[n] += LOAD(blend->en[n] + c) * q[n];
-            STORE(blend->grad_en[n] + c, blend->gate * q[n]);
+            FN(put_whole)(blend->grad_en[n] + c, blend->gate * q[n], blend->stream);
         }
         for (int j = 0; j < span; j++) {
             vf k = LOAD(key + j * column_stride + c);
@@ -480,7 +492,7 @@ static void FN(fused_backward_row)(void *context, long item) {
         FN(window) w = FN(window_at)(s, y, x);
         long columns[2] = {first_output(x, s->width, s->out_width), first_output(x + 1, s->width, s->out_width)};
         long cell = (image * s->height + y) * s->width + x, pixels[MAX_PIXELS];
-        FN(blending) blend = {.gate = a->gate ? a->gate[cell] : 0.0f};
+        FN(blending) blend = {.gate = a->gate ? a->gate[cell] : 0.0f, .stream = a->stream};
         FN(position) at = {rows[0], columns[0]};
         int count;
         while ((count = FN(next_pixels)(rows, columns, s->out_width, &at, pixels)))
@@ -510,6 +522,7 @@ static void FN(fused_backward_row)(void *context, long item) {
             }
         if (a->grad_gate) a->grad_gate[cell] = blend.product;
     }
+    NAME(streamed)();
 }
 
 #undef FN

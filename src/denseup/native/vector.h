@@ -37,6 +37,26 @@ INLINE vf NAME(load_float)(const float *p) {
 
 INLINE void NAME(store_float)(float *p, vf v) { __builtin_memcpy(p, &v, sizeof v); }
 
+/* Past the caches, into memory that lies on a whole vector: what is written need not be read first. A thread that has
+ * streamed calls `streamed` before others may read. */
+INLINE void NAME(stream)(float *p, vf v) {
+#if defined(__clang__)
+    __builtin_nontemporal_store(v, (vf *)p);
+#elif V == 16
+    __builtin_ia32_movntps512(p, v);
+#elif V == 8
+    __builtin_ia32_movntps256(p, v);
+#else
+    NAME(store_float)(p, v);
+#endif
+}
+
+INLINE void NAME(streamed)(void) {
+#ifdef __x86_64__
+    __builtin_ia32_sfence();
+#endif
+}
+
 INLINE vf NAME(load_bfloat16)(const unsigned short *p) {
     vh half;
     __builtin_memcpy(&half, p, sizeof half);

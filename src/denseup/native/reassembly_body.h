@@ -235,10 +235,25 @@ INLINE void FN(adjoint_column)(
     }
 }
 
+/* The gradient of the output that will be packed next: its `rows` rows, one block of channels of them. */
+typedef struct {
+    const T *first;
+    long rows;
+} FN(upcoming);
+
+/* Have the pixels of source column x brought near while there is something to compute. */
+INLINE void FN(prefetch_upcoming)(const FN(upcoming) *next, const geometry *s, const band *b, long x, long lanes) {
+    for (long y = 0; y < next->rows; y++)
+        for (long column = b->columns[x]; column < b->columns[x + 1]; column++) {
+            const T *p = next->first + (y * s->out_width + column) * s->channels;
+            for (long c = 0; c < lanes; c += 64 / (long)sizeof(T)) __builtin_prefetch(p + c, 0, 2);
+        }
+}
+
 /* One row. Sum j is that of source column x + j - radius; the sums move on with x. */
 INLINE void FN(adjoint_tile)(
-    const geometry *s, const band *b, const float *const *packed, const float *kernels, T *to, long y, int kernel_size,
-    int block, int rest
+    const geometry *s, const band *b, const float *const *packed, const FN(upcoming) *next, const float *kernels, T *to,
+    long y, int kernel_size, int block, int rest
 ) {
     long radius = kernel_size / 2;
     long out_rows[MAX_KERNEL_SIZE + 1];
@@ -250,6 +265,7 @@ INLINE void FN(adjoint_tile)(
     for (int j = 0; j < kernel_size; j++)
         for (int v = 0; v < block; v++) sums[j][v] = (vf){0};
     for (long x = 0; x < s->width + radius; x++) {
+        if (x < s->width) FN(prefetch_upcoming)(next, s, b, x, block * V);
         if (x < s->width)
             for (int i = 0; i < kernel_size; i++)
                 FN(adjoint_column)(
@@ -265,9 +281,10 @@ INLINE void FN(adjoint_tile)(
 }
 
 static void FN(adjoint_any)(
-    const geometry *s, const band *b, const float *const *packed, const float *kernels, T *to, long y, int block, int rest
+    const geometry *s, const band *b, const float *const *packed, const FN(upcoming) *next, const float *kernels, T *to,
+    long y, int block, int rest
 ) {
-#define TILE(K, B, R) FN(adjoint_tile)(s, b, packed, kernels, to, y, K, B, R)
+#define TILE(K, B, R) FN(adjoint_tile)(s, b, packed, next, kernels, to, y, K, B, R)
     int K = (int)s->kernel_size;
     if (block == ADJOINT_BLOCK && K == 5) TILE(5, ADJOINT_BLOCK, 0);
     else if (block == ADJOINT_BLOCK && K == 3) TILE(3, ADJOINT_BLOCK, 0);
@@ -298,7 +315,13 @@ static void FN(adjoint_block)(const arguments *a, const band *b, long channel, i
         const float *packed[MAX_KERNEL_SIZE];
         for (long i = 0; i < K; i++) packed[i] = b->ring + (target + radius - i + K) % K * slot_length;
         T *to = (T *)a->result + (b->image * s->height + target) * s->width * C + channel;
-        FN(adjoint_any)(s, b, packed, kernels, to, target, block, rest);
+        FN(upcoming) next = {0, 0};
+        if (y + 1 < s->height && y + 1 < b->last + radius) {
+            long row = first_output(y + 1, s->height, s->out_height);
+            next.first = high + row * s->out_width * C;
+            next.rows = first_output(y + 2, s->height, s->out_height) - row;
+        }
+        FN(adjoint_any)(s, b, packed, &next, kernels, to, target, block, rest);
     }
 }
 

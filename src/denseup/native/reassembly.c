@@ -168,7 +168,8 @@ void denseup_similarity(const geometry *shape, int bfloat16, const void *high, c
     denseup_parallel(shape->batch * shape->height, shape->threads, table()->similarity[bfloat16], &a);
 }
 
-/* Gradients of denseup_reassemble with `normalize`, all but that of `low`, which denseup_adjoint makes of `scaled`. */
+/* Gradients of denseup_reassemble with `normalize`, all but that of `low`, which denseup_adjoint makes of `scaled`. That of
+ * the encoder feature is streamed at any size, which was measured to be no slower even at 1.6 MB. */
 void denseup_fused_backward(
     const geometry *shape, int bfloat16, const void *high, const void *low, const float *logits, const void *en,
     const float *gate, float *grad_logits, float *scaled, void *grad_en, float *grad_gate

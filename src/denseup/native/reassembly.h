@@ -7,7 +7,7 @@
 #define MAX_KERNEL_SIZE 15
 #define MAX_TAPS (MAX_KERNEL_SIZE * MAX_KERNEL_SIZE)
 #define PREFETCH_PIXELS 2 /* source pixels ahead, the best of 1, 2 and 4 */
-#define MAX_VECTOR 16      /* floats */
+#define MAX_VECTOR 16 /* floats */
 #define MAX_PIXELS 4 /* output pixels of one source pixel that are worked on together */
 
 typedef struct {

@@ -27,16 +27,11 @@ INLINE void FN(store_some)(T *p, vf v, int count) {
 
 INLINE vf FN(get)(const T *p, int rest) { return rest ? FN(load_some)(p, rest) : LOAD(p); }
 
-INLINE void FN(put)(T *p, vf v, int rest) {
+/* With `stream` past the caches, which only whole vectors of floats can ask for. */
+INLINE void FN(put)(T *p, vf v, int rest, int stream) {
     if (rest)
         FN(store_some)(p, v, rest);
-    else
-        STORE(p, v);
-}
-
-/* Whole vectors, with `stream` past the caches, which only maps of floats ask for. */
-INLINE void FN(put_whole)(T *p, vf v, int stream) {
-    if (stream && sizeof(T) == sizeof(float))
+    else if (stream && sizeof(T) == sizeof(float))
         NAME(stream)((float *)p, v);
     else
         STORE(p, v);
@@ -114,8 +109,7 @@ INLINE void FN(reassemble_tile)(
     for (int n = 0; n < pixels; n++)
         for (int v = 0; v < block; v++) {
             if (en) sums[n][v] = gate * FN(get)(en[n] + v * V, rest) + (1.0f - gate) * sums[n][v];
-            if (rest) FN(store_some)(out[n] + v * V, sums[n][v], rest);
-            else FN(put_whole)(out[n] + v * V, sums[n][v], stream);
+            FN(put)(out[n] + v * V, sums[n][v], rest, stream);
         }
 }
 
@@ -265,15 +259,16 @@ INLINE void FN(adjoint_tile)(
     for (int j = 0; j < kernel_size; j++)
         for (int v = 0; v < block; v++) sums[j][v] = (vf){0};
     for (long x = 0; x < s->width + radius; x++) {
-        if (x < s->width) FN(prefetch_upcoming)(next, s, b, x, block * V);
-        if (x < s->width)
+        if (x < s->width) {
+            FN(prefetch_upcoming)(next, s, b, x, block * V);
             for (int i = 0; i < kernel_size; i++)
                 FN(adjoint_column)(
                     sums, s, packed[i], kernels + i * kernel_size, out_rows[i + 1], out_rows[i], b->columns[x],
                     b->columns[x + 1], kernel_size, block
                 );
+        }
         if (x >= radius)
-            for (int v = 0; v < block; v++) FN(put)(to + (x - radius) * s->channels + v * V, sums[0][v], rest);
+            for (int v = 0; v < block; v++) FN(put)(to + (x - radius) * s->channels + v * V, sums[0][v], rest, 0);
         for (int j = 0; j + 1 < kernel_size; j++)
             for (int v = 0; v < block; v++) sums[j][v] = sums[j + 1][v];
         for (int v = 0; v < block; v++) sums[kernel_size - 1][v] = (vf){0};
@@ -354,6 +349,12 @@ typedef struct {
     float product; /* of query and en, summed over the pixels */
 } FN(blending);
 
+/* One vector of the n-th pixel, from channel c on: its share of the product is given back. */
+INLINE vf FN(blend_vector)(const FN(blending) *blend, int n, long c, vf query, int rest) {
+    FN(put)(blend->grad_en[n] + c, blend->gate * query, rest, blend->stream);
+    return FN(get)(blend->en[n] + c, rest) * query;
+}
+
 /* Products of up to MAX_PIXELS query pixels with `span` neighbouring keys: out[n][j]. With `blend` the query is blended in
  * passing: what that moves to and from memory comes in between the products. */
 INLINE void FN(similarity_tile)(
@@ -368,10 +369,7 @@ INLINE void FN(similarity_tile)(
     for (; c + V <= channels; c += V) {
         vf q[MAX_PIXELS];
         for (int n = 0; n < pixels; n++) q[n] = LOAD(query[n] + c);
-        for (int n = 0; n < pixels && blend; n++) {
-            of_gate[n] += LOAD(blend->en[n] + c) * q[n];
-            FN(put_whole)(blend->grad_en[n] + c, blend->gate * q[n], blend->stream);
-        }
+        for (int n = 0; n < pixels && blend; n++) of_gate[n] += FN(blend_vector)(blend, n, c, q[n], 0);
         for (int j = 0; j < span; j++) {
             vf k = LOAD(key + j * column_stride + c);
             for (int n = 0; n < pixels; n++) sums[n][j] += q[n] * k;
@@ -379,11 +377,8 @@ INLINE void FN(similarity_tile)(
     }
     if (c < channels) {
         int rest = (int)(channels - c);
-        for (int n = 0; n < pixels && blend; n++) {
-            vf q = FN(load_some)(query[n] + c, rest);
-            of_gate[n] += FN(load_some)(blend->en[n] + c, rest) * q;
-            FN(store_some)(blend->grad_en[n] + c, blend->gate * q, rest);
-        }
+        for (int n = 0; n < pixels && blend; n++)
+            of_gate[n] += FN(blend_vector)(blend, n, c, FN(load_some)(query[n] + c, rest), rest);
         for (int j = 0; j < span; j++) {
             vf k = FN(load_some)(key + j * column_stride + c, rest);
             for (int n = 0; n < pixels; n++) sums[n][j] += FN(load_some)(query[n] + c, rest) * k;
@@ -414,21 +409,6 @@ static void FN(similarity_any)(
 #undef TILE
 }
 
-INLINE float FN(inner_product)(const T *p, const T *q, long channels) {
-    vf sums = {0};
-    long c = 0;
-    for (; c + V <= channels; c += V) sums += LOAD(p + c) * LOAD(q + c);
-    if (c < channels) sums += FN(load_some)(p + c, (int)(channels - c)) * FN(load_some)(q + c, (int)(channels - c));
-    return NAME(sum)(sums);
-}
-
-INLINE void FN(scale)(T *to, const T *from, float factor, long channels) {
-    long c = 0;
-    for (; c + V <= channels; c += V) STORE(to + c, LOAD(from + c) * factor);
-    if (c < channels)
-        FN(store_some)(to + c, FN(load_some)(from + c, (int)(channels - c)) * factor, (int)(channels - c));
-}
-
 static void FN(similarity_blended)(
     const T *const *query, const T *key, long column_stride, long channels, float *const *out, FN(blending) *blend
 ) {
@@ -437,10 +417,13 @@ static void FN(similarity_blended)(
 
 /* What the gate asks for, on its own. */
 static void FN(blend_alone)(const T *const *query, long channels, FN(blending) *blend, int pixels) {
-    for (int n = 0; n < pixels; n++) {
-        blend->product += FN(inner_product)(query[n], blend->en[n], channels);
-        FN(scale)(blend->grad_en[n], query[n], blend->gate, channels);
-    }
+    vf sums = {0};
+    for (int n = 0; n < pixels; n++)
+        for (long c = 0; c < channels; c += V) {
+            int rest = channels - c < V ? (int)(channels - c) : 0;
+            sums += FN(blend_vector)(blend, n, c, FN(get)(query[n] + c, rest), rest);
+        }
+    blend->product += NAME(sum)(sums);
 }
 
 /* All K² similarities of up to MAX_PIXELS pixels of one source pixel, in one group; zero outside the map. `blend` may be

@@ -15,8 +15,8 @@ def pointwise_branch(x: Tensor, convolution: nn.Module) -> tuple[Tensor, Tensor]
     """`convolution(x)`, and `x` for the other use.
 
     That use must be exactly one operator, and the gradient it makes of `x` fresh memory of its own (as those of
-    `denseup.ops` are): it is written to. Anything but a plain 1×1 `nn.Conv2d` without hooks in eager full-precision
-    training is simply called.
+    `denseup.ops` and of convolutions are): it is written to. Anything but a plain 1×1 `nn.Conv2d` without hooks in
+    eager full-precision training is simply called.
 
     Args:
         x: `[B, C, H, W]`.

@@ -63,13 +63,6 @@ class FADE(Upsampler):
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
         """`[B, C_de, h, w]`, `[B, C_en, *size]` → `[B, C_de, *size]`."""
         assert en is not None
-        kernels = self.kernels
-        aligned = en
-        if isinstance(self.align, nn.Identity):
-            embedded_en, aligned = pointwise_branch(en, kernels.embed_en)
-        else:
-            embedded_en, aligned = kernels.embed_en(en), self.align(en)
-        embedded_de, de = pointwise_branch(de, kernels.embed_de)
         gate, de = pointwise_branch(de, self.gate)
-        logits = kernels(de, en, (embedded_de, embedded_en))
-        return reassemble_gated(de, logits, aligned, torch.sigmoid(gate), self.kernel_size)
+        logits, de, en = self.kernels.branch(de, en)
+        return reassemble_gated(de, logits, self.align(en), torch.sigmoid(gate), self.kernel_size)

@@ -19,7 +19,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from denseup.ops import reassemble, resize_nearest
-from denseup.ops.geometry import Size
+from denseup.ops.branching import pointwise_branch
+from denseup.ops.geometry import Size, size_of
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 
@@ -68,16 +69,19 @@ class SemiShiftKernels(nn.Module):
         for module in self.children():
             _xavier(module)
 
-    def forward(self, de: Tensor, en: Tensor, embedded: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """`[B, C_de, h, w]`, `[B, C_en, H, W]` → logits `[B, K², H, W]`.
+    def forward(self, de: Tensor, en: Tensor) -> Tensor:
+        """`[B, C_de, h, w]`, `[B, C_en, H, W]` → logits `[B, K², H, W]`."""
+        return self._logits(self.embed_de(de), self.embed_en(en))
 
-        `embedded`: `embed_de(de)` and `embed_en(en)`, for a caller that has them already.
-        """
-        embedded_de, embedded_en = embedded or (self.embed_de(de), self.embed_en(en))
-        high = self.encode(embedded_en)
-        low = self.encode(embedded_de)
-        logits: Tensor = high + resize_nearest(low, (en.shape[2], en.shape[3]))
-        return logits
+    def branch(self, de: Tensor, en: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The logits, and both features for their one other use: see `pointwise_branch`."""
+        embedded_de, de = pointwise_branch(de, self.embed_de)
+        embedded_en, en = pointwise_branch(en, self.embed_en)
+        return self._logits(embedded_de, embedded_en), de, en
+
+    def _logits(self, embedded_de: Tensor, embedded_en: Tensor) -> Tensor:
+        high: Tensor = self.encode(embedded_en)
+        return high + resize_nearest(self.encode(embedded_de), size_of(embedded_en))
 
 
 @register_upsampler("semishift")

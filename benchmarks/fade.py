@@ -19,19 +19,27 @@ from benchmarks.reassembly import Problem, Truth, automatic_backend, backend_ent
 from denseup.ops import available_backends, reassemble, use_backend
 from denseup.ops.geometry import Size
 from denseup.upsamplers import FADE
+from denseup.upsamplers.semishift import SemiShiftKernels
 
 TOLERANCE_FACTOR = 10
 """On that of one operator: here two convolutions, a softmax and a gate lie on top of one another."""
 
 
+def _plain_logits(kernels: SemiShiftKernels, de: Tensor, en: Tensor) -> Tensor:
+    """The kernel generator from torch's operators alone."""
+    high: Tensor = kernels.encode(kernels.embed_en(en))
+    return high + F.interpolate(kernels.encode(kernels.embed_de(de)), size=high.shape[2:], mode="nearest")
+
+
 class UnfoldFADE(FADE):
-    """FADE by `by_unfolding`; the same parameters, the same result."""
+    """FADE by `by_unfolding` from torch's operators alone; the same parameters, the same result."""
 
     form: Form = staticmethod(by_unfolding)
 
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
         """`[B, C_de, h, w]`, `[B, C_en, *size]` → `[B, C_de, *size]`, each a whole multiple of (h, w)."""
-        up = self.form(de, self.kernels(de, en).softmax(1), self.kernel_size)
+        assert en is not None
+        up = self.form(de, _plain_logits(self.kernels, de, en).softmax(1), self.kernel_size)
         gate = F.interpolate(torch.sigmoid(self.gate(de)), size=size, mode="nearest")
         fused: Tensor = gate * self.align(en) + (1 - gate) * up
         return fused

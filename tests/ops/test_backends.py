@@ -13,7 +13,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from denseup import native
 from denseup.ops import available_backends, library, local_similarity, reassemble, reassemble_gated, use_backend
 from denseup.ops.backends import get_backend
 from denseup.ops.geometry import layout
@@ -140,17 +139,6 @@ def check_parity(backend: str, operator: str, dtype: torch.dtype, layout_name: s
         assert ours.dtype == dtype
         scale = theirs.abs().max().clamp(min=1e-3)
         assert (ours.cpu().double() - theirs).abs().max() <= TOLERANCES[dtype] * scale
-
-
-@pytest.fixture(params=["portable", "avx2", "avx512"])
-def instructions(request: pytest.FixtureRequest) -> Iterator[str]:
-    found = native.library()
-    if found is None:
-        pytest.skip(str(native.why_missing()))
-    if found.denseup_force_instructions(request.param.encode()):
-        pytest.skip(f"this processor has no {request.param}")
-    yield request.param
-    found.denseup_force_instructions(b"")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 NAME = "_kernels"
-ABI = 2
+ABI = 3
 """What `denseup_abi` (abi.c) of a library that fits this code returns."""
 
 

@@ -1,72 +1,26 @@
 /* Reassembly and its gradients on the CPU, for float32 and bfloat16 features with float32 kernels and sums.
  *
  * Shapes, channels-last: low [B, h, w, C], high [B, H, W, C], kernels [B, H, W, G·K²], gate [B, h, w]. Output pixel y, x
- * belongs to source pixel floor(y·h/H), floor(x·w/W), for any sizes H ≥ h and W ≥ w. The instruction set is chosen when
- * the program runs.
+ * belongs to source pixel floor(y·h/H), floor(x·w/W), for any sizes H ≥ h and W ≥ w.
  */
 #include "reassembly.h"
 
+#include "instructions.h"
+#include "pages.h"
 #include "parallel.h"
 
 #include <stdint.h>
 
-#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
-#define X86 1
-#else
-#define X86 0
-#endif
-
-/* ISA, V floats a vector, BLOCK vectors of channels in the forward tile, ADJOINT_BLOCK in the adjoint's, SPAN keys in the
- * similarity's: as many sums as the registers hold. */
-#define SPAN 5
-
-#define ISA portable
-#define V 4
-#define BLOCK 2
-#define ADJOINT_BLOCK 2
-#include "reassembly_isa.h"
-
-#if X86
-#ifdef __clang__
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
-#endif
-#define ISA avx2
-#define V 8
-#define BLOCK 2
-#define ADJOINT_BLOCK 2
-#include "reassembly_isa.h"
-#ifdef __clang__
-#pragma clang attribute pop
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,fma"))), apply_to = function)
-#else
-#pragma GCC pop_options
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,fma")
-#endif
-#define ISA avx512
-#define V 16
-#define BLOCK 4
-#define ADJOINT_BLOCK 4
-#include "reassembly_isa.h"
-#ifdef __clang__
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
-#endif
+#define BODY "reassembly_types.h"
+#include "each_isa.h"
 
 typedef struct {
-    const char *name;
     int channels; /* in a full block of the adjoint */
     denseup_task reassemble[2], adjoint[2], similarity[2], fused_backward[2];
 } kernels;
 
 #define TABLE(ISA, CHANNELS)                                                                                       \
-    {#ISA,                                                                                                         \
-     CHANNELS,                                                                                                     \
+    {CHANNELS,                                                                                                     \
      {reassemble_rows_##ISA##_f32, reassemble_rows_##ISA##_bf16},                                                    \
      {adjoint_rows_##ISA##_f32, adjoint_rows_##ISA##_bf16},                                                        \
      {similarity_row_##ISA##_f32, similarity_row_##ISA##_bf16},                                                    \
@@ -80,41 +34,7 @@ static const kernels tables[] = {
 #endif
 };
 
-static int forced = -1;
-
-static int usable(int index) {
-#if X86
-    if (index == 2)
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-               __builtin_cpu_supports("avx512dq");
-    if (index == 1) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#endif
-    return index == 0;
-}
-
-static const kernels *table(void) {
-    int index = (int)(sizeof tables / sizeof *tables) - 1;
-    if (forced >= 0) return &tables[forced];
-    while (!usable(index)) index--;
-    return &tables[index];
-}
-
-/* Name of the instruction set in use. */
-const char *denseup_instructions(void) { return table()->name; }
-
-/* Use the instruction set of this name, "" for the best; 0 if this machine has it, else -1. For tests. */
-int denseup_force_instructions(const char *name) {
-    if (!*name) {
-        forced = -1;
-        return 0;
-    }
-    for (int k = 0; k < (int)(sizeof tables / sizeof *tables); k++)
-        if (!__builtin_strcmp(name, tables[k].name) && usable(k)) {
-            forced = k;
-            return 0;
-        }
-    return -1;
-}
+static const kernels *table(void) { return &tables[denseup_instruction_set()]; }
 
 /* Low-resolution rows that are worked on together: as many as leave every thread several items. */
 static long band_rows(const geometry *shape, long items_per_band) {
@@ -142,6 +62,10 @@ static int streamable(const geometry *shape, int bfloat16, const void *map) {
  * cores with 1 MB each and 32 MB in common: slower by some per cent at 1.6 MB, faster from 4 MB on. */
 #define STREAMED_BYTES (4L << 20)
 
+static long map_bytes(long batch, long height, long width, long channels, int bfloat16) {
+    return batch * height * width * channels * (bfloat16 ? 2L : 4L);
+}
+
 /* out = reassembly of `low`; with `normalize` the kernels are logits, with `en` and `gate` the result is blended.
  * 0, or -1 if memory ran out. */
 int denseup_reassemble(
@@ -149,7 +73,8 @@ int denseup_reassemble(
     const float *gate, void *out
 ) {
     arguments a = {.shape = *shape, .low = low, .kernels = weights, .normalize = normalize, .en = en, .gate = gate, .result = out};
-    long bytes = shape->batch * shape->out_height * shape->out_width * shape->channels * (long)sizeof(float);
+    long bytes = map_bytes(shape->batch, shape->out_height, shape->out_width, shape->channels, bfloat16);
+    denseup_ask_for_huge_pages(out, bytes);
     a.stream = bytes >= STREAMED_BYTES && streamable(shape, bfloat16, out);
     return run_bands(&a, table()->reassemble[bfloat16], 1);
 }
@@ -159,6 +84,7 @@ int denseup_adjoint(const geometry *shape, int bfloat16, const void *high, const
     const kernels *k = table();
     long per_group = shape->channels / shape->groups, blocks = (per_group + k->channels - 1) / k->channels;
     arguments a = {.shape = *shape, .high = high, .kernels = weights, .result = to};
+    denseup_ask_for_huge_pages(to, map_bytes(shape->batch, shape->height, shape->width, shape->channels, bfloat16));
     return run_bands(&a, k->adjoint[bfloat16], shape->groups * blocks);
 }
 
@@ -178,5 +104,6 @@ void denseup_fused_backward(
         .shape = *shape, .high = high, .low = low, .kernels = logits, .en = en, .gate = gate, .result = grad_en,
         .stream = streamable(shape, bfloat16, grad_en), .grad_kernels = grad_logits, .scaled = scaled, .grad_gate = grad_gate,
     };
+    denseup_ask_for_huge_pages(grad_en, grad_en ? map_bytes(shape->batch, shape->out_height, shape->out_width, shape->channels, bfloat16) : 0);
     denseup_parallel(shape->batch * shape->height, shape->threads, table()->fused_backward[bfloat16], &a);
 }

@@ -2,6 +2,8 @@
 #ifndef DENSEUP_REASSEMBLY_H
 #define DENSEUP_REASSEMBLY_H
 
+#include "sizes.h"
+
 #include <stdlib.h>
 
 #define MAX_KERNEL_SIZE 15
@@ -16,11 +18,6 @@ typedef struct {
     long channels, groups, kernel_size;
     int threads;
 } geometry;
-
-/* First output index of a source index: output y belongs to source floor(y·length / out_length). */
-static inline long first_output(long source, long length, long out_length) {
-    return (source * out_length + length - 1) / length;
-}
 
 typedef struct {
     geometry shape;

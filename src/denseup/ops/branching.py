@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from denseup.ops.plain import is_plain, is_transformed
+
 
 def pointwise_branch(x: Tensor, convolution: nn.Module) -> tuple[Tensor, Tensor]:
     """`convolution(x)`, and `x` for the other use.
@@ -25,7 +27,8 @@ def pointwise_branch(x: Tensor, convolution: nn.Module) -> tuple[Tensor, Tensor]
     Returns:
         `[B, E, H, W]`, and `x` as it is to be used from here on.
     """
-    if not (torch.is_grad_enabled() and x.requires_grad and _is_plain(convolution)) or _is_transformed(x):
+    training = torch.is_grad_enabled() and x.requires_grad
+    if not training or not is_plain(convolution, 1) or torch.compiler.is_compiling() or is_transformed(x):
         return convolution(x), x
     branched: tuple[Tensor, Tensor] = _Branch.apply(x, convolution.weight, convolution.bias)  # type: ignore[no-untyped-call]
     return branched
@@ -81,17 +84,3 @@ def _add(to: Tensor, grad: Tensor, weight: Tensor) -> None:
 def _pixels(x: Tensor) -> Tensor:
     """`[B, C, H, W]` → `[B·H·W, C]`, a view where `x` is channels-last."""
     return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
-
-
-def _is_plain(module: nn.Module) -> bool:
-    if type(module) is not nn.Conv2d or module.kernel_size != (1, 1) or module.groups != 1 or module.stride != (1, 1):
-        return False
-    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    return module.padding in ((0, 0), "valid", "same") and not any(hooks)
-
-
-def _is_transformed(x: Tensor) -> bool:
-    """Whether something rewrites what is called here: a compiler, autocast, vmap and the like of `torch.func`."""
-    device = x.device.type
-    autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-    return torch.compiler.is_compiling() or autocast or torch._C._are_functorch_transforms_active()

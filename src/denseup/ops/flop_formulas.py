@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import register_flop_formula
 
-from denseup.ops import library  # noqa: F401  the formulas are registered for operators that must exist
+from denseup.ops import encoding, library  # noqa: F401  the formulas are registered for operators that must exist
 
 
 def _flops(channels: int, kernels_shape: tuple[int, ...], kernel_size: int) -> int:
@@ -56,3 +56,28 @@ def _fused_backward_flops(
 ) -> int:
     """A similarity and an adjoint."""
     return 2 * _flops(grad_shape[1], logits_shape, kernel_size)
+
+
+def _encoding_flops(
+    high_shape: tuple[int, ...] | None, low_shape: tuple[int, ...] | None, weight_shape: tuple[int, ...]
+) -> int:
+    """Of convolutions by their definition, whatever way they are computed."""
+    outputs, channels, *taps = weight_shape
+    pixels = sum(shape[0] * shape[2] * shape[3] for shape in (high_shape, low_shape) if shape is not None)
+    return 2 * outputs * channels * taps[0] * taps[1] * pixels
+
+
+@register_flop_formula(torch.ops.denseup.encode_content)
+def _encode_flops(high_shape: Any, low_shape: Any, weight_shape: Any, *args: Any, **kwargs: Any) -> int:
+    return _encoding_flops(high_shape, low_shape, weight_shape)
+
+
+@register_flop_formula(torch.ops.denseup.encode_content_backward)
+def _encode_backward_flops(
+    grad_shape: Any, high_shape: Any, low_shape: Any, weight_shape: Any, needs: Any, *args: Any, **kwargs: Any
+) -> int:
+    """One convolution for the gradient of each map, and one with each map for that of the weights."""
+    needs_high, needs_low, needs_weight, _ = needs
+    of_maps = (high_shape if needs_high else None, low_shape if needs_low else None)
+    total = _encoding_flops(*of_maps, weight_shape) if any(of_maps) else 0
+    return total + (_encoding_flops(high_shape, low_shape, weight_shape) if needs_weight else 0)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseup.ops import reassemble, resize_nearest
+from denseup.ops.encoding import encode_content
 from denseup.ops.geometry import Size
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
@@ -75,4 +76,4 @@ class CARAFE(Upsampler):
 
     def kernels(self, de: Tensor, size: Size) -> Tensor:
         """Reassembly logits: `[B, C, h, w]` → `[B, G·K², *size]`."""
-        return resize_nearest(F.pixel_shuffle(self.encode(self.compress(de)), self.scale_factor), size)
+        return resize_nearest(F.pixel_shuffle(encode_content(self.encode, self.compress(de)), self.scale_factor), size)

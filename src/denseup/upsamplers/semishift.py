@@ -18,9 +18,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from denseup.ops import reassemble, resize_nearest
+from denseup.ops import reassemble
 from denseup.ops.branching import pointwise_branch
-from denseup.ops.geometry import Size, size_of
+from denseup.ops.encoding import encode_content
+from denseup.ops.geometry import Size
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 
@@ -80,8 +81,7 @@ class SemiShiftKernels(nn.Module):
         return self._logits(embedded_de, embedded_en), de, en
 
     def _logits(self, embedded_de: Tensor, embedded_en: Tensor) -> Tensor:
-        high: Tensor = self.encode(embedded_en)
-        return high + resize_nearest(self.encode(embedded_de), size_of(embedded_en))
+        return encode_content(self.encode, embedded_en, embedded_de)
 
 
 @register_upsampler("semishift")

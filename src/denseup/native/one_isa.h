@@ -1,0 +1,17 @@
+/* One instruction set: the vectors, then BODY. */
+#include "vector.h"
+
+#include BODY
+
+#undef vf
+#undef vi
+#undef vu
+#undef vh
+#undef v4
+#undef CAT_
+#undef CAT
+#undef NAME
+#undef INLINE
+#undef ISA
+#undef V
+#undef SHUFFLE

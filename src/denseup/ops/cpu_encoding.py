@@ -1,0 +1,120 @@
+"""Content encoding by the compiled kernels of `denseup.native` (encoding.c): float32, channels-last, 3×3 weights."""
+
+import ctypes
+from collections.abc import Sequence
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from denseup import native
+from denseup.ops.geometry import layout
+
+MIN_CHANNELS = 16
+"""Of the maps and of the logits: no less than the widest vectors hold."""
+
+
+class _Shape(ctypes.Structure):
+    """`geometry` of encoding.c."""
+
+    _fields_ = [
+        ("batch", ctypes.c_long),
+        ("height", ctypes.c_long),
+        ("width", ctypes.c_long),
+        ("low_height", ctypes.c_long),
+        ("low_width", ctypes.c_long),
+        ("channels", ctypes.c_long),
+        ("outputs", ctypes.c_long),
+        ("threads", ctypes.c_int),
+    ]
+
+
+class _Weights(ctypes.Structure):
+    """`weights` of encoding.c."""
+
+    _fields_ = [
+        ("at", ctypes.c_void_p),
+        ("output", ctypes.c_long),
+        ("channel", ctypes.c_long),
+        ("tap", ctypes.c_long),
+    ]
+
+
+def serves(high: Tensor, weight: Tensor) -> bool:
+    """Whether the kernels, if they are there, take these.
+
+    In another layout than theirs torch's convolution is as fast as a copy and they together.
+    """
+    if min(weight.shape[:2]) < MIN_CHANNELS or weight.shape[2:] != (3, 3):
+        return False
+    if high.device.type != "cpu" or high.dtype is not torch.float32 or weight.dtype is not torch.float32:
+        return False
+    return high.numel() > 0 and layout(high) is torch.channels_last
+
+
+def encode(high: Tensor, low: Tensor | None, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`[B, C, H, W]`, `[B, C, h, w]`, `[O, C, 3, 3]`, `[O]` → `[B, O, H, W]`, channels-last."""
+    high, low, weight = _dense(high), None if low is None else _dense(low), _even(weight)
+    bias = None if bias is None else bias.contiguous()
+    shape = (high.shape[0], weight.shape[0], *high.shape[2:])
+    logits = torch.empty(shape, memory_format=torch.channels_last)
+    pointers = (high.data_ptr(), _pointer(low), _weights(weight), _pointer(bias), logits.data_ptr())
+    _check(_library().denseup_encode(_shape(high, low, weight), *pointers))
+    return logits
+
+
+def encode_backward(
+    grad: Tensor, high: Tensor, low: Tensor | None, weight: Tensor, needs: Sequence[bool]
+) -> tuple[Tensor | None, ...]:
+    """Gradients of high, low, weight and bias of `encode`, of those that are needed."""
+    grad, high, low, weight = _dense(grad), _dense(high), None if low is None else _dense(low), _even(weight)
+    found = [
+        torch.empty_like(high) if needs[0] else None,
+        torch.empty_like(low) if needs[1] and low is not None else None,
+        torch.empty_like(weight) if needs[2] else None,
+        weight.new_empty(weight.shape[0]) if needs[3] else None,
+    ]
+    weights = None if found[2] is None else _weights(found[2])
+    inputs = (grad.data_ptr(), high.data_ptr(), _pointer(low), _weights(weight))
+    outputs = (_pointer(found[0]), _pointer(found[1]), weights, _pointer(found[3]))
+    _check(_library().denseup_encode_backward(_shape(high, low, weight), *inputs, *outputs))
+    return tuple(found)
+
+
+def _check(status: int) -> None:
+    if status:
+        raise MemoryError("no memory for the tiles that a thread works on")
+
+
+def _dense(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _even(weight: Tensor) -> Tensor:
+    """`weight` with the nine values of a channel evenly spaced, as they are in every usual layout."""
+    return weight if weight.stride(2) == 3 * weight.stride(3) else weight.contiguous()
+
+
+def _pointer(x: Tensor | None) -> int | None:
+    return None if x is None else x.data_ptr()
+
+
+def _shape(high: Tensor, low: Tensor | None, weight: Tensor) -> _Shape:
+    batch, channels, *size = high.shape
+    small = (0, 0) if low is None else low.shape[2:]
+    return _Shape(batch, *size, *small, channels, weight.shape[0], native.threads())
+
+
+def _weights(weight: Tensor) -> _Weights:
+    return _Weights(weight.data_ptr(), weight.stride(0), weight.stride(1), weight.stride(3))
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    """The library, with the types of the arguments declared."""
+    library = native.library()
+    assert library is not None
+    pointer, shape, weights = ctypes.c_void_p, ctypes.POINTER(_Shape), ctypes.POINTER(_Weights)
+    library.denseup_encode.argtypes = [shape, pointer, pointer, weights, pointer, pointer]
+    library.denseup_encode_backward.argtypes = [shape, *[pointer] * 3, weights, *[pointer] * 2, weights, pointer]
+    return library

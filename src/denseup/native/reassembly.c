@@ -62,8 +62,12 @@ static int streamable(const geometry *shape, int bfloat16, const void *map) {
  * cores with 1 MB each and 32 MB in common: slower by some per cent at 1.6 MB, faster from 4 MB on. */
 #define STREAMED_BYTES (4L << 20)
 
-static long map_bytes(long batch, long height, long width, long channels, int bfloat16) {
-    return batch * height * width * channels * (bfloat16 ? 2L : 4L);
+static long low_bytes(const geometry *s, int bfloat16) {
+    return s->batch * s->height * s->width * s->channels * (bfloat16 ? 2L : 4L);
+}
+
+static long high_bytes(const geometry *s, int bfloat16) {
+    return s->batch * s->out_height * s->out_width * s->channels * (bfloat16 ? 2L : 4L);
 }
 
 /* out = reassembly of `low`; with `normalize` the kernels are logits, with `en` and `gate` the result is blended.
@@ -73,9 +77,8 @@ int denseup_reassemble(
     const float *gate, void *out
 ) {
     arguments a = {.shape = *shape, .low = low, .kernels = weights, .normalize = normalize, .en = en, .gate = gate, .result = out};
-    long bytes = map_bytes(shape->batch, shape->out_height, shape->out_width, shape->channels, bfloat16);
-    denseup_ask_for_huge_pages(out, bytes);
-    a.stream = bytes >= STREAMED_BYTES && streamable(shape, bfloat16, out);
+    denseup_ask_for_huge_pages(out, high_bytes(shape, bfloat16));
+    a.stream = high_bytes(shape, bfloat16) >= STREAMED_BYTES && streamable(shape, bfloat16, out);
     return run_bands(&a, table()->reassemble[bfloat16], 1);
 }
 
@@ -84,7 +87,7 @@ int denseup_adjoint(const geometry *shape, int bfloat16, const void *high, const
     const kernels *k = table();
     long per_group = shape->channels / shape->groups, blocks = (per_group + k->channels - 1) / k->channels;
     arguments a = {.shape = *shape, .high = high, .kernels = weights, .result = to};
-    denseup_ask_for_huge_pages(to, map_bytes(shape->batch, shape->height, shape->width, shape->channels, bfloat16));
+    denseup_ask_for_huge_pages(to, low_bytes(shape, bfloat16));
     return run_bands(&a, k->adjoint[bfloat16], shape->groups * blocks);
 }
 
@@ -104,6 +107,6 @@ void denseup_fused_backward(
         .shape = *shape, .high = high, .low = low, .kernels = logits, .en = en, .gate = gate, .result = grad_en,
         .stream = streamable(shape, bfloat16, grad_en), .grad_kernels = grad_logits, .scaled = scaled, .grad_gate = grad_gate,
     };
-    denseup_ask_for_huge_pages(grad_en, grad_en ? map_bytes(shape->batch, shape->out_height, shape->out_width, shape->channels, bfloat16) : 0);
+    if (grad_en) denseup_ask_for_huge_pages(grad_en, high_bytes(shape, bfloat16));
     denseup_parallel(shape->batch * shape->height, shape->threads, table()->fused_backward[bfloat16], &a);
 }

@@ -151,6 +151,8 @@ def test_what_is_served() -> None:
     assert not served(nn.Conv2d(16, 25, 3, padding=1, padding_mode="reflect"), high), "another padding"
     assert not served(plain.double(), high.double()), "float64"
     plain.float()
+    with pytest.raises(RuntimeError, match="channels"):
+        encode_content(plain, torch.randn(1, 17, 8, 8).contiguous(memory_format=last))
     with use_backend("reference"):
         assert not served(plain, high), "another back end was asked for"
     hooked = nn.Conv2d(16, 25, 3, padding=1)

@@ -40,16 +40,20 @@ class _Weights(ctypes.Structure):
     ]
 
 
-def serves(high: Tensor, weight: Tensor) -> bool:
-    """Whether the kernels, if they are there, take these.
+def serves(high: Tensor, low: Tensor | None, weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether the kernels, if they are there, take these: only what fits together, for they check nothing.
 
     In another layout than theirs torch's convolution is as fast as a copy and they together.
     """
-    if min(weight.shape[:2]) < MIN_CHANNELS or weight.shape[2:] != (3, 3):
+    given = [x for x in (high, low, weight, bias) if x is not None]
+    if any(x.device.type != "cpu" or x.dtype is not torch.float32 for x in given):
         return False
-    if high.device.type != "cpu" or high.dtype is not torch.float32 or weight.dtype is not torch.float32:
+    if high.dim() != 4 or high.numel() == 0 or layout(high) is not torch.channels_last:
         return False
-    return high.numel() > 0 and layout(high) is torch.channels_last
+    if low is not None and (low.shape[:2] != high.shape[:2] or low.numel() == 0):
+        return False
+    outputs, channels, *taps = weight.shape
+    return taps == [3, 3] and channels == high.shape[1] and min(outputs, channels) >= MIN_CHANNELS
 
 
 def encode(high: Tensor, low: Tensor | None, weight: Tensor, bias: Tensor | None) -> Tensor:

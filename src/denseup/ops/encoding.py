@@ -32,17 +32,12 @@ def encode_content(convolution: nn.Module, high: Tensor, low: Tensor | None = No
     Returns:
         `[B, O, H, W]`.
     """
-    if is_plain(convolution, 3) and _is_native(high, low, cast(nn.Conv2d, convolution).weight):
-        logits: Tensor = encode(high, low, convolution.weight, convolution.bias)
-        return logits
-    logits = convolution(high)
+    if is_plain(convolution, 3) and not is_transformed(high):
+        weight, bias = cast(nn.Conv2d, convolution).weight, cast(nn.Conv2d, convolution).bias
+        if cpu_encoding.serves(high, low, weight, bias) and choose_backend(None, high, 3, 1) == cpu_backend.NAME:
+            return cast(Tensor, encode(high, low, weight, bias))
+    logits: Tensor = convolution(high)
     return logits if low is None else logits + resize_nearest(convolution(low), size_of(high))
-
-
-def _is_native(high: Tensor, low: Tensor | None, weight: Tensor) -> bool:
-    if is_transformed(high) or not cpu_encoding.serves(high, weight) or (low is not None and low.dtype != high.dtype):
-        return False
-    return choose_backend(None, high, 3, 1) == cpu_backend.NAME
 
 
 def composed(high: Tensor, low: Tensor | None, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -355,11 +355,17 @@ INLINE vf FN(blend_vector)(const FN(blending) *blend, int n, long c, vf query, i
     return FN(get)(blend->en[n] + c, rest) * query;
 }
 
+/* A pixel of the query and of the encoder feature that a later source pixel will read, or NULL: a line of each is brought
+ * near with every vector of the products. All lines at once would hold up what the products themselves read. */
+typedef struct {
+    const T *query, *en;
+} FN(later);
+
 /* Products of up to MAX_PIXELS query pixels with `span` neighbouring keys: out[n][j]. With `blend` the query is blended in
  * passing: what that moves to and from memory comes in between the products. */
 INLINE void FN(similarity_tile)(
     const T *const *query, const T *key, long column_stride, long channels, float *const *out, FN(blending) *blend,
-    int pixels, int span
+    FN(later) later, int pixels, int span
 ) {
     vf sums[MAX_PIXELS][SPAN], of_gate[MAX_PIXELS];
     for (int n = 0; n < MAX_PIXELS; n++) of_gate[n] = (vf){0};
@@ -368,6 +374,8 @@ INLINE void FN(similarity_tile)(
     long c = 0;
     for (; c + V <= channels; c += V) {
         vf q[MAX_PIXELS];
+        if (later.query) __builtin_prefetch(later.query + c, 0, 2);
+        if (later.en) __builtin_prefetch(later.en + c, 0, 2);
         for (int n = 0; n < pixels; n++) q[n] = LOAD(query[n] + c);
         for (int n = 0; n < pixels && blend; n++) of_gate[n] += FN(blend_vector)(blend, n, c, q[n], 0);
         for (int j = 0; j < span; j++) {
@@ -392,9 +400,10 @@ INLINE void FN(similarity_tile)(
 }
 
 static void FN(similarity_any)(
-    const T *const *query, const T *key, long column_stride, long channels, float *const *out, int pixels, int span
+    const T *const *query, const T *key, long column_stride, long channels, float *const *out, FN(later) later, int pixels,
+    int span
 ) {
-#define TILE(P, S) FN(similarity_tile)(query, key, column_stride, channels, out, 0, P, S)
+#define TILE(P, S) FN(similarity_tile)(query, key, column_stride, channels, out, 0, later, P, S)
     if (pixels == 4 && span == 5) TILE(4, 5);
     else if (pixels == 4 && span == 3) TILE(4, 3);
     else if (pixels == 2 && span == 5) TILE(2, 5);
@@ -403,16 +412,18 @@ static void FN(similarity_any)(
         for (int j = 0; j < span; j++) {
             float *one[MAX_PIXELS];
             for (int n = 0; n < pixels; n++) one[n] = out[n] + j;
-            if (pixels == 4) FN(similarity_tile)(query, key + j * column_stride, column_stride, channels, one, 0, 4, 1);
-            else FN(similarity_tile)(query, key + j * column_stride, column_stride, channels, one, 0, pixels, 1);
+            const T *one_key = key + j * column_stride;
+            if (pixels == 4) FN(similarity_tile)(query, one_key, column_stride, channels, one, 0, later, 4, 1);
+            else FN(similarity_tile)(query, one_key, column_stride, channels, one, 0, later, pixels, 1);
         }
 #undef TILE
 }
 
 static void FN(similarity_blended)(
-    const T *const *query, const T *key, long column_stride, long channels, float *const *out, FN(blending) *blend
+    const T *const *query, const T *key, long column_stride, long channels, float *const *out, FN(blending) *blend,
+    FN(later) later
 ) {
-    FN(similarity_tile)(query, key, column_stride, channels, out, blend, 4, 5);
+    FN(similarity_tile)(query, key, column_stride, channels, out, blend, later, 4, 5);
 }
 
 /* What the gate asks for, on its own. */
@@ -427,10 +438,10 @@ static void FN(blend_alone)(const T *const *query, long channels, FN(blending) *
 }
 
 /* All K² similarities of up to MAX_PIXELS pixels of one source pixel, in one group; zero outside the map. `blend` may be
- * NULL. */
+ * NULL. The pixels of a later source pixel lie `ahead` further on: each row of the window brings one of them near. */
 static void FN(similarities)(
     const geometry *s, const T *const *query, const T *window, FN(window) w, float *const *out, FN(blending) *blend,
-    int pixels
+    long ahead, int pixels
 ) {
     int K = (int)s->kernel_size;
     long per_group = s->channels / s->groups;
@@ -444,10 +455,16 @@ static void FN(similarities)(
             float *to[MAX_PIXELS];
             for (int n = 0; n < pixels; n++) to[n] = out[n] + i * K + j;
             const T *keys = window + (i * s->width + j) * s->channels;
+            int row = i - w.first_row;
+            FN(later) later = {0, 0};
+            if (row < pixels && j == w.first_column) {
+                later.query = query[row] + ahead;
+                later.en = blend ? blend->en[row] + ahead : 0;
+            }
             if (with_first && i == w.first_row && j == w.first_column)
-                FN(similarity_blended)(query, keys, s->channels, per_group, to, blend);
+                FN(similarity_blended)(query, keys, s->channels, per_group, to, blend, later);
             else
-                FN(similarity_any)(query, keys, s->channels, per_group, to, pixels, span);
+                FN(similarity_any)(query, keys, s->channels, per_group, to, later, pixels, span);
             j += span;
         }
 }
@@ -476,7 +493,7 @@ static void FN(similarity_row)(void *context, long item) {
                     out[n] = to + (pixels[n] * s->groups + g) * taps;
                 }
                 const T *window = low + ((y - radius) * s->width + x - radius) * C + g * per_group;
-                FN(similarities)(s, query, window, w, out, 0, count);
+                FN(similarities)(s, query, window, w, out, 0, PREFETCH_PIXELS * (columns[1] - columns[0]) * C, count);
             }
     }
 }
@@ -513,7 +530,8 @@ static void FN(fused_backward_row)(void *context, long item) {
                     blend.grad_en[n] = en ? grad_en + first : 0;
                 }
                 const T *window = low + ((y - radius) * s->width + x - radius) * C + g * per_group;
-                FN(similarities)(s, query, window, w, out, en ? &blend : 0, count);
+                long ahead = PREFETCH_PIXELS * (columns[1] - columns[0]) * C;
+                FN(similarities)(s, query, window, w, out, en ? &blend : 0, ahead, count);
                 for (int n = 0; n < count; n++) {
                     long at = ((image * all + pixels[n]) * s->groups + g) * taps;
                     float *scaled = a->scaled + at, *grad = a->grad_kernels + at, mean = 0.0f;

@@ -11,6 +11,7 @@
  * 2^n channels lie a power of two apart and push each other out of the caches.
  */
 #define FN(name) CAT(NAME(name), SUFFIX)
+#define UNROLLED _Pragma("GCC unroll 4")
 
 /* A block of channels: BLOCK whole vectors, or one that has only `rest` channels. */
 INLINE vf FN(load_some)(const T *p, int count) {
@@ -95,22 +96,27 @@ INLINE void FN(reassemble_tile)(
     int stream, int pixels, int block, int rest
 ) {
     vf sums[MAX_PIXELS][BLOCK];
-    for (int n = 0; n < pixels; n++)
-        for (int v = 0; v < block; v++) sums[n][v] = (vf){0};
+    UNROLLED for (int n = 0; n < pixels; n++)
+        UNROLLED for (int v = 0; v < block; v++) sums[n][v] = (vf){0};
     for (int i = 0; i < kernel_size; i++) {
         for (int j = 0; j < kernel_size; j++) {
             int tap = i * kernel_size + j;
             vf x[BLOCK];
-            for (int v = 0; v < block; v++) x[v] = NAME(load_float)(rows[i] + (j * block + v) * V);
-            for (int n = 0; n < pixels; n++)
-                for (int v = 0; v < block; v++) sums[n][v] += weights[n][tap] * x[v];
+            UNROLLED for (int v = 0; v < block; v++) x[v] = NAME(load_float)(rows[i] + (j * block + v) * V);
+            UNROLLED for (int n = 0; n < pixels; n++)
+                UNROLLED for (int v = 0; v < block; v++) sums[n][v] += weights[n][tap] * x[v];
         }
     }
-    for (int n = 0; n < pixels; n++)
-        for (int v = 0; v < block; v++) {
-            if (en) sums[n][v] = gate * FN(get)(en[n] + v * V, rest) + (1.0f - gate) * sums[n][v];
-            FN(put)(out[n] + v * V, sums[n][v], rest, stream);
-        }
+    if (en)
+        UNROLLED for (int n = 0; n < pixels; n++)
+            UNROLLED for (int v = 0; v < block; v++)
+                sums[n][v] = gate * FN(get)(en[n] + v * V, rest) + (1.0f - gate) * sums[n][v];
+    if (stream)
+        UNROLLED for (int n = 0; n < pixels; n++)
+            UNROLLED for (int v = 0; v < block; v++) FN(put)(out[n] + v * V, sums[n][v], rest, 1);
+    else
+        UNROLLED for (int n = 0; n < pixels; n++)
+            UNROLLED for (int v = 0; v < block; v++) FN(put)(out[n] + v * V, sums[n][v], rest, 0);
 }
 
 /* Constant arguments, so that the loops over pixels and vectors unroll into registers. */
@@ -159,9 +165,11 @@ static void FN(reassemble_block)(
         if (source < b->first) continue;
         const float *rows[MAX_KERNEL_SIZE];
         long out_rows[2] = {first_output(source, s->height, s->out_height), first_output(source + 1, s->height, s->out_height)};
+        for (long i = 0; i < s->kernel_size; i++)
+            rows[i] = b->ring + (source - radius + i + s->kernel_size) % s->kernel_size * row_length;
+        const T *next_row = y + 1 < s->height ? low + (y + 1) * s->width * C : 0; /* will be packed after this one */
         for (long x = 0; x < s->width; x++) {
-            for (long i = 0; i < s->kernel_size; i++)
-                rows[i] = b->ring + (source - radius + i + s->kernel_size) % s->kernel_size * row_length + x * lanes;
+            FN(prefetch)(0, next_row, x * C, lanes);
             float gate = a->gate ? a->gate[(b->image * s->height + source) * s->width + x] : 0.0f;
             long ahead = PREFETCH_PIXELS * (b->columns[x + 1] - b->columns[x]) * C;
             FN(position) at = {out_rows[0], b->columns[x]};
@@ -180,6 +188,7 @@ static void FN(reassemble_block)(
                 FN(reassemble_any)
                 (rows, (int)s->kernel_size, weights, out, en ? guides : 0, gate, a->stream, count, block, rest);
             }
+            for (long i = 0; i < s->kernel_size; i++) rows[i] += lanes;
         }
     }
 }
@@ -550,6 +559,7 @@ static void FN(fused_backward_row)(void *context, long item) {
 }
 
 #undef FN
+#undef UNROLLED
 #undef T
 #undef LOAD
 #undef STORE

@@ -62,6 +62,27 @@ def test_gradients_are_those_of_two_uses(layout: torch.memory_format, bias: bool
     assert ours[0].is_contiguous(memory_format=layout)
 
 
+def test_gradients_by_the_c_kernels() -> None:
+    """Float32 in channels-last, of channels that fill vectors."""
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(32, 20, 1)
+    x = torch.randn(2, 32, 9, 7).contiguous(memory_format=torch.channels_last)
+    Reader.kept.clear()
+    ours = gradients(branched, x, convolution)
+    for mine, theirs in zip(ours, gradients(plain, x, convolution), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
+    (kept,) = Reader.kept
+    assert ours[0].data_ptr() == kept.data_ptr(), "the gradient of the map took memory of its own"
+
+
+def test_a_frozen_map_takes_no_gradient() -> None:
+    convolution, x = nn.Conv2d(3, 2, 1), torch.randn(1, 3, 4, 4)
+    embedded, same = pointwise_branch(x, convolution)
+    assert same is x
+    (of_weight,) = torch.autograd.grad(embedded.sum(), [convolution.weight])
+    torch.testing.assert_close(of_weight, x.sum((0, 2, 3)).expand(2, 3)[..., None, None])
+
+
 def test_a_gradient_in_no_dense_layout_is_added_to_as_well() -> None:
     torch.manual_seed(0)
     convolution = nn.Conv2d(6, 4, 1).double()

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 NAME = "_kernels"
-ABI = 3
+ABI = 4
 """What `denseup_abi` (abi.c) of a library that fits this code returns."""
 
 

@@ -9,63 +9,7 @@
  *
  * Channels are at least a vector's: the last vector of them overlaps the one before it.
  */
-#if V == 16
-#define WIDE 4 /* vectors; with WIDE_ROWS or, of two vectors and one, NARROW_ROWS they fill the registers with sums */
-#define WIDE_ROWS 6
-#define NARROW_ROWS 12
-#else
-#define WIDE 2
-#define WIDE_ROWS 6
-#define NARROW_ROWS 12
-#endif
-
-/* A matrix of which element i, k is at[i·row + k·step]. */
-typedef struct {
-    const float *at;
-    long row, step;
-} NAME(matrix);
-
-/* to[i] (+)= Σ_k a[i, k] · b[k], for `rows` rows of `vectors` vectors, all in registers. */
-INLINE void NAME(multiply_block)(
-    int rows, int vectors, NAME(matrix) a, const float *b, long b_step, long steps, float *to, long to_row, int add
-) {
-    vf sums[NARROW_ROWS][WIDE];
-    for (int i = 0; i < rows; i++)
-        for (int v = 0; v < vectors; v++) sums[i][v] = add ? NAME(load_float)(to + i * to_row + v * V) : (vf){0};
-    for (long k = 0; k < steps; k++) {
-        vf x[WIDE];
-        for (int v = 0; v < vectors; v++) x[v] = NAME(load_float)(b + k * b_step + v * V);
-        for (int i = 0; i < rows; i++)
-            for (int v = 0; v < vectors; v++) sums[i][v] += a.at[i * a.row + k * a.step] * x[v];
-    }
-    for (int i = 0; i < rows; i++)
-        for (int v = 0; v < vectors; v++) NAME(store_float)(to + i * to_row + v * V, sums[i][v]);
-}
-
-/* The same for any number of rows, and of lanes in whole vectors. */
-static void NAME(multiply)(
-    long rows, long lanes, NAME(matrix) a, const float *b, long b_step, long steps, float *to, long to_row, int add
-) {
-#define BLOCKS(ROWS, VECTORS)                                                                                       \
-    for (; i + ROWS <= rows; i += ROWS) {                                                                           \
-        NAME(matrix) part = {a.at + i * a.row, a.row, a.step};                                                      \
-        NAME(multiply_block)(ROWS, VECTORS, part, b + lane, b_step, steps, to + i * to_row + lane, to_row, add);    \
-    }
-#define COLUMNS(ROWS, VECTORS)                                      \
-    for (; lane + VECTORS * V <= lanes; lane += VECTORS * V) {      \
-        long i = 0;                                                 \
-        BLOCKS(ROWS, VECTORS)                                       \
-        BLOCKS(1, VECTORS)                                          \
-    }
-    long lane = 0;
-    COLUMNS(WIDE_ROWS, WIDE)
-#if WIDE > 2
-    COLUMNS(NARROW_ROWS, 2)
-#endif
-    COLUMNS(NARROW_ROWS, 1)
-#undef COLUMNS
-#undef BLOCKS
-}
+#include "product.h"
 
 INLINE long NAME(vector_at)(long c, long channels) { return c + V <= channels ? c : channels - V; }
 
@@ -155,9 +99,12 @@ static void NAME(convolve_tiles)(void *context, long item) {
             NAME(transform_input)(pixels, s->channels, in + t * channels, in_stride);
         }
         for (int p = 0; p < 16; p++) {
-            NAME(matrix) x = {in + p * in_stride, channels, 1};
-            const float *weights = a->transformed + p * s->channels * outputs;
-            NAME(multiply)(tiles, outputs, x, weights, outputs, s->channels, out + p * out_stride, outputs, 0);
+            NAME(product) product = {
+                .a = in + p * in_stride, .a_row = channels, .a_step = 1,
+                .b = a->transformed + p * s->channels * outputs, .b_step = outputs, .steps = s->channels,
+                .to = out + p * out_stride, .to_row = outputs,
+            };
+            NAME(multiply)(tiles, outputs, product);
         }
         for (long t = 0; t < tiles; t++) {
             tile where = tile_at(s, first + t);
@@ -204,15 +151,14 @@ static void NAME(weigh_tiles)(void *context, long item) {
             for (long o = 0; o < s->outputs; o++) bias_sums[o] += whole[o];
         }
         for (int p = 0; p < 16; p++) {
-            NAME(matrix) y = {out + p * out_stride, 1, outputs};
-            NAME(multiply)(
-                s->outputs, channels, y, in + p * in_stride, channels, tiles, sums + p * s->outputs * channels, channels, add
-            );
+            float *to = sums + p * s->outputs * channels;
+            NAME(product) product = {
+                .a = out + p * out_stride, .a_row = 1, .a_step = outputs,
+                .b = in + p * in_stride, .b_step = channels, .steps = tiles,
+                .start = add ? to : 0, .start_row = channels, .to = to, .to_row = channels,
+            };
+            NAME(multiply)(s->outputs, channels, product);
         }
     }
     free(in);
 }
-
-#undef WIDE
-#undef WIDE_ROWS
-#undef NARROW_ROWS

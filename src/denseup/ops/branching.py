@@ -5,11 +5,12 @@ gradient for each use and adds them: one more map of the largest size, written, 
 zeroed page by page. Here the convolution's gradient is added where the other lies already, in one matrix product.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from denseup.ops import pointwise
 from denseup.ops.plain import is_plain, is_transformed
 
 
@@ -18,7 +19,7 @@ def pointwise_branch(x: Tensor, convolution: nn.Module) -> tuple[Tensor, Tensor]
 
     That use must be exactly one operator, and the gradient it makes of `x` fresh memory of its own (as those of
     `denseup.ops` and of convolutions are): it is written to. Anything but a plain 1×1 `nn.Conv2d` without hooks in
-    eager full-precision training is simply called.
+    eager full-precision execution is simply called.
 
     Args:
         x: `[B, C, H, W]`.
@@ -27,11 +28,11 @@ def pointwise_branch(x: Tensor, convolution: nn.Module) -> tuple[Tensor, Tensor]
     Returns:
         `[B, E, H, W]`, and `x` as it is to be used from here on.
     """
-    training = torch.is_grad_enabled() and x.requires_grad
-    if not training or not is_plain(convolution, 1) or torch.compiler.is_compiling() or is_transformed(x):
+    if not is_plain(convolution, 1) or torch.compiler.is_compiling() or is_transformed(x):
         return convolution(x), x
-    branched: tuple[Tensor, Tensor] = _Branch.apply(x, convolution.weight, convolution.bias)  # type: ignore[no-untyped-call]
-    return branched
+    weight, bias = cast(nn.Conv2d, convolution).weight, cast(nn.Conv2d, convolution).bias
+    branched: tuple[Tensor, Tensor] = _Branch.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+    return branched if x.requires_grad else (branched[0], x)
 
 
 class _Branch(torch.autograd.Function):
@@ -39,7 +40,7 @@ class _Branch(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(x, weight)
         ctx.set_materialize_grads(False)
-        return torch.conv2d(x, weight, bias), x.view_as(x)
+        return pointwise.convolve(x, weight, bias), x.view_as(x)
 
     @staticmethod
     def backward(
@@ -48,39 +49,21 @@ class _Branch(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         if grad is None:
             return grad_x, None, None
+        if torch.is_grad_enabled():
+            return _differentiable(grad, grad_x, x, weight, ctx.needs_input_grad)
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad
-        grad_weight = grad_bias = None
-        if needs_weight:
-            common = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1)  # stride, padding, dilation, not transposed, groups
-            mask = [False, True, False]
-            _, grad_weight, _ = torch.ops.aten.convolution_backward(grad, x, weight, None, *common, mask)
-        if needs_bias:
-            grad_bias = grad.sum((0, 2, 3))  # which the convolution's own backward is slow at
-        if needs_x:
-            if grad_x is None or torch.is_grad_enabled():
-                grad_x = _sum(grad_x, grad, weight)
-            else:
-                _add(grad_x, grad, weight)
-        return grad_x if needs_x else None, grad_weight, grad_bias
+        if needs_x and grad_x is None:
+            grad_x = torch.zeros_like(x)
+        to = grad_x if needs_x else None
+        grad_weight, grad_bias = pointwise.backward(grad, x, weight, to, needs_weight or needs_bias)
+        return to, grad_weight if needs_weight else None, grad_bias if needs_bias else None
 
 
-def _sum(to: Tensor | None, grad: Tensor, weight: Tensor) -> Tensor:
-    """`to`, if any, plus the gradient of the convolution's input; a new tensor, differentiable."""
-    product = torch.conv2d(grad, weight.transpose(0, 1))
-    return product if to is None else to + product
-
-
-def _add(to: Tensor, grad: Tensor, weight: Tensor) -> None:
-    """The same, written into `to`."""
-    matrix = weight.flatten(1)  # [E, C]
-    if to.is_contiguous(memory_format=torch.channels_last):
-        to.permute(0, 2, 3, 1).view(-1, to.shape[1]).addmm_(_pixels(grad), matrix)
-    elif to.is_contiguous():
-        to.flatten(2).baddbmm_(matrix.mT.expand(to.shape[0], -1, -1), grad.flatten(2))
-    else:
-        to.add_(torch.conv2d(grad, weight.transpose(0, 1)))
-
-
-def _pixels(x: Tensor) -> Tensor:
-    """`[B, C, H, W]` → `[B·H·W, C]`, a view where `x` is channels-last."""
-    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+def _differentiable(
+    grad: Tensor, grad_x: Tensor | None, x: Tensor, weight: Tensor, needs: tuple[bool, bool, bool]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """The same by torch's operators, which can be differentiated once more."""
+    common = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1)  # stride, padding, dilation, not transposed, groups
+    found = torch.ops.aten.convolution_backward(grad, x, weight, [weight.shape[0]], *common, needs)
+    of_x = found[0] if grad_x is None else grad_x + found[0] if needs[0] else None
+    return of_x, found[1], found[2]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from denseup import native
 from denseup.ops.composed import Gradients
+from denseup.ops.cpu_tensors import check, dense, pointer
 from denseup.ops.geometry import Size, like_layout, size_of
 
 NAME = "cpu"
@@ -62,17 +63,17 @@ def fused(de: Tensor, logits: Tensor, en: Tensor | None, gate: Tensor | None, ke
 
 def adjoint(grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, size: Size) -> Tensor:
     """`[B, C, H, W]`, `[B, G·K², H, W]` → `[B, C, *size]`."""
-    high, weights = _dense(grad), _dense(kernels.float())
+    high, weights = dense(grad), dense(kernels.float())
     out = _empty(grad, grad.shape[1], size, grad.dtype)
     shape = _shape(size, high, kernel_size, groups)
     pointers = (high.data_ptr(), weights.data_ptr(), out.data_ptr())
-    _check(_library().denseup_adjoint(shape, _is_bfloat16(grad), *pointers))
+    check(_library().denseup_adjoint(shape, _is_bfloat16(grad), *pointers))
     return like_layout(out, grad)
 
 
 def similarity(query: Tensor, key: Tensor, kernel_size: int, groups: int) -> Tensor:
     """`[B, C, H, W]`, `[B, C, h, w]` → `[B, G·K², H, W]`."""
-    high, low = _dense(query), _dense(key)
+    high, low = dense(query), dense(key)
     out = _empty(query, groups * kernel_size**2, size_of(query), torch.float32)
     shape = _shape(size_of(key), high, kernel_size, groups)
     _library().denseup_similarity(shape, _is_bfloat16(query), high.data_ptr(), low.data_ptr(), out.data_ptr())
@@ -89,8 +90,8 @@ def fused_backward(
     groups: int,
 ) -> Gradients:
     """Gradients of `fused` in de, logits, en and gate."""
-    high, low, weights = _dense(grad), _dense(de), _dense(logits.float())
-    guide, blend = None if en is None else _dense(en), None if gate is None else _dense(gate.float())
+    high, low, weights = dense(grad), dense(de), dense(logits.float())
+    guide, blend = None if en is None else dense(en), None if gate is None else dense(gate.float())
     grad_logits, scaled = torch.empty_like(weights), torch.empty_like(weights)
     grad_en = None if guide is None else torch.empty_like(guide)
     grad_gate = None if blend is None else torch.empty_like(blend)
@@ -98,7 +99,7 @@ def fused_backward(
     _library().denseup_fused_backward(
         shape,
         _is_bfloat16(de),
-        *(_pointer(x) for x in (high, low, weights, guide, blend, grad_logits, scaled, grad_en, grad_gate)),
+        *(pointer(x) for x in (high, low, weights, guide, blend, grad_logits, scaled, grad_en, grad_gate)),
     )
     grad_de = adjoint(grad, scaled, kernel_size, groups, size_of(de))
     return (
@@ -118,24 +119,15 @@ def _reassemble(
     groups: int,
     normalize: bool,
 ) -> Tensor:
-    low, weights = _dense(de), _dense(kernels.float())
-    guide, blend = None if en is None else _dense(en), None if gate is None else _dense(gate.float())
+    low, weights = dense(de), dense(kernels.float())
+    guide, blend = None if en is None else dense(en), None if gate is None else dense(gate.float())
     out = _empty(de, de.shape[1], size_of(kernels), de.dtype)
     shape = _shape(size_of(de), out, kernel_size, groups)
-    pointers = (_pointer(guide), _pointer(blend), out.data_ptr())
-    _check(
+    pointers = (pointer(guide), pointer(blend), out.data_ptr())
+    check(
         _library().denseup_reassemble(shape, _is_bfloat16(de), low.data_ptr(), weights.data_ptr(), normalize, *pointers)
     )
     return like_layout(out, de)
-
-
-def _check(status: int) -> None:
-    if status:
-        raise MemoryError("no memory for the rows that a thread works on")
-
-
-def _dense(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
 
 
 def _empty(like: Tensor, channels: int, size: Size, dtype: torch.dtype) -> Tensor:
@@ -144,10 +136,6 @@ def _empty(like: Tensor, channels: int, size: Size, dtype: torch.dtype) -> Tenso
 
 def _is_bfloat16(x: Tensor) -> bool:
     return x.dtype == torch.bfloat16
-
-
-def _pointer(x: Tensor | None) -> int | None:
-    return None if x is None else x.data_ptr()
 
 
 def _shape(low: Size, high: Tensor, kernel_size: int, groups: int) -> _Shape:
@@ -160,12 +148,12 @@ def _library() -> ctypes.CDLL:
     """The library, with the types of the arguments declared."""
     library = native.library()
     assert library is not None
-    pointer = ctypes.c_void_p
+    address = ctypes.c_void_p
     arguments: dict[str, list[type]] = {
-        "reassemble": [pointer, pointer, ctypes.c_int, pointer, pointer, pointer],
-        "adjoint": [pointer] * 3,
-        "similarity": [pointer] * 3,
-        "fused_backward": [pointer] * 9,
+        "reassemble": [address, address, ctypes.c_int, address, address, address],
+        "adjoint": [address] * 3,
+        "similarity": [address] * 3,
+        "fused_backward": [address] * 9,
     }
     for name, types in arguments.items():
         function = getattr(library, f"denseup_{name}")

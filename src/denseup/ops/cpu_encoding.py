@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from denseup import native
+from denseup.ops.cpu_tensors import check, dense, pointer
 from denseup.ops.geometry import layout
 
 MIN_CHANNELS = 16
@@ -58,12 +59,12 @@ def serves(high: Tensor, low: Tensor | None, weight: Tensor, bias: Tensor | None
 
 def encode(high: Tensor, low: Tensor | None, weight: Tensor, bias: Tensor | None) -> Tensor:
     """`[B, C, H, W]`, `[B, C, h, w]`, `[O, C, 3, 3]`, `[O]` → `[B, O, H, W]`, channels-last."""
-    high, low, weight = _dense(high), None if low is None else _dense(low), _even(weight)
+    high, low, weight = dense(high), None if low is None else dense(low), _even(weight)
     bias = None if bias is None else bias.contiguous()
     shape = (high.shape[0], weight.shape[0], *high.shape[2:])
     logits = torch.empty(shape, memory_format=torch.channels_last)
-    pointers = (high.data_ptr(), _pointer(low), _weights(weight), _pointer(bias), logits.data_ptr())
-    _check(_library().denseup_encode(_shape(high, low, weight), *pointers))
+    pointers = (high.data_ptr(), pointer(low), _weights(weight), pointer(bias), logits.data_ptr())
+    check(_library().denseup_encode(_shape(high, low, weight), *pointers))
     return logits
 
 
@@ -71,7 +72,7 @@ def encode_backward(
     grad: Tensor, high: Tensor, low: Tensor | None, weight: Tensor, needs: Sequence[bool]
 ) -> tuple[Tensor | None, ...]:
     """Gradients of high, low, weight and bias of `encode`, of those that are needed."""
-    grad, high, low, weight = _dense(grad), _dense(high), None if low is None else _dense(low), _even(weight)
+    grad, high, low, weight = dense(grad), dense(high), None if low is None else dense(low), _even(weight)
     found = [
         torch.empty_like(high) if needs[0] else None,
         torch.empty_like(low) if needs[1] and low is not None else None,
@@ -79,28 +80,15 @@ def encode_backward(
         weight.new_empty(weight.shape[0]) if needs[3] else None,
     ]
     weights = None if found[2] is None else _weights(found[2])
-    inputs = (grad.data_ptr(), high.data_ptr(), _pointer(low), _weights(weight))
-    outputs = (_pointer(found[0]), _pointer(found[1]), weights, _pointer(found[3]))
-    _check(_library().denseup_encode_backward(_shape(high, low, weight), *inputs, *outputs))
+    inputs = (grad.data_ptr(), high.data_ptr(), pointer(low), _weights(weight))
+    outputs = (pointer(found[0]), pointer(found[1]), weights, pointer(found[3]))
+    check(_library().denseup_encode_backward(_shape(high, low, weight), *inputs, *outputs))
     return tuple(found)
-
-
-def _check(status: int) -> None:
-    if status:
-        raise MemoryError("no memory for the tiles that a thread works on")
-
-
-def _dense(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
 
 
 def _even(weight: Tensor) -> Tensor:
     """`weight` with the nine values of a channel evenly spaced, as they are in every usual layout."""
     return weight if weight.stride(2) == 3 * weight.stride(3) else weight.contiguous()
-
-
-def _pointer(x: Tensor | None) -> int | None:
-    return None if x is None else x.data_ptr()
 
 
 def _shape(high: Tensor, low: Tensor | None, weight: Tensor) -> _Shape:
@@ -118,7 +106,7 @@ def _library() -> ctypes.CDLL:
     """The library, with the types of the arguments declared."""
     library = native.library()
     assert library is not None
-    pointer, shape, weights = ctypes.c_void_p, ctypes.POINTER(_Shape), ctypes.POINTER(_Weights)
-    library.denseup_encode.argtypes = [shape, pointer, pointer, weights, pointer, pointer]
-    library.denseup_encode_backward.argtypes = [shape, *[pointer] * 3, weights, *[pointer] * 2, weights, pointer]
+    address, shape, weights = ctypes.c_void_p, ctypes.POINTER(_Shape), ctypes.POINTER(_Weights)
+    library.denseup_encode.argtypes = [shape, address, address, weights, address, address]
+    library.denseup_encode_backward.argtypes = [shape, *[address] * 3, weights, *[address] * 2, weights, address]
     return library

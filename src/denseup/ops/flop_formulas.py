@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import register_flop_formula
 
-from denseup.ops import encoding, library  # noqa: F401  the formulas are registered for operators that must exist
+from denseup.ops import encoding, library, pointwise  # noqa: F401  the formulas are registered for operators that must exist
 
 
 def _flops(channels: int, kernels_shape: tuple[int, ...], kernel_size: int) -> int:
@@ -81,3 +81,21 @@ def _encode_backward_flops(
     of_maps = (high_shape if needs_high else None, low_shape if needs_low else None)
     total = _encoding_flops(*of_maps, weight_shape) if any(of_maps) else 0
     return total + (_encoding_flops(high_shape, low_shape, weight_shape) if needs_weight else 0)
+
+
+def _pointwise_flops(map_shape: tuple[int, ...], outputs: int) -> int:
+    batch, channels, height, width = map_shape
+    return 2 * outputs * channels * batch * height * width
+
+
+@register_flop_formula(torch.ops.denseup.pointwise)
+def _convolve_flops(x_shape: Any, weight_shape: Any, *args: Any, **kwargs: Any) -> int:
+    return _pointwise_flops(x_shape, weight_shape[0])
+
+
+@register_flop_formula(torch.ops.denseup.pointwise_backward)
+def _convolve_backward_flops(
+    grad_shape: Any, x_shape: Any, weight_shape: Any, to_shape: Any, parameters: Any, *args: Any, **kwargs: Any
+) -> int:
+    """As many again for the gradient of the map, and for that of the weights."""
+    return _pointwise_flops(x_shape, weight_shape[0]) * ((to_shape is not None) + bool(parameters))

@@ -1,0 +1,85 @@
+"""The 1×1 convolution that embeds features for a kernel generator, and its gradient, added where another lies already.
+
+In float32, channels-last, on the CPU, C kernels serve (`native/pointwise.c`): faster than a general matrix product once
+the maps have left the caches, and with few outputs. Elsewhere torch's operators do. Nothing here is differentiable by
+itself: `ops.branching` puts it together.
+"""
+
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from denseup.ops import cpu_backend, cpu_pointwise
+from denseup.ops.backends import choose_backend
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`[B, C, H, W]`, `[O, C, 1, 1]`, `[O]` → `[B, O, H, W]`."""
+    if _served(x, weight, bias):
+        return cast(Tensor, _convolve(x, weight, bias))
+    return torch.conv2d(x, weight, bias)
+
+
+def backward(grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, parameters: bool) -> tuple[Tensor, Tensor]:
+    """Gradients of weight and bias if asked for (`parameters`), else empty; that of `x` is added to `to`, if given.
+
+    Args:
+        grad: of the result, `[B, O, H, W]`.
+        x: `[B, C, H, W]`.
+        weight: `[O, C, 1, 1]`.
+        to: `[B, C, H, W]`, in any layout; written to.
+        parameters: whether those of weight and bias are wanted.
+    """
+    if _served(x, weight, None) and (to is None or to.is_contiguous(memory_format=torch.channels_last)):
+        return cast(tuple[Tensor, Tensor], _backward(grad, x, weight, to, parameters))
+    if to is not None:
+        _add_gradient(to, grad, weight)
+    if not parameters:
+        return grad.new_empty(0), grad.new_empty(0)
+    common = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1)  # stride, padding, dilation, not transposed, groups
+    _, of_weight, _ = torch.ops.aten.convolution_backward(grad, x, weight, None, *common, [False, True, False])
+    return of_weight, grad.sum((0, 2, 3))  # which the convolution's own backward is slow at
+
+
+def _add_gradient(to: Tensor, grad: Tensor, weight: Tensor) -> None:
+    """By operators that torch's FLOP counter knows, which `addmm_` is not."""
+    matrix = weight.flatten(1)  # [O, C]
+    if to.is_contiguous(memory_format=torch.channels_last):
+        pixels = _pixels(to)
+        torch.addmm(pixels, _pixels(grad), matrix, out=pixels)
+    elif to.is_contiguous():
+        images = to.flatten(2)
+        torch.baddbmm(images, matrix.mT.expand(to.shape[0], -1, -1), grad.flatten(2), out=images)
+    else:
+        to.add_(torch.conv2d(grad, weight.transpose(0, 1)))
+
+
+def _served(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    return cpu_pointwise.serves(x, weight, bias) and choose_backend(None, x, 1, 1) == cpu_backend.NAME
+
+
+def _pixels(x: Tensor) -> Tensor:
+    """`[B, C, H, W]` → `[B·H·W, C]`, a view where `x` is channels-last."""
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+
+@torch.library.custom_op("denseup::pointwise", mutates_args=())
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return cpu_pointwise.convolve(x, weight, bias)
+
+
+@torch.library.custom_op("denseup::pointwise_backward", mutates_args=("to",))
+def _backward(grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, parameters: bool) -> tuple[Tensor, Tensor]:
+    return cpu_pointwise.backward(grad, x, weight, to, parameters)
+
+
+@_convolve.register_fake
+def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return x.new_empty((x.shape[0], weight.shape[0], *x.shape[2:])).contiguous(memory_format=torch.channels_last)
+
+
+@_backward.register_fake
+def _(grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, parameters: bool) -> tuple[Tensor, Tensor]:
+    of_weight, of_bias = (x.new_empty(size) if parameters else x.new_empty(0) for size in (weight.shape, grad.shape[1]))
+    return of_weight, of_bias

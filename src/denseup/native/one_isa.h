@@ -12,6 +12,7 @@
 #undef CAT
 #undef NAME
 #undef INLINE
+#undef UNROLLED
 #undef ISA
 #undef V
 #undef SHUFFLE

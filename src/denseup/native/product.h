@@ -1,6 +1,5 @@
 /* A product of two matrices of floats, tile by tile in registers, for one instruction set: what the kernels of encoding.c
  * and pointwise.c spend their time on. */
-#define UNROLLED _Pragma("GCC unroll 16")
 #if V == 16
 #define WIDE 4 /* vectors; with WIDE_ROWS or, of two vectors and one, NARROW_ROWS they fill the registers with sums */
 #define WIDE_ROWS 6
@@ -79,7 +78,6 @@ INLINE void NAME(multiply)(long rows, long lanes, NAME(product) whole) {
 #undef TILES_OF
 }
 
-#undef UNROLLED
 #undef WIDE
 #undef WIDE_ROWS
 #undef NARROW_ROWS

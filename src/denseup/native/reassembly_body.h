@@ -11,7 +11,6 @@
  * 2^n channels lie a power of two apart and push each other out of the caches.
  */
 #define FN(name) CAT(NAME(name), SUFFIX)
-#define UNROLLED _Pragma("GCC unroll 4")
 
 /* A block of channels: BLOCK whole vectors, or one that has only `rest` channels. */
 INLINE vf FN(load_some)(const T *p, int count) {
@@ -73,11 +72,16 @@ INLINE int FN(next_pixels)(const long *rows, const long *columns, long out_width
 
 /* A row of pixels, `channels` of each, as floats in `lanes` lanes; the lanes beyond are zero. */
 INLINE void FN(pack)(const T *from, long stride, long pixels, int channels, int lanes, float *to) {
-    for (long x = 0; x < pixels; x++, from += stride, to += lanes) {
-        int c = 0;
-        for (; c + V <= channels; c += V) NAME(store_float)(to + c, LOAD(from + c));
-        for (; c < lanes; c += V) NAME(store_float)(to + c, c < channels ? FN(load_some)(from + c, channels - c) : (vf){0});
+    if (channels == BLOCK * V) {
+        for (long x = 0; x < pixels; x++, from += stride, to += BLOCK * V)
+            UNROLLED for (int v = 0; v < BLOCK; v++) NAME(store_float)(to + v * V, LOAD(from + v * V));
+        return;
     }
+    for (long x = 0; x < pixels; x++, from += stride, to += lanes)
+        for (int c = 0; c < lanes; c += V) {
+            int some = channels - c < V ? channels - c : 0;
+            NAME(store_float)(to + c, c < channels ? FN(get)(from + c, some) : (vf){0});
+        }
 }
 
 /* Lines that a later source pixel will write and read: they lie too far apart for the processor to foresee. */
@@ -231,9 +235,9 @@ INLINE void FN(adjoint_column)(
         const float *weights = kernels + ((row + y) * s->out_width + column) * taps;
         for (long x = column; x < next_column; x++, p += lanes, weights += taps) {
             vf grad[ADJOINT_BLOCK];
-            for (int v = 0; v < block; v++) grad[v] = NAME(load_float)(p + v * V);
-            for (int j = 0; j < kernel_size; j++)
-                for (int v = 0; v < block; v++) sums[j][v] += weights[j] * grad[v];
+            UNROLLED for (int v = 0; v < block; v++) grad[v] = NAME(load_float)(p + v * V);
+            UNROLLED for (int j = 0; j < kernel_size; j++)
+                UNROLLED for (int v = 0; v < block; v++) sums[j][v] += weights[j] * grad[v];
         }
     }
 }
@@ -265,8 +269,8 @@ INLINE void FN(adjoint_tile)(
         long source = y + radius - i + 1; /* out_rows[i + 1] is the first output row of source row y + radius - i */
         out_rows[i] = first_output(source < 0 ? 0 : source > s->height ? s->height : source, s->height, s->out_height);
     }
-    for (int j = 0; j < kernel_size; j++)
-        for (int v = 0; v < block; v++) sums[j][v] = (vf){0};
+    UNROLLED for (int j = 0; j < kernel_size; j++)
+        UNROLLED for (int v = 0; v < block; v++) sums[j][v] = (vf){0};
     for (long x = 0; x < s->width + radius; x++) {
         if (x < s->width) {
             FN(prefetch_upcoming)(next, s, b, x, block * V);
@@ -277,10 +281,10 @@ INLINE void FN(adjoint_tile)(
                 );
         }
         if (x >= radius)
-            for (int v = 0; v < block; v++) FN(put)(to + (x - radius) * s->channels + v * V, sums[0][v], rest, 0);
-        for (int j = 0; j + 1 < kernel_size; j++)
-            for (int v = 0; v < block; v++) sums[j][v] = sums[j + 1][v];
-        for (int v = 0; v < block; v++) sums[kernel_size - 1][v] = (vf){0};
+            UNROLLED for (int v = 0; v < block; v++) FN(put)(to + (x - radius) * s->channels + v * V, sums[0][v], rest, 0);
+        UNROLLED for (int j = 0; j + 1 < kernel_size; j++)
+            UNROLLED for (int v = 0; v < block; v++) sums[j][v] = sums[j + 1][v];
+        UNROLLED for (int v = 0; v < block; v++) sums[kernel_size - 1][v] = (vf){0};
     }
 }
 
@@ -377,34 +381,34 @@ INLINE void FN(similarity_tile)(
     FN(later) later, int pixels, int span
 ) {
     vf sums[MAX_PIXELS][SPAN], of_gate[MAX_PIXELS];
-    for (int n = 0; n < MAX_PIXELS; n++) of_gate[n] = (vf){0};
-    for (int n = 0; n < MAX_PIXELS; n++)
-        for (int j = 0; j < span; j++) sums[n][j] = (vf){0};
+    UNROLLED for (int n = 0; n < MAX_PIXELS; n++) of_gate[n] = (vf){0};
+    UNROLLED for (int n = 0; n < MAX_PIXELS; n++)
+        UNROLLED for (int j = 0; j < span; j++) sums[n][j] = (vf){0};
     long c = 0;
     for (; c + V <= channels; c += V) {
         vf q[MAX_PIXELS];
         if (later.query) __builtin_prefetch(later.query + c, 0, 2);
         if (later.en) __builtin_prefetch(later.en + c, 0, 2);
-        for (int n = 0; n < pixels; n++) q[n] = LOAD(query[n] + c);
-        for (int n = 0; n < pixels && blend; n++) of_gate[n] += FN(blend_vector)(blend, n, c, q[n], 0);
-        for (int j = 0; j < span; j++) {
+        UNROLLED for (int n = 0; n < pixels; n++) q[n] = LOAD(query[n] + c);
+        UNROLLED for (int n = 0; n < pixels && blend; n++) of_gate[n] += FN(blend_vector)(blend, n, c, q[n], 0);
+        UNROLLED for (int j = 0; j < span; j++) {
             vf k = LOAD(key + j * column_stride + c);
-            for (int n = 0; n < pixels; n++) sums[n][j] += q[n] * k;
+            UNROLLED for (int n = 0; n < pixels; n++) sums[n][j] += q[n] * k;
         }
     }
     if (c < channels) {
         int rest = (int)(channels - c);
-        for (int n = 0; n < pixels && blend; n++)
+        UNROLLED for (int n = 0; n < pixels && blend; n++)
             of_gate[n] += FN(blend_vector)(blend, n, c, FN(load_some)(query[n] + c, rest), rest);
-        for (int j = 0; j < span; j++) {
+        UNROLLED for (int j = 0; j < span; j++) {
             vf k = FN(load_some)(key + j * column_stride + c, rest);
-            for (int n = 0; n < pixels; n++) sums[n][j] += FN(load_some)(query[n] + c, rest) * k;
+            UNROLLED for (int n = 0; n < pixels; n++) sums[n][j] += FN(load_some)(query[n] + c, rest) * k;
         }
     }
     if (blend) blend->product += NAME(sum)((of_gate[0] + of_gate[1]) + (of_gate[2] + of_gate[3]));
-    for (int j = 0; j < span; j++) {
+    UNROLLED for (int j = 0; j < span; j++) {
         v4 of_pixels = NAME(sums)(sums[0][j], sums[1][j], sums[2][j], sums[3][j]);
-        for (int n = 0; n < pixels; n++) out[n][j] = of_pixels[n];
+        UNROLLED for (int n = 0; n < pixels; n++) out[n][j] = of_pixels[n];
     }
 }
 
@@ -507,6 +511,27 @@ static void FN(similarity_row)(void *context, long item) {
     }
 }
 
+/* Of one pixel, whose kernels have the gradient `products`: what they are scaled by 1 - gate, and the gradient of the
+ * logits. Their mean of the products is given back. Both inputs are followed by V zeros. */
+INLINE float FN(softmax_gradient)(
+    const float *weights, const float *products, int taps, float gate, float *scaled, float *grad
+) {
+    vf all = {0};
+    for (int t = 0; t < taps; t += V) all += NAME(load_float)(weights + t) * NAME(load_float)(products + t);
+    float mean = NAME(sum)(all);
+    for (int t = 0; t < taps && taps < V; t++) {
+        scaled[t] = (1.0f - gate) * weights[t];
+        grad[t] = scaled[t] * (products[t] - mean);
+    }
+    for (int t = 0; t < taps && taps >= V; t += V) {
+        int at = t + V <= taps ? t : taps - V; /* the last vector overlaps the one before it */
+        vf some = (1.0f - gate) * NAME(load_float)(weights + at);
+        NAME(store_float)(scaled + at, some);
+        NAME(store_float)(grad + at, some * (NAME(load_float)(products + at) - mean));
+    }
+    return mean;
+}
+
 /* Of softmax, reassembly and gate: gradients of the logits, of the encoder feature and of the gate, and the kernels
  * times (1 - gate), which the gradient of the features is made of. */
 static void FN(fused_backward_row)(void *context, long item) {
@@ -520,6 +545,7 @@ static void FN(fused_backward_row)(void *context, long item) {
     const T *high = (const T *)a->high + image * all * C;
     const T *en = a->en ? (const T *)a->en + image * all * C : 0;
     T *grad_en = a->en ? (T *)a->result + image * all * C : 0;
+    float weights[MAX_TAPS + V] = {0}, products[MAX_PIXELS][MAX_TAPS + V] = {0};
     for (long x = 0; x < s->width; x++) {
         FN(window) w = FN(window_at)(s, y, x);
         long columns[2] = {first_output(x, s->width, s->out_width), first_output(x + 1, s->width, s->out_width)};
@@ -529,7 +555,7 @@ static void FN(fused_backward_row)(void *context, long item) {
         int count;
         while ((count = FN(next_pixels)(rows, columns, s->out_width, &at, pixels)))
             for (long g = 0; g < s->groups; g++) {
-                float products[MAX_PIXELS][MAX_TAPS], *out[MAX_PIXELS];
+                float *out[MAX_PIXELS];
                 const T *query[MAX_PIXELS];
                 for (int n = 0; n < count; n++) {
                     long first = pixels[n] * C + g * per_group;
@@ -543,14 +569,10 @@ static void FN(fused_backward_row)(void *context, long item) {
                 FN(similarities)(s, query, window, w, out, en ? &blend : 0, ahead, count);
                 for (int n = 0; n < count; n++) {
                     long at = ((image * all + pixels[n]) * s->groups + g) * taps;
-                    float *scaled = a->scaled + at, *grad = a->grad_kernels + at, mean = 0.0f;
-                    NAME(softmax)(a->kernels + at, scaled, taps);
-                    for (int t = 0; t < taps; t++) mean += scaled[t] * products[n][t];
-                    for (int t = 0; t < taps; t++) {
-                        scaled[t] *= 1.0f - blend.gate;
-                        grad[t] = scaled[t] * (products[n][t] - mean);
-                    }
-                    blend.product -= mean;
+                    NAME(softmax)(a->kernels + at, weights, taps);
+                    blend.product -= FN(softmax_gradient)(
+                        weights, products[n], taps, blend.gate, a->scaled + at, a->grad_kernels + at
+                    );
                 }
             }
         if (a->grad_gate) a->grad_gate[cell] = blend.product;
@@ -559,7 +581,6 @@ static void FN(fused_backward_row)(void *context, long item) {
 }
 
 #undef FN
-#undef UNROLLED
 #undef T
 #undef LOAD
 #undef STORE

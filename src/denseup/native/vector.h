@@ -6,6 +6,14 @@
 #define NAME(name) CAT(name, ISA)
 #define INLINE static inline __attribute__((always_inline, unused))
 
+/* Before a loop of constant length over an array that is to lie in registers: GCC unrolls some of them too late for that.
+ * clang does well by itself, and worse when told. */
+#ifdef __clang__
+#define UNROLLED
+#else
+#define UNROLLED _Pragma("GCC unroll 16")
+#endif
+
 #ifdef __clang__
 #define SHUFFLE(v, lanes) NAME(shuffle)(v, lanes)
 #else
@@ -124,12 +132,16 @@ INLINE float NAME(sum)(vf v) {
     return (four[0] + four[1]) + (four[2] + four[3]);
 }
 
+/* 0, 1, 2, …: read from memory, for GCC would put such a vector together lane by lane. */
+INLINE vi NAME(lanes)(void) {
+    static const int numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    vi v;
+    __builtin_memcpy(&v, numbers, sizeof v);
+    return v;
+}
+
 INLINE float NAME(largest)(vf v) {
-    for (int step = V / 2; step >= 1; step /= 2) {
-        vi lanes;
-        for (int k = 0; k < V; k++) lanes[k] = k ^ step;
-        v = NAME(maximum)(v, SHUFFLE(v, lanes));
-    }
+    for (int step = V / 2; step >= 1; step /= 2) v = NAME(maximum)(v, SHUFFLE(v, NAME(lanes)() ^ step));
     return v[0];
 }
 
@@ -160,9 +172,7 @@ INLINE void NAME(softmax)(const float *from, float *to, int n) {
         all += e;
     }
     vf tail = NAME(exponential)(NAME(load_float)(from + last) - shift);
-    vi lanes;
-    for (int k = 0; k < V; k++) lanes[k] = k;
-    vi new_lanes = lanes >= whole - last; /* all others are in a whole vector already */
+    vi new_lanes = NAME(lanes)() >= whole - last; /* all others are in a whole vector already */
     float scale = 1.0f / NAME(sum)(all + (vf)((vi)tail & new_lanes));
     for (int k = 0; k < whole; k += V) NAME(store_float)(to + k, NAME(load_float)(to + k) * scale);
     NAME(store_float)(to + last, tail * scale);

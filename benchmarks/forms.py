@@ -19,7 +19,11 @@ def by_unfolding(de: Tensor, kernels: Tensor, kernel_size: int) -> Tensor:
 
 
 def by_einsum(de: Tensor, kernels: Tensor, kernel_size: int) -> Tensor:
-    """The same windows, contracted with the kernels in one einsum: how it is often written."""
+    """The same windows, contracted with the kernels in one einsum, as FADE's authors' PyTorch implementation does it.
+
+    Public implementations of CARAFE mostly raise the map first, unfold it with a dilation, and contract it so too: the
+    same memory, and the same time.
+    """
     return torch.einsum("bckhw,bkhw->bchw", _raised_windows(de, kernels, kernel_size), kernels)
 
 

@@ -94,3 +94,8 @@ def sum_of_cells(x: Tensor, size: Size) -> Tensor:
 def by_group(x: Tensor, groups: int) -> Tensor:
     """`[B, G·K², H, W]` → `[B, G, K², H, W]`."""
     return x.reshape(x.shape[0], groups, -1, *x.shape[2:])
+
+
+def accumulate(x: Tensor) -> Tensor:
+    """`x` in a type that is wide enough for sums: float32 for half precision."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

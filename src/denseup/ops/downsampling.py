@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import register_flop_formula
 
+from denseup.ops.composed import accumulate
 from denseup.ops.geometry import Size, size_of
 
 
@@ -62,8 +63,8 @@ def bidownsample(
 def _bidownsample(features: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int) -> Tensor:
     """`[B, C, H, W]`, `[B, G·k², h, w]` → `[B, C, h, w]`."""
     size = size_of(kernels)
-    phases = _to_phases(_split(_accumulate(features), groups), kernel_size, scale_factor, size)
-    taps = _split(_accumulate(kernels), groups)
+    phases = _to_phases(_split(accumulate(features), groups), kernel_size, scale_factor, size)
+    taps = _split(accumulate(kernels), groups)
     out = phases.new_zeros(features.shape[0], groups, features.shape[1] // groups, *size)
     for tap, window in _windows(phases, kernel_size, scale_factor, size):
         out.addcmul_(taps[:, :, tap, None], window)
@@ -76,7 +77,7 @@ def _adjoint(
 ) -> Tensor:
     """Gradient of the features: `[B, C, h, w]`, `[B, G·k², h, w]` → `[B, C, height, width]`."""
     size = size_of(kernels)
-    low, taps = _split(_accumulate(grad), groups), _split(_accumulate(kernels), groups)
+    low, taps = _split(accumulate(grad), groups), _split(accumulate(kernels), groups)
     extent = [length + (kernel_size - 1) // scale_factor for length in size]
     phases = low.new_zeros(*low.shape[:3], scale_factor, scale_factor, *extent)
     for tap, window in _windows(phases, kernel_size, scale_factor, size):
@@ -87,8 +88,8 @@ def _adjoint(
 @torch.library.custom_op("denseup::bidownsample_similarity", mutates_args=())
 def _similarity(grad: Tensor, features: Tensor, kernel_size: int, scale_factor: int, groups: int) -> Tensor:
     """Gradient of the kernels: `[B, C, h, w]`, `[B, C, H, W]` → `[B, G·k², h, w]`."""
-    size, low = size_of(grad), _split(_accumulate(grad), groups)
-    phases = _to_phases(_split(_accumulate(features), groups), kernel_size, scale_factor, size)
+    size, low = size_of(grad), _split(accumulate(grad), groups)
+    phases = _to_phases(_split(accumulate(features), groups), kernel_size, scale_factor, size)
     out = low.new_empty(grad.shape[0], groups, kernel_size**2, *size)
     for tap, window in _windows(phases, kernel_size, scale_factor, size):
         torch.sum(low * window, 2, out=out[:, :, tap])
@@ -159,10 +160,6 @@ def _bidownsample_flops(features_shape: Any, kernels_shape: Any, kernel_size: in
 @register_flop_formula([torch.ops.denseup.bidownsample_adjoint, torch.ops.denseup.bidownsample_similarity])
 def _gradient_flops(grad_shape: Any, other_shape: Any, kernel_size: int, *args: Any, **kwargs: Any) -> int:
     return _flops(grad_shape, grad_shape[1], kernel_size)
-
-
-def _accumulate(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def _split(x: Tensor, groups: int) -> Tensor:

@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from denseup.ops import composed
+from denseup.ops.composed import accumulate
 from denseup.ops.geometry import Size, phase_slots, size_of
 
 NAME = "reference"
@@ -37,8 +38,8 @@ def objections(de: Tensor, kernel_size: int, groups: int) -> list[str]:
 def reassemble(de: Tensor, kernels: Tensor, kernel_size: int, groups: int) -> Tensor:
     """Weighted sum of the K×K window: `[B, C, h, w]`, `[B, G·K², H, W]` → `[B, C, H, W]`."""
     output_size = size_of(kernels)
-    padded = _pad(_accumulate(de), kernel_size, groups)
-    taps = _split(_to_phases(_accumulate(kernels), size_of(de)), groups, 1, kernel_size**2)
+    padded = _pad(accumulate(de), kernel_size, groups)
+    taps = _split(_to_phases(accumulate(kernels), size_of(de)), groups, 1, kernel_size**2)
     batch, height, width = de.shape[0], *size_of(de)
     out = padded.new_zeros(batch, groups, de.shape[1] // groups, *taps.shape[4:6], height, width)
     for tap, window in _windows(padded, kernel_size, (height, width)):
@@ -48,8 +49,8 @@ def reassemble(de: Tensor, kernels: Tensor, kernel_size: int, groups: int) -> Te
 
 def adjoint(grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, size: Size) -> Tensor:
     """Adjoint of `reassemble` in the features: `[B, C, H, W]`, `[B, G·K², H, W]` → `[B, C, *size]`."""
-    phases = _split(_to_phases(_accumulate(grad), size), groups, -1)
-    taps = _split(_to_phases(_accumulate(kernels), size), groups, 1, kernel_size**2)
+    phases = _split(_to_phases(accumulate(grad), size), groups, -1)
+    taps = _split(_to_phases(accumulate(kernels), size), groups, 1, kernel_size**2)
     radius = kernel_size // 2
     out = phases.new_zeros(*phases.shape[:3], size[0] + 2 * radius, size[1] + 2 * radius)
     for tap, window in _windows(out, kernel_size, size):
@@ -62,8 +63,8 @@ def adjoint(grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, size: 
 def similarity(query: Tensor, key: Tensor, kernel_size: int, groups: int) -> Tensor:
     """Inner products with the K×K window of the key: `[B, C, H, W]`, `[B, C, h, w]` → `[B, G·K², H, W]`."""
     size = size_of(key)
-    phases = _split(_to_phases(_accumulate(query), size), groups, -1)
-    padded = _pad(_accumulate(key), kernel_size, groups)
+    phases = _split(_to_phases(accumulate(query), size), groups, -1)
+    padded = _pad(accumulate(key), kernel_size, groups)
     out = phases.new_empty(query.shape[0], groups, kernel_size**2, *phases.shape[3:])
     products = torch.empty_like(phases)  # one for all taps: to allocate it each time takes longer than to fill it
     for tap, window in _windows(padded, kernel_size, size):
@@ -87,10 +88,6 @@ def fused_backward(
 ) -> composed.Gradients:
     """Gradients of `fused`: see `ops.composed`."""
     return composed.fused_backward(_SELF, grad, de, logits, en, gate, kernel_size, groups)
-
-
-def _accumulate(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def _split(x: Tensor, *channels: int) -> Tensor:

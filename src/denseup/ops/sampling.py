@@ -43,10 +43,12 @@ def sample_bilinear(x: Tensor, positions: Tensor, groups: int = 1) -> Tensor:
     return out.reshape(*x.shape[:2], *out.shape[2:]).to(x.dtype)
 
 
-@torch.library.custom_op("denseup::sample_bilinear", mutates_args=())
-def _sample(x: Tensor, grid: Tensor) -> Tensor:
-    """`[B, C, h, w]`, `[B, H, W, 2]` with (-1, 1) from border to border → `[B, C, H, W]`."""
+def composed(x: Tensor, grid: Tensor) -> Tensor:
+    """By torch's kernel: `[B, C, h, w]`, `[B, H, W, 2]` with (-1, 1) from border to border → `[B, C, H, W]`."""
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False).contiguous()
+
+
+_sample = torch.library.custom_op("denseup::sample_bilinear", composed, mutates_args=())
 
 
 @torch.library.custom_op("denseup::sample_bilinear_backward", mutates_args=())

@@ -1,0 +1,81 @@
+"""The operators in torch's own, for exporters that know no others: `torch.onnx.export(…, dynamo=True)` finds these.
+
+Only what a graph for inference holds, the forward operators, and nothing written in place, which exporters refuse.
+"""
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch._decomp import register_decomposition
+from torch.nn import functional as F
+
+from denseup.ops import composed, downsampling, encoding, library, sampling  # noqa: F401  the operators must exist
+from denseup.ops.composed import accumulate, by_group
+from denseup.ops.geometry import size_of, source_index
+
+
+def reassemble(de: Tensor, kernels: Tensor, kernel_size: int, groups: int, backend: str = "") -> Tensor:
+    """`[B, C, h, w]`, `[B, G·K², H, W]` → `[B, C, H, W]`."""
+    return _contract(_raised(de, kernels, kernel_size, groups), kernels, groups).to(de.dtype)
+
+
+def similarity(query: Tensor, key: Tensor, kernel_size: int, groups: int, backend: str = "") -> Tensor:
+    """`[B, C, H, W]`, `[B, C, h, w]` → `[B, G·K², H, W]`."""
+    of_groups = by_group(accumulate(query), groups)
+    products = [(of_groups * window).sum(2) for window in _raised(key, query, kernel_size, groups)]
+    return torch.stack(products, 2).flatten(1, 2).to(query.dtype)
+
+
+def fused(
+    de: Tensor, logits: Tensor, en: Tensor | None, gate: Tensor | None, kernel_size: int, groups: int, backend: str
+) -> Tensor:
+    """Softmax, reassembly and gate: see `ops.composed`."""
+    contractions = cast(composed.Contractions, sys.modules[__name__])
+    return composed.fused(contractions, de, logits, en, gate, kernel_size, groups)
+
+
+def bidownsample(features: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int) -> Tensor:
+    """`[B, C, H, W]`, `[B, G·k², h, w]` → `[B, C, h, w]`."""
+    rows, columns = (torch.arange(n, device=features.device) * scale_factor for n in size_of(kernels))
+    windows = _windows(features, kernel_size, groups, rows, columns)
+    return _contract(windows, kernels, groups).to(features.dtype)
+
+
+def _raised(low: Tensor, high: Tensor, kernel_size: int, groups: int) -> Iterator[Tensor]:
+    """The windows around the source pixel of every pixel of `high`."""
+    rows, columns = (source_index(*lengths, low.device) for lengths in zip(size_of(low), size_of(high), strict=True))
+    return _windows(low, kernel_size, groups, rows, columns)
+
+
+def _windows(x: Tensor, kernel_size: int, groups: int, rows: Tensor, columns: Tensor) -> Iterator[Tensor]:
+    """For each of K² taps its pixel, `[B, G, C/G, H, W]`, of windows around `rows` `[H]` and `columns` `[W]` of `x`."""
+    before = (kernel_size - 1) // 2
+    padded = F.pad(accumulate(x), (before, kernel_size - 1 - before) * 2)
+    for i in range(kernel_size):
+        band = padded.index_select(2, rows + i)
+        for j in range(kernel_size):
+            yield by_group(band.index_select(3, columns + j), groups)
+
+
+def _contract(windows: Iterator[Tensor], kernels: Tensor, groups: int) -> Tensor:
+    """Σ over the taps of tap times kernel: `[B, C, H, W]`."""
+    taps = by_group(accumulate(kernels), groups).unsqueeze(3).unbind(2)
+    products = (tap * window for tap, window in zip(taps, windows, strict=True))
+    total: Tensor = functools.reduce(torch.add, products)
+    return total.flatten(1, 2)
+
+
+_DECOMPOSITIONS: dict[Any, Callable[..., Tensor]] = {
+    torch.ops.denseup.reassemble: reassemble,
+    torch.ops.denseup.local_similarity: similarity,
+    torch.ops.denseup.fused_reassemble: fused,
+    torch.ops.denseup.encode_content: encoding.composed,
+    torch.ops.denseup.bidownsample: bidownsample,
+    torch.ops.denseup.sample_bilinear: sampling.composed,
+}
+for _operator, _function in _DECOMPOSITIONS.items():
+    register_decomposition(_operator.default)(_function)

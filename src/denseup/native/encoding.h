@@ -7,7 +7,7 @@
 #define LANES 16 /* channels are held in multiples of it, at least the floats of a vector */
 #define SPARE 16 /* floats between the 16 positions, which would else lie powers of two apart */
 #define TILES 24
-#define GRADIENT_TILES 48
+#define GRADIENT_TILES 64
 
 static inline long in_lanes(long channels) { return (channels + LANES - 1) / LANES * LANES; }
 
@@ -57,6 +57,12 @@ static inline long pixel_at(const map_shape *s, tile t, long dy, long dx) {
 static inline void find_pixels(
     const map_shape *s, tile t, int size, long from, const float *map, long channels, const float *zeros, const float **pixels
 ) {
+    long y = t.y + from, x = t.x + from;
+    if (y >= 0 && x >= 0 && y + size <= s->height && x + size <= s->width) {
+        const float *first = map + ((t.image * s->height + y) * s->width + x) * channels;
+        for (int k = 0; k < size * size; k++) pixels[k] = first + (k / size * s->width + k % size) * channels;
+        return;
+    }
     for (int k = 0; k < size * size; k++) {
         long index = pixel_at(s, t, from + k / size, from + k % size);
         pixels[k] = index < 0 ? zeros : map + index * channels;

@@ -85,21 +85,6 @@ static void NAME(add_to_pixels)(void *context, long item) {
     }
 }
 
-/* Adds `rows` rows of `lanes` floats to sums that are kept in double precision. */
-static void NAME(add_rows)(const float *from, long rows, long lanes, double *sums) {
-    long lane = 0;
-    for (; lane + V <= lanes; lane += V) {
-        vf sum = {0};
-        for (long k = 0; k < rows; k++) sum += NAME(load_float)(from + k * lanes + lane);
-        for (int n = 0; n < V; n++) sums[lane + n] += sum[n];
-    }
-    for (; lane < lanes; lane++) {
-        float sum = 0;
-        for (long k = 0; k < rows; k++) sum += from[k * lanes + lane];
-        sums[lane] += sum;
-    }
-}
-
 static void NAME(weigh_pixels)(void *context, long item) {
     const arguments *a = context;
     long C = a->shape.channels, O = a->shape.outputs;
@@ -116,6 +101,6 @@ static void NAME(weigh_pixels)(void *context, long item) {
             .start = sums, .start_row = C, .to = sums, .to_row = C,
         };
         NAME(multiply)(O, C, p);
-        NAME(add_rows)(a->grad + first * O, steps, O, bias_sums);
+        NAME(add_rows)(steps, O, a->grad + first * O, O, bias_sums);
     }
 }

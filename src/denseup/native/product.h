@@ -78,6 +78,21 @@ INLINE void NAME(multiply)(long rows, long lanes, NAME(product) whole) {
 #undef TILES_OF
 }
 
+/* Adds rows of lanes, of which row k lies at from + k·row, to sums that are kept in double precision. */
+INLINE void NAME(add_rows)(long rows, long lanes, const float *from, long row, double *sums) {
+    long lane = 0;
+    for (; lane + V <= lanes; lane += V) {
+        vf sum = {0};
+        for (long k = 0; k < rows; k++) sum += NAME(load_float)(from + k * row + lane);
+        for (int n = 0; n < V; n++) sums[lane + n] += sum[n];
+    }
+    for (; lane < lanes; lane++) {
+        float sum = 0;
+        for (long k = 0; k < rows; k++) sum += from[k * row + lane];
+        sums[lane] += sum;
+    }
+}
+
 #undef WIDE
 #undef WIDE_ROWS
 #undef NARROW_ROWS

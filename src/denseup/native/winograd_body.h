@@ -110,12 +110,15 @@ static void NAME(convolve_tiles)(void *context, long item) {
             tile where = tile_at(s, first + t);
             float *pixels[4];
             const float *low[4];
+            long y[2] = {0}, x[2] = {0}; /* the tile's rows and columns of the low-resolution map */
+            for (int k = 0; k < 2 && a->low; k++) {
+                y[k] = (where.y + k) * a->low_height / s->height;
+                x[k] = (where.x + k) * a->low_width / s->width;
+            }
             for (int k = 0; k < 4; k++) {
                 long index = pixel_at(s, where, k / 2, k % 2);
                 pixels[k] = index < 0 ? 0 : a->result + index * s->outputs;
-                if (!a->low) continue;
-                long y = (where.y + k / 2) * a->low_height / s->height, x = (where.x + k % 2) * a->low_width / s->width;
-                low[k] = a->low + ((where.image * a->low_height + y) * a->low_width + x) * s->outputs;
+                low[k] = a->low + ((where.image * a->low_height + y[k / 2]) * a->low_width + x[k % 2]) * s->outputs;
             }
             NAME(transform_output)(out + t * outputs, out_stride, a->bias, a->low ? low : 0, s->outputs, pixels);
         }
@@ -147,9 +150,9 @@ static void NAME(weigh_tiles)(void *context, long item) {
             NAME(transform_input)(pixels, s->channels, in + t * channels, in_stride);
             find_pixels(s, where, 2, 0, a->grad, s->outputs, a->zeros, pixels);
             NAME(transform_gradient)(pixels, s->outputs, out + t * outputs, out_stride);
-            const float *whole = out + 5 * out_stride + t * outputs; /* at position 1, 1 the four pixels are added */
-            for (long o = 0; o < s->outputs; o++) bias_sums[o] += whole[o];
         }
+        const float *whole = out + 5 * out_stride; /* at position 1, 1 the four pixels are added */
+        NAME(add_rows)(tiles, s->outputs, whole, outputs, bias_sums);
         for (int p = 0; p < 16; p++) {
             float *to = sums + p * s->outputs * channels;
             NAME(product) product = {

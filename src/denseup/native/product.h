@@ -52,21 +52,21 @@ INLINE void NAME(multiply_tile)(int rows, int vectors, int near_b, NAME(product)
 
 /* Any number of rows, and of lanes in whole vectors. `b` is brought near by the first rows, for all read the same. */
 INLINE void NAME(multiply)(long rows, long lanes, NAME(product) whole) {
-#define TILES_OF(ROWS, VECTORS)                                        \
-    for (; i + ROWS <= rows; i += ROWS) {                              \
-        NAME(product) p = whole;                                       \
-        p.a += i * p.a_row;                                            \
-        p.b += lane;                                                   \
-        if (p.start) p.start += i * p.start_row + lane;                \
-        p.to += i * p.to_row + lane;                                   \
-        if (p.next_b && i == 0) NAME(multiply_tile)(ROWS, VECTORS, 1, p); \
-        else NAME(multiply_tile)(ROWS, VECTORS, 0, p);                  \
+#define TILES_OF(ROWS, VECTORS)                                               \
+    for (; i + ROWS <= rows; i += ROWS) {                                     \
+        NAME(product) p = whole;                                              \
+        p.a += i * p.a_row;                                                   \
+        p.b += lane;                                                          \
+        if (p.start) p.start += i * p.start_row + lane;                       \
+        p.to += i * p.to_row + lane;                                          \
+        if (p.next_b && i == 0) NAME(multiply_tile)(ROWS, VECTORS, 1, p);     \
+        else NAME(multiply_tile)(ROWS, VECTORS, 0, p);                        \
     }
-#define COLUMNS(ROWS, VECTORS)                                         \
-    for (; lane + VECTORS * V <= lanes; lane += VECTORS * V) {         \
-        long i = 0;                                                    \
-        TILES_OF(ROWS, VECTORS)                                        \
-        TILES_OF(1, VECTORS)                                           \
+#define COLUMNS(ROWS, VECTORS)                                                \
+    for (; lane + VECTORS * V <= lanes; lane += VECTORS * V) {                \
+        long i = 0;                                                           \
+        TILES_OF(ROWS, VECTORS)                                               \
+        TILES_OF(1, VECTORS)                                                  \
     }
     long lane = 0;
     COLUMNS(WIDE_ROWS, WIDE)

@@ -27,16 +27,13 @@ def tensors(shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Map, weight, bias and gradient of the result."""
     batch, height, width, channels, outputs = shape
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(batch, channels, height, width, generator=generator)
-    weight = torch.randn(outputs, channels, 1, 1, generator=generator)
-    grad = torch.randn(batch, outputs, height, width, generator=generator)
-    last = torch.channels_last
-    return (
-        x.contiguous(memory_format=last),
-        weight,
-        torch.randn(outputs, generator=generator),
-        grad.contiguous(memory_format=last),
-    )
+
+    def normal(*size: int) -> Tensor:
+        x = torch.randn(*size, generator=generator)
+        return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+
+    x, grad = (normal(batch, n, height, width) for n in (channels, outputs))
+    return x, normal(outputs, channels, 1, 1), normal(outputs), grad
 
 
 def assert_close(ours: Tensor, truth: Tensor) -> None:

@@ -47,32 +47,40 @@ def gradients(call: Any, x: Tensor, convolution: nn.Module) -> list[Tensor]:
     return list(torch.autograd.grad(loss, [x, *convolution.parameters()]))
 
 
+def check_shared_gradients(convolution: nn.Module, x: Tensor, tolerance: float) -> Tensor:
+    """Gradients are those of two uses, and that of the map, which is given back, lies where the other use's was."""
+    Reader.kept.clear()
+    ours = gradients(branched, x, convolution)
+    for mine, theirs in zip(ours, gradients(plain, x, convolution), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=tolerance, atol=tolerance)
+    (kept,) = Reader.kept
+    assert ours[0].data_ptr() == kept.data_ptr(), "the gradient of the map took memory of its own"
+    return ours[0]
+
+
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 def test_gradients_are_those_of_two_uses(layout: torch.memory_format, bias: bool) -> None:
     torch.manual_seed(0)
-    convolution = nn.Conv2d(6, 4, 1, bias=bias).double()
     x = torch.randn(2, 6, 5, 7, dtype=torch.float64).to(memory_format=layout)
-    Reader.kept.clear()
-    ours = gradients(branched, x, convolution)
-    for mine, theirs in zip(ours, gradients(plain, x, convolution), strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
-    (kept,) = Reader.kept
-    assert ours[0].data_ptr() == kept.data_ptr(), "the gradient of the map took memory of its own"
-    assert ours[0].is_contiguous(memory_format=layout)
+    grad = check_shared_gradients(nn.Conv2d(6, 4, 1, bias=bias).double(), x, 1e-12)
+    assert grad.is_contiguous(memory_format=layout)
 
 
 def test_gradients_by_the_c_kernels() -> None:
     """Float32 in channels-last, of channels that fill vectors."""
     torch.manual_seed(0)
-    convolution = nn.Conv2d(32, 20, 1)
     x = torch.randn(2, 32, 9, 7).contiguous(memory_format=torch.channels_last)
-    Reader.kept.clear()
-    ours = gradients(branched, x, convolution)
-    for mine, theirs in zip(ours, gradients(plain, x, convolution), strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
-    (kept,) = Reader.kept
-    assert ours[0].data_ptr() == kept.data_ptr(), "the gradient of the map took memory of its own"
+    check_shared_gradients(nn.Conv2d(32, 20, 1), x, 1e-4)
+
+
+def test_a_traced_graph_for_inference_holds_no_python() -> None:
+    fade = create_upsampler("fade", de_channels=32)
+    maps = [torch.randn(1, 32, n, n).contiguous(memory_format=torch.channels_last) for n in (4, 8)]
+    with torch.no_grad():
+        traced = torch.jit.trace(fade, maps, check_trace=False)
+        torch.testing.assert_close(traced(*maps), fade(*maps))
+    assert "^" not in str(traced.inlined_graph)  # the mark of a Python function
 
 
 def test_a_frozen_map_takes_no_gradient() -> None:

@@ -88,13 +88,15 @@ def test_opcheck() -> None:
 
 
 def served(convolution: nn.Module, x: Tensor) -> bool:
-    """Whether the C kernels computed the convolution, whose result is that of the module either way."""
+    """Whether the C kernels compute the convolution, in inference and in training, and the result is right."""
     calls: list[Tensor] = []
     original = cpu_pointwise.convolve
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cpu_pointwise, "convolve", lambda *x: (calls.append(x[0]), original(*x))[1])
-        out, _ = pointwise_branch(x, convolution)
-    torch.testing.assert_close(out, convolution(x), rtol=1e-5, atol=1e-5)
+    for training in (False, True):
+        with pytest.MonkeyPatch.context() as patch, torch.set_grad_enabled(training):
+            patch.setattr(cpu_pointwise, "convolve", lambda *x: (calls.append(x[0]), original(*x))[1])
+            out, _ = pointwise_branch(x.detach().requires_grad_(training), convolution)
+        torch.testing.assert_close(out, convolution(x), rtol=1e-5, atol=1e-5)
+    assert len(calls) in (0, 2)
     return bool(calls)
 
 

@@ -9,7 +9,7 @@ static void NAME(convolve_pixels)(void *context, long item) {
     for (long first = r.first; first < r.last; first += PIXELS) {
         long rows = r.last - first < PIXELS ? r.last - first : PIXELS;
         NAME(product) p = {
-            .a = a->map + first * C, .a_row = C, .a_step = 1, .next_a = 12 * C,
+            .a = a->map + first * C, .a_row = C, .a_step = 1, .next_a = PIXELS_AHEAD * C,
             .b = a->weights, .b_step = O + SPARE, .steps = C,
             .start = a->bias, .to = a->result + first * O, .to_row = O,
         };

@@ -1,7 +1,7 @@
 """Reassembly, local similarity and their kin, which dynamic upsamplers are made of, and their back ends."""
 
-import denseup.ops.decompositions  # what these two register
-import denseup.ops.flop_formulas  # noqa: F401
+import denseup.ops.decompositions  # registers what exporters need
+import denseup.ops.flop_formulas  # noqa: F401  registers what FLOP counters need
 from denseup.ops.backends import available_backends, use_backend
 from denseup.ops.downsampling import bidownsample
 from denseup.ops.functional import local_similarity, reassemble, reassemble_gated

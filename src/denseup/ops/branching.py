@@ -31,8 +31,12 @@ def pointwise_branch(x: Tensor, convolution: nn.Module) -> tuple[Tensor, Tensor]
     if not is_plain(convolution, 1) or torch.compiler.is_compiling() or is_transformed(x):
         return convolution(x), x
     weight, bias = cast(nn.Conv2d, convolution).weight, cast(nn.Conv2d, convolution).bias
+    if not torch.is_grad_enabled():
+        return pointwise.convolve(x, weight, bias), x
+    if not x.requires_grad:
+        return convolution(x), x
     branched: tuple[Tensor, Tensor] = _Branch.apply(x, weight, bias)  # type: ignore[no-untyped-call]
-    return branched if x.requires_grad else (branched[0], x)
+    return branched
 
 
 class _Branch(torch.autograd.Function):
@@ -63,7 +67,7 @@ def _differentiable(
     grad: Tensor, grad_x: Tensor | None, x: Tensor, weight: Tensor, needs: tuple[bool, bool, bool]
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """The same by torch's operators, which can be differentiated once more."""
-    common = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1)  # stride, padding, dilation, not transposed, groups
-    found = torch.ops.aten.convolution_backward(grad, x, weight, [weight.shape[0]], *common, needs)
-    of_x = found[0] if grad_x is None else grad_x + found[0] if needs[0] else None
-    return of_x, found[1], found[2]
+    of_x, of_weight, of_bias = pointwise.gradients(grad, x, weight, needs)
+    if of_x is not None and grad_x is not None:
+        of_x = grad_x + of_x
+    return of_x, of_weight, of_bias

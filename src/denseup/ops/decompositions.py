@@ -34,7 +34,7 @@ def fused(
     de: Tensor, logits: Tensor, en: Tensor | None, gate: Tensor | None, kernel_size: int, groups: int, backend: str
 ) -> Tensor:
     """Softmax, reassembly and gate: see `ops.composed`."""
-    contractions = cast(composed.Contractions, sys.modules[__name__])
+    contractions = cast(composed.Contractions, sys.modules[__name__])  # of which forward needs `reassemble` alone
     return composed.fused(contractions, de, logits, en, gate, kernel_size, groups)
 
 

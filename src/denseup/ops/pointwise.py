@@ -1,8 +1,8 @@
 """The 1×1 convolution that embeds features for a kernel generator, and its gradient, added where another lies already.
 
 In float32, channels-last, on the CPU, C kernels serve (`native/pointwise.c`): faster than a general matrix product once
-the maps have left the caches, and with few outputs. Elsewhere torch's operators do. Nothing here is differentiable by
-itself: `ops.branching` puts it together.
+the maps have left the caches, and with few outputs. Elsewhere torch's operators do. `ops.branching` makes a
+differentiable whole of it.
 """
 
 from typing import cast
@@ -37,9 +37,17 @@ def backward(grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, paramet
         _add_gradient(to, grad, weight)
     if not parameters:
         return grad.new_empty(0), grad.new_empty(0)
+    _, of_weight, _ = gradients(grad, x, weight, (False, True, False))
+    return cast(Tensor, of_weight), grad.sum((0, 2, 3))  # which the convolution's own backward is slow at
+
+
+def gradients(
+    grad: Tensor, x: Tensor, weight: Tensor, needs: tuple[bool, bool, bool]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Those of `x`, weight and bias that are needed, by torch's operator, which can be differentiated itself."""
     common = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1)  # stride, padding, dilation, not transposed, groups
-    _, of_weight, _ = torch.ops.aten.convolution_backward(grad, x, weight, None, *common, [False, True, False])
-    return of_weight, grad.sum((0, 2, 3))  # which the convolution's own backward is slow at
+    found = torch.ops.aten.convolution_backward(grad, x, weight, [weight.shape[0]], *common, needs)
+    return found[0], found[1], found[2]
 
 
 def _add_gradient(to: Tensor, grad: Tensor, weight: Tensor) -> None:

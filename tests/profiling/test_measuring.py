@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from denseup.networks import MattingResNet34
-from denseup.profiling import LatencySettings, Subject, Timing, measure_latency, peak_memory, time_side_by_side
+from denseup.profiling import (
+    LatencySettings,
+    Subject,
+    Timing,
+    measure_latency,
+    measuring,
+    peak_memory,
+    time_side_by_side,
+)
 from denseup.profiling.table import COLUMNS
 from denseup.upsamplers import upsampler_factory
 
@@ -23,23 +31,53 @@ def test_rounds_take_turns() -> None:
         time_side_by_side(calls, repeats=0)
 
 
-def test_a_slower_call_takes_longer() -> None:
-    timings = time_side_by_side({"short": lambda: time.sleep(0.005), "long": lambda: time.sleep(0.02)}, repeats=3)
-    assert 2 < timings["long"].ratio_to(timings["short"]) < 5
+class Clock:
+    """Stands in for the module time: its time passes in `sleep` alone, whatever else the machine has to do."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def perf_counter(self) -> float:
+        return self.now
 
 
-def test_short_calls_are_repeated_within_a_round() -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(measuring, "time", clock)
+    return clock
+
+
+def test_the_time_of_a_call_is_the_time_that_passes_in_it() -> None:
+    start = time.perf_counter()
+    timings = time_side_by_side({"sleep": lambda: time.sleep(0.005)}, repeats=3, warmup=0)
+    whole = time.perf_counter() - start
+    assert all(seconds >= 0.005 for seconds in timings["sleep"].seconds)
+    assert sum(timings["sleep"].seconds) <= whole
+
+
+def test_a_slower_call_takes_longer(clock: Clock) -> None:
+    timings = time_side_by_side({"short": lambda: clock.sleep(0.005), "long": lambda: clock.sleep(0.02)}, repeats=3)
+    assert timings["short"].seconds == pytest.approx((0.005,) * 3)
+    assert timings["long"].ratio_to(timings["short"]) == pytest.approx(4)
+
+
+def test_short_calls_are_repeated_within_a_round(clock: Clock) -> None:
     count = {"short": 0, "long": 0}
 
     def call(name: str, seconds: float) -> None:
         count[name] += 1
-        time.sleep(seconds)
+        clock.sleep(seconds)
 
-    calls = {"short": lambda: call("short", 0.001), "long": lambda: call("long", 0.02)}
+    calls = {"short": lambda: call("short", 0.003), "long": lambda: call("long", 0.02)}
     timings = time_side_by_side(calls, repeats=1, warmup=0, least_seconds=0.01)
-    assert count["long"] == 3  # one that may compile, one to learn its length, one that counts
-    assert count["short"] > 5
-    assert 0.001 <= timings["short"].median < 0.01 < timings["long"].median
+    # One call that may compile, one to learn its length, and those that count: four of 3 ms last 10 ms.
+    assert count == {"short": 2 + 4, "long": 2 + 1}
+    assert timings["short"].median == pytest.approx(0.003)
+    assert timings["long"].median == pytest.approx(0.02)
 
 
 def test_statistics() -> None:

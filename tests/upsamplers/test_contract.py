@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo.testing import CompileCounterWithBackend
 
 from denseup.upsamplers import Upsampler, create_upsampler, list_upsamplers, register_upsampler
 
@@ -224,6 +225,23 @@ def test_compiles_without_a_graph_break(name: str) -> None:
         torch.testing.assert_close(compiled(de, en), use(module, de, en))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_one_compiled_graph_serves_any_size(name: str) -> None:
+    torch._dynamo.reset()
+    module = build(name)
+    counter = CompileCounterWithBackend("eager")
+
+    def stage(de: Tensor, en: Tensor) -> Tensor:
+        state = module.downsample(en)[1] if module.paired else None
+        return module(de, en, output_size=en.shape[2:], state=state)
+
+    compiled = torch.compile(stage, fullgraph=True, dynamic=True, backend=counter)
+    for height, width in ((5, 6), (6, 9), (11, 4)):
+        de, en = features((height, width), (2 * height, 2 * width), batch=height)
+        torch.testing.assert_close(compiled(de, en), call(module, de, en))
+    assert counter.frame_count == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_compiled_code_gives_the_same(name: str) -> None:
@@ -263,6 +281,9 @@ def test_errors_name_the_argument(name: str) -> None:
         module(de[:, :7], en)
     with pytest.raises(ValueError, match="output_size is"):
         module(de, en if module.guided else None, output_size=(3, 3))
+    for size in ((12.0, 14.0), (12, 14, 1), 12, torch.tensor([12, 14])):
+        with pytest.raises(ValueError, match="expected \\(height, width\\), two whole numbers"):
+            module(de, en, output_size=size)
     with pytest.raises(ValueError, match="de_channels is 0"):
         create_upsampler(name, de_channels=0)
     if module.guided:

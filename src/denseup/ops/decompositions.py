@@ -4,6 +4,7 @@ Only what a graph for inference holds, the forward operators, and nothing writte
 """
 
 import functools
+import math
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, cast
@@ -25,9 +26,9 @@ def reassemble(de: Tensor, kernels: Tensor, kernel_size: int, groups: int, backe
 
 def similarity(query: Tensor, key: Tensor, kernel_size: int, groups: int, backend: str = "") -> Tensor:
     """`[B, C, H, W]`, `[B, C, h, w]` → `[B, G·K², H, W]`."""
-    of_groups = by_group(accumulate(query), groups)
-    products = [(of_groups * window).sum(2) for window in _raised(key, query, kernel_size, groups)]
-    return torch.stack(products, 2).flatten(1, 2).to(query.dtype)
+    of_groups = by_group(accumulate(query), groups).unsqueeze(4)  # [B, G, C/G, H, 1, W]
+    products = [(of_groups * band).sum(2) for band in _raised(key, query, kernel_size, groups)]
+    return torch.cat([row.transpose(2, 3) for row in products], 2).flatten(1, 2).to(query.dtype)
 
 
 def fused(
@@ -52,19 +53,22 @@ def _raised(low: Tensor, high: Tensor, kernel_size: int, groups: int) -> Iterato
 
 
 def _windows(x: Tensor, kernel_size: int, groups: int, rows: Tensor, columns: Tensor) -> Iterator[Tensor]:
-    """For each of K² taps its pixel, `[B, G, C/G, H, W]`, of windows around `rows` `[H]` and `columns` `[W]` of `x`."""
+    """Windows around `rows` `[H]` and `columns` `[W]` of `x`: for each of K rows of taps `[B, G, C/G, H, K, W]`."""
     before = (kernel_size - 1) // 2
     padded = F.pad(accumulate(x), (before, kernel_size - 1 - before) * 2)
+    taps = torch.arange(kernel_size, device=x.device)[:, None]
+    beside = padded.index_select(3, (taps + columns).flatten())
     for i in range(kernel_size):
-        band = padded.index_select(2, rows + i)
-        for j in range(kernel_size):
-            yield by_group(band.index_select(3, columns + j), groups)
+        band = by_group(beside.index_select(2, rows + i), groups)
+        yield band.reshape(*band.shape[:4], kernel_size, columns.shape[0])
 
 
 def _contract(windows: Iterator[Tensor], kernels: Tensor, groups: int) -> Tensor:
     """Σ over the taps of tap times kernel: `[B, C, H, W]`."""
-    taps = by_group(accumulate(kernels), groups).unsqueeze(3).unbind(2)
-    products = (tap * window for tap, window in zip(taps, windows, strict=True))
+    of_groups = by_group(accumulate(kernels), groups).unsqueeze(2)  # [B, G, 1, K², H, W]
+    kernel_size = math.isqrt(of_groups.shape[3])
+    rows = of_groups.transpose(3, 4).chunk(kernel_size, 4)  # K of [B, G, 1, H, K, W]
+    products = ((row * band).sum(4) for row, band in zip(rows, windows, strict=True))
     total: Tensor = functools.reduce(torch.add, products)
     return total.flatten(1, 2)
 

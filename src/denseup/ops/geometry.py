@@ -56,10 +56,10 @@ def source_positions(length: int, output_length: int, dtype: torch.dtype, device
 
 def pad_to_even(x: Tensor) -> Tensor:
     """Repeat the last row and column of `[B, C, H, W]` where H or W is odd; even sizes come back as they are."""
-    if x.shape[2] % 2:
-        x = torch.cat([x, x[:, :, -1:]], 2)
-    if x.shape[3] % 2:
-        x = torch.cat([x, x[:, :, :, -1:]], 3)
+    for dim in (2, 3):
+        odd = x.shape[dim] % 2
+        if isinstance(odd, torch.SymInt) or odd:  # an exported graph takes any size: it repeats one row or none
+            x = torch.cat([x, x.narrow(dim, x.shape[dim] - odd, odd)], dim)
     return x
 
 

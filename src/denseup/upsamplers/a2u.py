@@ -115,7 +115,7 @@ class A2U(Upsampler):
 
     def affinity(self, en: Tensor) -> Tensor:
         """The affinity q, one value for each 2×2 block: `[B, C, H, W]` → `[B, 1, H/2, W/2]`; H and W even."""
-        window = F.adaptive_avg_pool2d(en, self.encoder_kernel_size)
+        window = _average_to(en, self.encoder_kernel_size)
         embeddings = [
             F.leaky_relu(norm(_convolve_each(en, predict(window))), NEGATIVE_SLOPE)
             for predict, norm in ((self.u, self.norm_u), (self.v, self.norm_v))
@@ -138,6 +138,22 @@ def _global_average(en: Tensor) -> Tensor:
     return F.adaptive_avg_pool2d(en, 1)
 
 
+def _average_to(x: Tensor, length: int) -> Tensor:
+    """Adaptive average pooling, `[B, C, H, W]` → `[B, C, length, length]`, exportable for any size."""
+    if not any(isinstance(n, torch.SymInt) for n in x.shape[2:]):
+        return F.adaptive_avg_pool2d(x, length)
+    rows, columns = (_averages(n, length, x) for n in x.shape[2:])
+    return rows @ x @ columns.T
+
+
+def _averages(length: int, output_length: int, like: Tensor) -> Tensor:
+    """`[output_length, length]`: row i averages pixels ⌊i·length/output_length⌋ … ⌈(i+1)·length/output_length⌉ - 1."""
+    cell = torch.arange(output_length, device=like.device)[:, None]
+    pixel = torch.arange(length, device=like.device)
+    inside = (pixel >= cell * length // output_length) & (pixel < -(-(cell + 1) * length // output_length))
+    return inside.to(like.dtype) / inside.sum(1, keepdim=True).to(like.dtype)
+
+
 def _convolve_each(x: Tensor, kernels: Tensor) -> Tensor:
     """Convolve every channel of every sample on its own, with stride 2 and half the size.
 
@@ -145,6 +161,9 @@ def _convolve_each(x: Tensor, kernels: Tensor) -> Tensor:
     """
     batch, channels, height, width = x.shape
     size = kernels.shape[-1]
+    if isinstance(batch, torch.SymInt):  # an exported convolution must know its number of groups
+        everywhere = kernels.flatten(1)[..., None, None].expand(-1, -1, height // 2, width // 2)
+        return bidownsample(x, everywhere.to(x.dtype), size, 2, groups=kernels.shape[1])
     weight = kernels.expand(batch, channels, size, size).reshape(batch * channels, 1, size, size)
     maps = x.reshape(1, batch * channels, height, width)
     out = F.conv2d(maps, weight.to(x.dtype), stride=2, padding=(size - 1) // 2, groups=batch * channels)

@@ -102,6 +102,8 @@ class Upsampler(nn.Module):
         _check_map(name, "de", de, self.de_channels)
         if en is None and self.guided:
             raise ValueError(f"{name} is guided: it needs en, the encoder feature [B, {self.en_channels}, H, W]")
+        if output_size is not None:
+            output_size = _two_whole_numbers(name, output_size)
         height, width = de.shape[2:]
         size = output_size or (height * self.scale_factor, width * self.scale_factor)
         if en is not None:
@@ -125,7 +127,7 @@ class Upsampler(nn.Module):
                 f"{name}: output_size is {tuple(size)}, expected {exact}, that of de times scale_factor, "
                 f"{self.scale_factor}: {self.exact_factor_only}"
             )
-        return int(size[0]), int(size[1])
+        return size[0], size[1]
 
 
 UpsamplerFactory = Callable[..., Upsampler]
@@ -136,6 +138,16 @@ def _positive(name: str, value: int) -> int:
     if not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} is {value!r}, expected a whole number ≥ 1")
     return value
+
+
+def _two_whole_numbers(operator: str, size: Size) -> Size:
+    if not isinstance(size, (tuple, list)) or len(size) != 2 or not all(_whole(n) for n in size):
+        raise ValueError(f"{operator}: output_size is {size!r}, expected (height, width), two whole numbers")
+    return size[0], size[1]
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, (int, torch.SymInt)) or hasattr(value, "__index__")  # NumPy's have it
 
 
 def check_state_size(operator: str, state_size: Size, size: Size) -> None:

@@ -11,7 +11,7 @@ import torch
 from golden import check
 from torch import Tensor
 
-from denseup.ops import geometry, mmcv_backend, reference
+from denseup.ops import mmcv_backend, reference, resize_nearest
 
 
 def nhwc(x: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ def test_fused_and_its_gradients(gated: bool) -> None:
     expected = (windows * kernels.unflatten(1, (2, 1, 9))).sum(3).flatten(1, 2)
     inputs = (de, logits)
     if gated:
-        g = geometry.resize_nearest(gate, (9, 12))
+        g = resize_nearest(gate, (9, 12))
         expected, inputs = g * en + (1 - g) * expected, (de, logits, en, gate)
     guide = (en.detach(), gate.detach()) if gated else (None, None)
     arguments = (de.detach(), logits.detach(), *guide, 3, 2)

@@ -1,7 +1,5 @@
 """Reassembly and local similarity against the published kernels, and as torch operators."""
 
-import itertools
-
 import pytest
 import torch
 from golden import array, check, manifest
@@ -9,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from denseup.ops import local_similarity, reassemble, use_backend
-from denseup.ops.geometry import phase_slots, resize_nearest, source_index
+from denseup.ops.geometry import source_index
 
 CARAFE_CASES = [name for name in manifest("ops") if name.startswith("carafe")]
 SIMILARITY_CASES = [name for name in manifest("ops") if name.startswith("sapa_sim")]
@@ -168,20 +166,3 @@ def test_backend_choice(monkeypatch: pytest.MonkeyPatch) -> None:
         reassemble(de, kernels, 3)
     with pytest.raises(ValueError, match="unknown"), use_backend("nonsense"):
         pass
-
-
-@pytest.mark.parametrize(("length", "output"), itertools.product([1, 3, 7, 64, 67], [67, 128, 133, 256, 201]))
-def test_phase_slots_place_every_output_in_its_source(length: int, output: int) -> None:
-    factor, slots = phase_slots(length, output)
-    assert (slots.diff() > 0).all()
-    assert slots[-1] < factor * length
-    assert torch.equal(slots // factor, source_index(length, output))
-
-
-@pytest.mark.parametrize("factor", [1, 2, 3, 5, 7, 41])
-def test_resize_nearest_equals_the_integer_rule(factor: int) -> None:
-    x = torch.randn(1, 2, 5, 13)
-    rows, columns = source_index(5, 5 * factor), source_index(13, 13 * factor)
-    assert torch.equal(resize_nearest(x, (5 * factor, 13 * factor)), x[:, :, rows][:, :, :, columns])
-    rows = source_index(5, 7)
-    assert torch.equal(resize_nearest(x, (7, 13)), x[:, :, rows])

@@ -10,7 +10,7 @@ import torch
 from golden import array, check, manifest
 from torch import Tensor
 
-from denseup.ops import backends, geometry, reference, triton_backend
+from denseup.ops import backends, reference, resize_nearest, triton_backend
 from denseup.ops import reassemble as public_reassemble
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -61,7 +61,7 @@ def plain_fused(
     up = public_reassemble(de, kernels, kernel_size, groups, backend="reference")
     if en is None or gate is None:
         return up
-    g = geometry.resize_nearest(gate, (logits.shape[2], logits.shape[3]))
+    g = resize_nearest(gate, (logits.shape[2], logits.shape[3]))
     return g * en + (1 - g) * up
 
 

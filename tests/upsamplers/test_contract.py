@@ -243,18 +243,26 @@ def test_one_compiled_graph_serves_any_size(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
 @pytest.mark.parametrize("name", NAMES)
-def test_compiled_code_gives_the_same(name: str) -> None:
-    """The whole way through inductor, forward and backward; it needs a C++ compiler."""
-    torch._dynamo.reset()
+def test_compiled_code_gives_the_same(name: str, layout: torch.memory_format) -> None:
+    """The whole way through inductor, forward and backward, one size after another; it needs a C++ compiler."""
     module = build(name)
-    de, en = (x.requires_grad_() for x in features((5, 6), (10, 12)))
+    sizes = [((7, 9), (13, 17)), ((8, 5), (15, 9)), ((7, 9), (14, 18)), ((5, 6), (15, 18))]
+    if module.exact_factor_only:
+        sizes = [(low, (2 * low[0], 2 * low[1])) for low, _ in sizes]
     for use in uses(module):
+        torch._dynamo.reset()
         compiled = torch.compile(lambda a, b, use=use: use(module, a, b), fullgraph=True)
-        out, expected = compiled(de, en), use(module, de, en)
-        torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
-        grads = [torch.autograd.grad(y.square().sum(), (de, en), materialize_grads=True) for y in (out, expected)]
-        torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-4)
+        for low, high in sizes:
+            de, en = (x.contiguous(memory_format=layout).requires_grad_() for x in features(low, high))
+            leaves = [de, en, *module.parameters()]
+            with torch._inductor.config.patch({"cpp.threads": 2, "force_disable_caches": True}):
+                out, expected = compiled(de, en), use(module, de, en)
+                torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
+                weights = torch.randn_like(expected)
+                grads = [torch.autograd.grad(y, leaves, weights, materialize_grads=True) for y in (out, expected)]
+            torch.testing.assert_close(*grads, rtol=1e-4, atol=2e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)

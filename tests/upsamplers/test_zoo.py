@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from denseup.checkpoints import load_official
 from denseup.ops import local_similarity, reassemble
-from denseup.ops.geometry import resize_nearest, source_index
+from denseup.ops.geometry import source_index
+from denseup.ops.nearest import resize_nearest
 from denseup.upsamplers import (
     A2U,
     SAPA,

@@ -5,7 +5,7 @@ import denseup.ops.flop_formulas  # noqa: F401  registers what FLOP counters nee
 from denseup.ops.backends import available_backends, use_backend
 from denseup.ops.downsampling import bidownsample
 from denseup.ops.functional import local_similarity, reassemble, reassemble_gated
-from denseup.ops.geometry import resize_nearest
+from denseup.ops.nearest import resize_nearest
 from denseup.ops.sampling import sample_bilinear
 
 __all__ = [

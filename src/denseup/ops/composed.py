@@ -12,7 +12,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from denseup.ops.geometry import Size, resize_nearest, source_index
+from denseup.ops.geometry import Size
+from denseup.ops.nearest import resize_nearest, sum_of_cells
 
 Gradients = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
 """Of de, logits, en and gate."""
@@ -81,14 +82,6 @@ def fused_backward(
     grad_gate = sum_of_cells(of_pixels, size)
     grad_logits = (1 - blend) * grad_logits
     return grad_de, grad_logits.to(logits.dtype), (grad * blend).to(en.dtype), grad_gate.to(gate.dtype)
-
-
-def sum_of_cells(x: Tensor, size: Size) -> Tensor:
-    """Sum over the output pixels of each source pixel: `[B, C, H, W]` → `[B, C, *size]`."""
-    rows = source_index(size[0], x.shape[2], x.device)
-    columns = source_index(size[1], x.shape[3], x.device)
-    by_row = x.new_zeros(*x.shape[:2], size[0], x.shape[3]).index_add_(2, rows, x)
-    return x.new_zeros(*x.shape[:2], *size).index_add_(3, columns, by_row)
 
 
 def by_group(x: Tensor, groups: int) -> Tensor:

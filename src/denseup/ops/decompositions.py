@@ -81,5 +81,17 @@ _DECOMPOSITIONS: dict[Any, Callable[..., Tensor]] = {
     torch.ops.denseup.bidownsample: bidownsample,
     torch.ops.denseup.sample_bilinear: sampling.composed,
 }
+
+
+def _register(operator: Any, decomposition: Callable[..., Tensor]) -> None:
+    """For exporters only: where sizes are symbols, torch would ask a decomposition for strides too, not the operator.
+
+    Unless there is an entry for meta tensors as well, which is the operator's own fake kernel.
+    """
+    register_decomposition(operator)(decomposition)
+    fake = torch._library.simple_registry.singleton.find(operator.name()).fake_impl.kernel
+    register_decomposition(operator, type="meta")(fake)
+
+
 for _operator, _function in _DECOMPOSITIONS.items():
-    register_decomposition(_operator.default)(_function)
+    _register(_operator.default, _function)

@@ -17,7 +17,8 @@ from torch.nn import functional as F
 
 from denseup.ops import cpu_backend, cpu_encoding
 from denseup.ops.backends import choose_backend
-from denseup.ops.geometry import layout, like_layout, resize_nearest, size_of
+from denseup.ops.geometry import layout, like_layout, size_of
+from denseup.ops.nearest import resize_nearest
 from denseup.ops.plain import is_plain, is_transformed
 
 

@@ -6,7 +6,6 @@ rounding of a floating-point scale. For an integer factor s this is floor(y / s)
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 Size = tuple[int, int]
 
@@ -36,19 +35,6 @@ def phase_slots(length: int, output_length: int, device: torch.device | None = N
     return factor, source * factor + phase
 
 
-def resize_nearest(x: Tensor, output_size: Size) -> Tensor:
-    """Nearest-neighbour resizing of `[B, C, H, W]` to `output_size` by the exact integer rule of this module."""
-    height, width = x.shape[-2:]
-    out_height, out_width = output_size
-    if (height, width) == (out_height, out_width):
-        return x
-    if _power_of_two(height, out_height) and _power_of_two(width, out_width):
-        return F.interpolate(x, size=output_size, mode="nearest")  # its floating-point scale is exact for these only
-    rows = source_index(height, out_height, x.device)
-    columns = source_index(width, out_width, x.device)
-    return x.index_select(-2, rows).index_select(-1, columns)
-
-
 def source_positions(length: int, output_length: int, dtype: torch.dtype, device: torch.device | None = None) -> Tensor:
     """Where the centre of each output pixel y lies among the source pixels: (y + ½)·length / output_length - ½."""
     return (torch.arange(output_length, dtype=dtype, device=device) + 0.5) * (length / output_length) - 0.5
@@ -58,7 +44,7 @@ def pad_to_even(x: Tensor) -> Tensor:
     """Repeat the last row and column of `[B, C, H, W]` where H or W is odd; even sizes come back as they are."""
     for dim in (2, 3):
         odd = x.shape[dim] % 2
-        if isinstance(odd, torch.SymInt) or odd:  # an exported graph takes any size: it repeats one row or none
+        if torch.compiler.is_exporting() or odd:  # an exported graph takes any size: it repeats one row or none
             x = torch.cat([x, x.narrow(dim, x.shape[dim] - odd, odd)], dim)
     return x
 
@@ -72,8 +58,3 @@ def layout(x: Tensor) -> torch.memory_format:
     """The memory format that results for a map `x` have."""
     last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     return torch.channels_last if last else torch.contiguous_format
-
-
-def _power_of_two(length: int, output_length: int) -> bool:
-    factor = output_length // length
-    return factor * length == output_length and factor in (1, 2, 4, 8, 16, 32, 64)

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from denseup.ops.composed import Gradients, by_group, softmax, sum_of_cells
-from denseup.ops.geometry import Size, resize_nearest, size_of
+from denseup.ops.composed import Gradients, by_group, softmax
+from denseup.ops.geometry import Size, size_of
+from denseup.ops.nearest import resize_nearest, sum_of_cells
 
 NAME = "mmcv"
 DTYPES = (torch.float32, torch.float16)

@@ -22,7 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from denseup.ops.geometry import Size, pad_to_even, resize_nearest
+from denseup.ops.geometry import Size, pad_to_even
+from denseup.ops.nearest import resize_nearest
 from denseup.upsamplers.base import Upsampler, check_state_size
 from denseup.upsamplers.registry import register_upsampler
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from denseup.ops.geometry import Size, phase_slots, resize_nearest
+from denseup.ops.geometry import Size, phase_slots
+from denseup.ops.nearest import resize_nearest
 from denseup.upsamplers.base import Upsampler, check_state_size
 from denseup.upsamplers.registry import register_upsampler
 

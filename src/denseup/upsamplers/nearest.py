@@ -4,7 +4,8 @@ from typing import Any
 
 from torch import Tensor
 
-from denseup.ops.geometry import Size, resize_nearest
+from denseup.ops.geometry import Size
+from denseup.ops.nearest import resize_nearest
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 

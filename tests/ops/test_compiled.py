@@ -1,0 +1,76 @@
+"""What compilers make of the operators, where sizes are symbols or layouts differ."""
+
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
+
+from denseup import native
+from denseup.ops import reassemble, resize_nearest
+
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
+low, high = (2, 4, 7, 9), (2, 4, 13, 17)
+kernels = (2, 9, 13, 17)
+backend = "reference"
+# What they are called with: shapes stand for maps.
+CALLS: dict[str, tuple[Any, ...]] = {
+    "reassemble": (low, kernels, 3, 1, backend),
+    "reassemble_adjoint": (high, kernels, 3, 1, *low[2:], backend),
+    "local_similarity": (high, low, 3, 1, backend),
+    "fused_reassemble": (low, kernels, high, (2, 1, 7, 9), 3, 1, backend),
+    "fused_reassemble_backward": (high, low, kernels, high, (2, 1, 7, 9), 3, 1, backend),
+    "encode_content": ((2, 16, 13, 17), (2, 16, 7, 9), (25, 16, 3, 3), None),
+    "bidownsample": (high, (2, 4, 6, 8), 2, 2, 1),
+    "sample_bilinear": (low, (2, 13, 17, 2)),
+    "sum_of_cells": (high, *low[2:]),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+@pytest.mark.parametrize("name", CALLS)
+def test_a_compiler_expects_the_layout_that_results_have(name: str, layout: torch.memory_format) -> None:
+    """Where height and width are symbols too: torch may then ask something else than the fake kernel."""
+    if name == "encode_content" and native.library() is None:
+        pytest.skip(str(native.why_missing()))
+    operator = getattr(torch.ops.denseup, name)
+    inputs = [torch.randn(x).contiguous(memory_format=layout) if isinstance(x, tuple) else x for x in CALLS[name]]
+    symbols = StatelessSymbolicContext([DimDynamic.STATIC] * 2 + [DimDynamic.DYNAMIC] * 2)
+    mode = FakeTensorMode(shape_env=ShapeEnv())
+    fakes = [mode.from_tensor(x, symbolic_context=symbols) if isinstance(x, Tensor) else x for x in inputs]
+    with mode:
+        expected = operator(*fakes)
+    found = operator(*inputs)
+    for fake, real in zip(*((x,) if isinstance(x, Tensor) else x for x in (expected, found)), strict=True):
+        assert fake.dtype == real.dtype
+        for channels_last in LAYOUTS:
+            assert fake.is_contiguous(memory_format=channels_last) == real.is_contiguous(memory_format=channels_last)
+
+
+@pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="inductor needs a C++ compiler")
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_gradient_of_nearest_between_layouts(dynamic: bool) -> None:
+    """Convolutions want channels last, reassembly has its own layout: what lies between changes from one to the other.
+
+    With two threads, for which inductor makes other code than for one.
+    """
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(8, 25, 3, padding=1)
+    shapes = [(2, 8, 7, 9), (2, 8, 7, 9), (2, 8, 13, 17)]
+    inputs = [torch.randn(shape, requires_grad=True) for shape in shapes]
+
+    def semi_shift(de: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        logits = convolution(high) + resize_nearest(convolution(low), (high.shape[2], high.shape[3]))
+        return reassemble(de, logits, 5, normalize="softmax")
+
+    def gradients(function: Callable[..., Tensor]) -> tuple[Tensor, ...]:
+        return torch.autograd.grad(function(*inputs).square().sum(), inputs)
+
+    torch._dynamo.reset()
+    with torch._inductor.config.patch({"cpp.threads": 2, "force_disable_caches": True}):
+        found = gradients(torch.compile(semi_shift, fullgraph=True, dynamic=dynamic))
+    torch.testing.assert_close(found, gradients(semi_shift), rtol=1e-4, atol=1e-4)

@@ -44,7 +44,9 @@ def pad_to_even(x: Tensor) -> Tensor:
     """Repeat the last row and column of `[B, C, H, W]` where H or W is odd; even sizes come back as they are."""
     for dim in (2, 3):
         odd = x.shape[dim] % 2
-        if torch.compiler.is_exporting() or odd:  # an exported graph takes any size: it repeats one row or none
+        if not torch.compiler.is_exporting():  # whose graphs take any size: they repeat one row or none
+            odd = int(odd != 0)
+        if not isinstance(odd, int) or odd:
             x = torch.cat([x, x.narrow(dim, x.shape[dim] - odd, odd)], dim)
     return x
 

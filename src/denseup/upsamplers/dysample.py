@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseup.ops import resize_nearest, sample_bilinear
-from denseup.ops.geometry import Size, source_positions
+from denseup.ops.geometry import Size, layout, source_positions
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 
@@ -89,11 +89,17 @@ class DySample(Upsampler):
 
     def offsets(self, de: Tensor) -> Tensor:
         """Learned offsets `[B, 2·G, s·h, s·w]` in pixels of `de`: to the right for each group, then downwards."""
-        shuffle_first = self.style == "pl"
-        x = F.pixel_shuffle(de, self.scale_factor) if shuffle_first else de
+        shuffle_first = self.style == "pl" and layout(de) is torch.channels_last
+        x = de
+        if shuffle_first:
+            x = F.pixel_shuffle(de, self.scale_factor)
+        elif self.style == "pl":  # the same, linear on each of the s² cells before they are shuffled: no map to move
+            x = de.reshape(de.shape[0], -1, self.scale_factor**2 * de.shape[2], de.shape[3])
         offsets: Tensor = self.offset(x)
         offsets = 0.25 * offsets if self.scope is None else 0.5 * offsets * torch.sigmoid(self.scope(x))
-        return offsets if shuffle_first else F.pixel_shuffle(offsets, self.scale_factor)
+        if shuffle_first:
+            return offsets
+        return F.pixel_shuffle(offsets.reshape(de.shape[0], -1, *de.shape[2:]), self.scale_factor)
 
 
 @register_upsampler("dysample_scope")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from denseup import Upsampler, create_upsampler, list_upsamplers
 from denseup.networks import MattingResNet34, SegFormer
+from denseup.ops import decomposition_table
 
 pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install 'denseup[onnx]'")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'denseup[onnx]'")
@@ -74,3 +75,20 @@ def test_network(network: Callable[[], nn.Module], channels: int, tmp_path: Path
         # A network multiplies rounding errors up, torch's as well: onnxruntime's are to be of the same size.
         rounding = max((out - expected).abs().max(), 1e-4 * expected.abs().max())
         assert (exported(x) - expected).abs().max() <= 4 * rounding
+
+
+@pytest.mark.parametrize("name", ["fade", "sapa", "a2u", "dysample"])
+def test_a_program_that_holds_the_operators(name: str, tmp_path: Path) -> None:
+    """What `torch.export.export` makes is taken apart by the table that `run_decompositions` is given."""
+    stage = Stage(create_upsampler(name, de_channels=CHANNELS)).eval()
+    x = torch.randn(2, CHANNELS, 13, 17)
+    with torch.no_grad():
+        expected = stage(x)
+    program = torch.export.export(stage, (x,))
+    assert "denseup" in str(program.graph)
+    program = program.run_decompositions({**torch.export.default_decompositions(), **decomposition_table()})
+    assert "denseup" not in str(program.graph)
+    torch.onnx.export(program, f=tmp_path / "stage.onnx", dynamo=True, verbose=False)
+    session = onnxruntime.InferenceSession(tmp_path / "stage.onnx")
+    (out,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    torch.testing.assert_close(torch.from_numpy(out), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))

@@ -1,9 +1,9 @@
 """Reassembly, local similarity and their kin, which dynamic upsamplers are made of, and their back ends."""
 
-import denseup.ops.decompositions  # registers what exporters need
 import denseup.ops.flop_formulas  # noqa: F401  registers what FLOP counters need
 from denseup.ops.backends import available_backends, use_backend
 from denseup.ops.downsampling import bidownsample
+from denseup.ops.exporting import decomposition_table
 from denseup.ops.functional import local_similarity, reassemble, reassemble_gated
 from denseup.ops.nearest import resize_nearest
 from denseup.ops.sampling import sample_bilinear
@@ -11,6 +11,7 @@ from denseup.ops.sampling import sample_bilinear
 __all__ = [
     "available_backends",
     "bidownsample",
+    "decomposition_table",
     "local_similarity",
     "reassemble",
     "reassemble_gated",

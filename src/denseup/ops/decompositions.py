@@ -1,22 +1,29 @@
-"""The operators in torch's own, for exporters that know no others: `torch.onnx.export(…, dynamo=True)` finds these.
+"""The operators in torch's own, for exporters that know no others.
 
-Only what a graph for inference holds, the forward operators, and nothing written in place, which exporters refuse.
+`torch.onnx.export(…, dynamo=True)` traces these in their place. They are not registered with torch as decompositions:
+where sizes are symbols it would ask them, not the fake kernels, for the layout of results, and inductor refuses to call
+operators that have one. Only what a graph for inference holds, the forward operators, and nothing written in place,
+which exporters refuse.
 """
 
 import functools
 import math
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import cast
 
 import torch
 from torch import Tensor
-from torch._decomp import register_decomposition
 from torch.nn import functional as F
 
-from denseup.ops import composed, downsampling, encoding, library, sampling  # noqa: F401  the operators must exist
+from denseup.ops import composed
 from denseup.ops.composed import accumulate, by_group
 from denseup.ops.geometry import size_of, source_index
+
+
+def are_wanted() -> bool:
+    """Whether `torch.onnx.export(…, dynamo=True)` is at work."""
+    return torch.compiler.is_exporting() and torch.onnx.is_in_onnx_export()
 
 
 def reassemble(de: Tensor, kernels: Tensor, kernel_size: int, groups: int, backend: str = "") -> Tensor:
@@ -71,27 +78,3 @@ def _contract(windows: Iterator[Tensor], kernels: Tensor, groups: int) -> Tensor
     products = ((row * band).sum(4) for row, band in zip(rows, windows, strict=True))
     total: Tensor = functools.reduce(torch.add, products)
     return total.flatten(1, 2)
-
-
-_DECOMPOSITIONS: dict[Any, Callable[..., Tensor]] = {
-    torch.ops.denseup.reassemble: reassemble,
-    torch.ops.denseup.local_similarity: similarity,
-    torch.ops.denseup.fused_reassemble: fused,
-    torch.ops.denseup.encode_content: encoding.composed,
-    torch.ops.denseup.bidownsample: bidownsample,
-    torch.ops.denseup.sample_bilinear: sampling.composed,
-}
-
-
-def _register(operator: Any, decomposition: Callable[..., Tensor]) -> None:
-    """For exporters only: where sizes are symbols, torch would ask a decomposition for strides too, not the operator.
-
-    Unless there is an entry for meta tensors as well, which is the operator's own fake kernel.
-    """
-    register_decomposition(operator)(decomposition)
-    fake = torch._library.simple_registry.singleton.find(operator.name()).fake_impl.kernel
-    register_decomposition(operator, type="meta")(fake)
-
-
-for _operator, _function in _DECOMPOSITIONS.items():
-    _register(_operator.default, _function)

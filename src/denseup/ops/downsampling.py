@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import register_flop_formula
 
+from denseup.ops import decompositions
 from denseup.ops.composed import accumulate
 from denseup.ops.geometry import Size, size_of
 
@@ -55,7 +56,8 @@ def bidownsample(
         kernels = _split(kernels, groups).softmax(2, dtype=dtype).flatten(1, 2)
     elif normalize is not None:
         raise ValueError(f"normalize is {normalize!r}, valid: None, 'softmax'")
-    out: Tensor = _bidownsample(features, kernels.to(features.dtype), kernel_size, scale_factor, groups)
+    operator = decompositions.bidownsample if decompositions.are_wanted() else _bidownsample
+    out: Tensor = operator(features, kernels.to(features.dtype), kernel_size, scale_factor, groups)
     return out
 
 

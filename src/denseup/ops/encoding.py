@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from denseup.ops import cpu_backend, cpu_encoding
+from denseup.ops import cpu_backend, cpu_encoding, decompositions
 from denseup.ops.backends import choose_backend
 from denseup.ops.geometry import layout, like_layout, size_of
 from denseup.ops.nearest import resize_nearest
@@ -33,7 +33,7 @@ def encode_content(convolution: nn.Module, high: Tensor, low: Tensor | None = No
     Returns:
         `[B, O, H, W]`.
     """
-    if is_plain(convolution, 3) and not is_transformed(high):
+    if is_plain(convolution, 3) and not is_transformed(high) and not decompositions.are_wanted():
         weight, bias = cast(nn.Conv2d, convolution).weight, cast(nn.Conv2d, convolution).bias
         if cpu_encoding.serves(high, low, weight, bias) and choose_backend(None, high, 3, 1) == cpu_backend.NAME:
             return cast(Tensor, encode(high, low, weight, bias))

@@ -1,10 +1,10 @@
 """Public functions: check the arguments, choose a back end, call the operator."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
-from denseup.ops import library
+from denseup.ops import decompositions, library
 from denseup.ops.backends import choose_backend
 from denseup.ops.geometry import Size
 
@@ -47,9 +47,9 @@ def reassemble(
     chosen = choose_backend(backend, de, kernel_size, groups)
     out: Tensor
     if normalize == "softmax":
-        out = library.fused(de, kernels, None, None, kernel_size, groups, chosen)
+        out = _operators().fused(de, kernels, None, None, kernel_size, groups, chosen)
     else:
-        out = library.reassemble(de, kernels.to(de.dtype), kernel_size, groups, chosen)
+        out = _operators().reassemble(de, kernels.to(de.dtype), kernel_size, groups, chosen)
     return out
 
 
@@ -90,7 +90,7 @@ def reassemble_gated(
     if list(gate.shape) != [de.shape[0], 1, *de.shape[2:]]:
         raise ValueError(f"gate has shape {list(gate.shape)}, expected {[de.shape[0], 1, *de.shape[2:]]} as de has")
     chosen = choose_backend(backend, de, kernel_size, groups)
-    out: Tensor = library.fused(de, logits, en.to(de.dtype), gate, kernel_size, groups, chosen)
+    out: Tensor = _operators().fused(de, logits, en.to(de.dtype), gate, kernel_size, groups, chosen)
     return out
 
 
@@ -120,8 +120,13 @@ def local_similarity(
         raise ValueError(f"query has shape {list(query.shape)}, expected {[*key.shape[:2]]} + [H, W] as in key")
     _check_sizes(key, query, "key", "query")
     chosen = choose_backend(backend, key, kernel_size, groups)
-    out: Tensor = library.similarity(query, key.to(query.dtype), kernel_size, groups, chosen)
+    out: Tensor = _operators().similarity(query, key.to(query.dtype), kernel_size, groups, chosen)
     return out
+
+
+def _operators() -> Any:
+    """What the functions above call."""
+    return decompositions if decompositions.are_wanted() else library
 
 
 def _check_kernels(de: Tensor, kernels: Tensor, kernel_size: int, groups: int, name: str) -> None:

@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import register_flop_formula
 
+from denseup.ops import decompositions
+
 _BILINEAR, _BORDER = 0, 1  # torch's codes of the interpolation and of the padding mode
 
 
@@ -39,7 +41,8 @@ def sample_bilinear(x: Tensor, positions: Tensor, groups: int = 1) -> Tensor:
     columns, rows = (half.flatten(0, 1) for half in positions.to(dtype).chunk(2, 1))
     grid = torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], -1)
     by_group = x.to(dtype).reshape(x.shape[0] * groups, -1, height, width)
-    out: Tensor = _sample(by_group, grid)
+    operator = composed if decompositions.are_wanted() else _sample
+    out: Tensor = operator(by_group, grid)
     return out.reshape(*x.shape[:2], *out.shape[2:]).to(x.dtype)
 
 

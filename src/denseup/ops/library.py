@@ -5,7 +5,6 @@ The fused operator (softmax, reassembly, gate) has a fused gradient, which is di
 Nothing but the inputs is kept for backward. Results have the memory format of the first argument.
 """
 
-from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from denseup.ops import composed
 from denseup.ops.backends import get_backend
+from denseup.ops.batching import fold_batch
 from denseup.ops.geometry import layout, like_layout
 
 
@@ -185,24 +185,5 @@ fused.register_autograd(_fused_backward, setup_context=_save_fused)
 fused_backward.register_autograd(_fused_double_backward, setup_context=_save_fused)
 
 
-def _fold_batch(operator: Callable[..., Any]) -> Callable[..., Any]:
-    """vmap: the mapped dimension joins the batch, for no operator mixes images."""
-
-    def rule(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
-        def join(x: Any, dim: int | None) -> Any:
-            if not torch.is_tensor(x):
-                return x
-            x = x.expand(info.batch_size, *x.shape) if dim is None else x.movedim(dim, 0)
-            return x.flatten(0, 1)
-
-        out = operator(*(join(x, dim) for x, dim in zip(args, in_dims, strict=True)))
-        if torch.is_tensor(out):
-            return out.reshape(info.batch_size, -1, *out.shape[1:]), 0
-        split = tuple(x.reshape(info.batch_size, -1, *x.shape[1:]) if x.numel() else x for x in out)
-        return split, tuple(0 if x.numel() else None for x in out)
-
-    return rule
-
-
 for _operator in (reassemble, adjoint, similarity, fused, fused_backward):
-    _operator.register_vmap(_fold_batch(_operator))
+    _operator.register_vmap(fold_batch(_operator))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from denseup.ops.batching import fold_batch
 from denseup.ops.geometry import Size, layout, like_layout, size_of, source_index
 
 
@@ -77,15 +78,8 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
     return resize_nearest(grad, ctx.size), None, None
 
 
-def _vmap(info: Any, in_dims: tuple[int | None, ...], x: Tensor, height: int, width: int) -> tuple[Tensor, int]:
-    """The mapped dimension joins the batch."""
-    of_all = x.movedim(cast(int, in_dims[0]), 0)
-    out = sum_of_cells(of_all.flatten(0, 1), (height, width))
-    return out.reshape(*of_all.shape[:2], *out.shape[1:]), 0
-
-
 _sum.register_autograd(_backward, setup_context=_save)
-_sum.register_vmap(_vmap)
+_sum.register_vmap(fold_batch(_sum))
 
 
 def _power_of_two(length: int, output_length: int) -> bool:

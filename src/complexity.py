@@ -17,7 +17,8 @@ from denseup.profiling import table as tables
 from denseup.runs import RunFolder
 from denseup.runs.folder import write_whole
 from denseup.upsamplers import UpsamplerFactory, list_upsamplers
-from src.build import IN_CHANNELS, configured_upsampler, plain, suggest, user_errors
+from src.build import IN_CHANNELS, configured_upsampler
+from src.config import plain, suggest, user_errors
 
 LISTS = {"task": "tasks", "upsampler": "upsamplers"}
 MINIMUM_WIDTH = 160

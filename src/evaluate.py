@@ -7,13 +7,17 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from denseup.runs import RunFolder, evaluate
-from denseup.runs.evaluation import read_checkpoint
-from src.build import build_data, build_task, check_data, plain, run_info, suggest, user_errors
+from denseup.runs import RunFolder
+from src.config import plain, run_info, suggest, user_errors
+from src.importing import quick_imports
 
 
 def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """Evaluate the checkpoint `cfg.ckpt`; what comes back is also `folder`'s result.json."""
+    with quick_imports():
+        from denseup.runs.evaluation import evaluate, read_checkpoint
+        from src.build import build_data, build_task, check_data
+
     config, weights = read_checkpoint(cfg.ckpt)
     whole = OmegaConf.create({**config, "trainer": cfg.trainer, "logger": cfg.logger})
     if cfg.get("data") is not None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
@@ -24,8 +24,8 @@ from denseup.runs import RunFolder
 from denseup.runs.folder import config_hash
 from denseup.runs.processes import is_first
 from denseup.runs.state import FolderInUseError, alone_in, note_death, plan, read_result
-from denseup.tasks import DenseTask
-from src.build import ROOT, record_failure, run_info
+from src.config import ROOT, record_failure, run_info
+from src.importing import quick_imports
 from src.sweep_table import print_table
 
 PARENT, JOURNAL = "DENSEUP_SWEEP_PARENT", "DENSEUP_SWEEP_JOURNAL"
@@ -56,7 +56,8 @@ def direction_of_monitor(*, _root_: DictConfig) -> str:
         name, _, choice = override.partition("=")
         if name == "task" and not choice.isidentifier():
             raise ValueError(f"task={choice}: a study is of one task, for each task's monitor has a scale of its own")
-    task = cast(type[DenseTask], get_class(_root_.task._target_))
+    with quick_imports():
+        task: Any = get_class(_root_.task._target_)
     return {"min": "minimize", "max": "maximize"}[task.mode]
 
 
@@ -199,7 +200,8 @@ def close_early() -> None:
 def write_report(folder: Path) -> None:
     """Write the report of all runs in the sweep's folder; a failure is printed, for the runs themselves are fine."""
     try:
-        from src import report  # plots and all; the jobs have no need of it
+        with quick_imports():
+            from src import report  # plots and all; the jobs have no need of it
 
         message = f"report: {report.run([folder])}"
     except Exception as error:

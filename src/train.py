@@ -5,19 +5,25 @@ from contextlib import nullcontext
 from typing import Any
 
 import hydra
-import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from denseup.runs import RunFolder, train
+from denseup.runs import RunFolder
 from denseup.runs.processes import is_first
 from denseup.runs.state import alone_in
 from src import sweep
-from src.build import build_callbacks, build_data, build_task, check_data, plain, run_info, suggest, user_errors
+from src.config import plain, run_info, suggest, user_errors
+from src.importing import quick_imports
 
 
 def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """Train what `cfg` describes into `folder`; what comes back is also its result.json."""
+    with quick_imports():
+        import pytorch_lightning as pl
+
+        from denseup.runs.training import train
+        from src.build import build_callbacks, build_data, build_task, check_data
+
     info = run_info(cfg)
     folder.make()
     if is_first():

@@ -3,7 +3,7 @@
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from src.build import CONF
+from src.config import CONF
 
 TINY = {
     "matting": ["model.width=8", "data.crop_size=64"],

@@ -1,16 +1,9 @@
 """What a person at a terminal sees: messages instead of tracebacks, exit codes, nothing destroyed."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parent.parent
-
-
-def command(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, cwd=cwd)
+from processes import python
 
 
 @pytest.mark.parametrize(
@@ -26,7 +19,7 @@ def command(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[st
     ],
 )
 def test_wrong_input_gets_a_message(arguments: list[str], words: list[str], tmp_path: Path) -> None:
-    done = command(*arguments, f"hydra.run.dir={tmp_path}")
+    done = python("-m", *arguments, f"hydra.run.dir={tmp_path}")
     assert done.returncode != 0
     assert all(word in done.stderr for word in words), done.stderr
     assert "Traceback" not in done.stderr

@@ -1,13 +1,13 @@
 """The dashboard shows what runs log, saves to W&B with a key, and writes its definition without one."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from configuring import TINY, configure
+from processes import python
 from wandb_server import client_environment, wandb_server
 
 from denseup.runs import RunFolder
@@ -18,8 +18,6 @@ from src import dashboard, train
 
 pytest.importorskip("wandb_workspaces", reason="needs the extra: pip install 'denseup[dashboard]'")
 
-ROOT = Path(__file__).parent.parent
-LIMIT = 60
 PREFIXES = ("summary_metrics.", "summary:")
 
 
@@ -128,8 +126,7 @@ def without_ids(value: Any) -> Any:
 def test_with_a_key_both_are_saved(tmp_path: Path) -> None:
     with wandb_server() as server:
         env = client_environment(server)
-        command = [sys.executable, "-m", "src.dashboard", str(tmp_path), "--project", "p", "--group", "g"]
-        done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT)
+        done = python("-m", "src.dashboard", str(tmp_path), "--project", "p", "--group", "g", env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert server.unknown == []
     report, workspace = server.views

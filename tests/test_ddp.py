@@ -6,20 +6,20 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
+import pausing
 import pytest
 import torch.distributed as dist
 from configuring import configure
+from processes import processes_of, python, started, wait_for
 from wandb_server import clean_environment
 
 from denseup.runs import RunFolder
 from denseup.runs.wandb_reader import find_runs, read_run
 from src import evaluate
 
-ROOT = Path(__file__).parent.parent
 # Three images for two processes: one is seen twice. Five steps an epoch: checkpoints lie in the middle of one.
 TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.val_check_interval=2", "trainer.log_every_n_steps=1"]
 TINY = ["data.crop_size=64", "data.image_size=64", "data.val_length=3", "data.batch_size=2", "data.train_length=20"]
@@ -30,11 +30,11 @@ pytestmark = pytest.mark.skipif(
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "src.train", *TWO, *TINY, *arguments]
+    return ["-m", "src.train", *TWO, *TINY, *arguments]
 
 
 def train(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments), capture_output=True, text=True, cwd=ROOT, env=environment())
+    return python(*command(*arguments), env=environment())
 
 
 def environment() -> dict[str, str]:
@@ -102,46 +102,20 @@ def test_a_failure_in_both_processes_is_told_once(tmp_path: Path) -> None:
     assert run.exit_code == 1
 
 
-def processes_of(folder: Path) -> list[int]:
-    """Process ids of the job that trains in `folder`, the first process first."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().decode().split("\0")
-        except OSError:
-            continue
-        if any(word.startswith(f"hydra.run.dir='{folder.resolve()}") for word in words):
-            found.append(int(process.name))
-    return sorted(found)
-
-
-def wait_for(condition: Any, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_a_killed_run_resumes_to_the_same_numbers(tmp_path: Path) -> None:
     jobs = ["task=matting", "upsampler=nearest", "trainer.max_steps=12", "logger=csv"]
     assert train("-m", f"hydra.sweep.dir={tmp_path / 'whole'}", *jobs).returncode == 0
     cut = ["-m", f"hydra.sweep.dir={tmp_path / 'cut'}", *jobs]
-    launcher = subprocess.Popen(
-        command(*cut),
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    wait_for(lambda: list((tmp_path / "cut").glob("*/checkpoints/last.ckpt")))
+    launcher = started(*command(*cut, pausing.pausing(5)), env=environment() | pausing.environment())
+    wait_for(lambda: list((tmp_path / "cut").glob("*/.paused_5")))
     (folder,) = (tmp_path / "cut").glob("*nearest*")
     both = processes_of(folder)
     assert len(both) == 2
     os.kill(both[0], signal.SIGKILL)
     assert launcher.wait() == 1
-    wait_for(lambda: not processes_of(folder), seconds=10)  # the second dies with the first
+    wait_for(lambda: not processes_of(folder))  # the second dies with the first
     repeated = train(*cut)
     assert "nearest · seed 0: resume" in repeated.stdout
     (whole,) = (tmp_path / "whole").glob("*nearest*")

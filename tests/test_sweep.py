@@ -7,28 +7,32 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from configuring import configure
+from hydra import compose, initialize_config_dir
+from pausing import environment, paused, pausing
+from processes import processes_of, python, started, wait_for
 from rich.console import Console
 
 from denseup.runs import RunFolder
 from denseup.runs.state import alone_in
+from src.config import CONF
+from src.sweep import run_name
 from src.sweep_table import print_table
 
-ROOT = Path(__file__).parent.parent
 SHORT = ["logger=csv", "trainer=short", "data.crop_size=64", "trainer.limit_val_batches=1", "sweep.report=false"]
 
 
 def command(folder: Path, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "src.train", "-m", *SHORT, f"hydra.sweep.dir={folder}", *arguments]
+    return ["-m", "src.train", "-m", *SHORT, f"hydra.sweep.dir={folder}", *arguments]
 
 
 def sweep(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(folder, *arguments), capture_output=True, text=True, cwd=ROOT)
+    return python(*command(folder, *arguments), env=environment())
 
 
 def results(folder: Path) -> dict[str, dict[str, Any]]:
@@ -38,71 +42,59 @@ def results(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def test_a_failing_job_neither_stops_nor_hides_the_others(tmp_path: Path) -> None:
-    jobs = ["task=matting", "upsampler=bilinear,carafe,nearest", "++upsampler.kernel_size=4"]
+    jobs = ["task=matting", "upsampler=nearest,carafe", "++upsampler.kernel_size=4"]
     done = sweep(tmp_path, *jobs)
     assert done.returncode == 1, done.stderr
-    # nearest and bilinear take no kernel_size, carafe wants an odd one: three errors, each kept and listed
+    # nearest takes no kernel_size, carafe wants an odd one: two errors, each kept and listed
     assert {result["status"] for result in results(tmp_path).values()} == {"failed"}
-    assert done.stdout.count("failed: ") == 3
+    assert done.stdout.count("failed: ") == 2
     assert "kernel_size is 4" in done.stdout
-    assert len(list(tmp_path.glob("*/error.txt"))) == 3
+    assert len(list(tmp_path.glob("*/error.txt"))) == 2
     assert "Traceback" in next(tmp_path.glob("*carafe*/error.txt")).read_text()
 
 
-def wait_for(condition: Any, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
+def run_of(folder: Path, upsampler: str) -> Path | None:
+    """The run folder of an upsampler, once there is one."""
+    return next(folder.glob(f"*_{upsampler}_*"), None)
 
 
-def heed_ctrl_c() -> None:
-    """What a shell starts in the background inherits that SIGINT is ignored: tests run there too."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def running_job(folder: Path) -> int | None:
-    """Process id of the job that trains in `folder` now."""
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().decode().split("\0")
-        except OSError:
-            continue
-        if any(word.startswith(f"hydra.run.dir='{folder.resolve()}") for word in words):
-            return int(process.name)
-    return None
+def wait_for_pause(folder: Path, upsampler: str, step: int) -> Path:
+    """Wait until a run waits, and has written what it had to write before; its folder."""
+    wait_for(lambda: (run := run_of(folder, upsampler)) and paused(run, step).exists())
+    run = run_of(folder, upsampler)
+    assert run is not None
+    return run
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_killed_jobs_and_a_killed_launcher_lose_nothing(tmp_path: Path) -> None:
     # the maps of a crop of 72 pixels are not halved exactly: pixel shuffle fails in the middle of its training step
     jobs = ["task=matting", "upsampler=pixel_shuffle,bilinear,nearest,carafe"]
-    jobs += ["trainer.max_steps=8", "data.crop_size=72"]
-    launcher = subprocess.Popen(
-        command(tmp_path, *jobs), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    # the first job fails, the second is killed, the third dies with its launcher, once it has a checkpoint
-    wait_for(lambda: list(tmp_path.glob("*bilinear*/result.json")) and running_job(tmp_path))
-    os.kill(running_job(tmp_path) or 0, signal.SIGKILL)
-    wait_for(lambda: list(tmp_path.glob("*nearest*/checkpoints/last.ckpt")))
+    jobs += ["trainer.max_steps=6", "data.crop_size=72", pausing(3)]
+    launcher = started(*command(tmp_path, *jobs), env=environment())
+    # the first job fails, the second is killed, the third dies with its launcher, the fourth has not begun
+    (job,) = processes_of(wait_for_pause(tmp_path, "bilinear", 3))
+    os.kill(job, signal.SIGKILL)
+    nearest = wait_for_pause(tmp_path, "nearest", 3)
     launcher.kill()
     launcher.wait()
-    wait_for(lambda: running_job(tmp_path) is None)
+    wait_for(lambda: not processes_of(nearest))
     before = results(tmp_path)
     assert before["matting/pixel_shuffle"]["status"] == "failed"
     assert before["matting/bilinear"]["error"] == "killed by signal 9"
-    assert before["matting/nearest"]["status"] in ("running", "finished")
-    repeated = sweep(tmp_path, *jobs)
+    assert before["matting/nearest"]["status"] == "running"
+    assert set(before) == {f"matting/{name}" for name in ("pixel_shuffle", "bilinear", "nearest")}
+    repeated = sweep(tmp_path, *jobs[:-1])
     assert repeated.returncode == 1, repeated.stdout + repeated.stderr
     after = results(tmp_path)
     assert {name for name, result in after.items() if result["status"] != "finished"} == {"matting/pixel_shuffle"}
+    assert len(after) == 4
     assert repeated.stdout.count("failed: ") == 1
-    assert all(after[name] == result for name, result in before.items() if result["status"] == "finished")
-    assert "nearest · seed 0: resume" in repeated.stdout or before["matting/nearest"]["status"] == "finished"
+    assert all(f"{name} · seed 0: resume" in repeated.stdout for name in ("bilinear", "nearest"))
     for file in (path for path in tmp_path.glob("*/metrics.csv") if "pixel_shuffle" not in path.parent.name):
         steps = [int(row["step"]) for row in csv.DictReader(file.open()) if row["train/loss"]]
-        assert steps == list(range(8)), file
-    third = sweep(tmp_path, *jobs, "sweep.report=true")
+        assert steps == list(range(6)), file
+    third = sweep(tmp_path, *jobs[:-1], "sweep.report=true")
     assert third.stdout.count("skipped (") == 3
     assert f"report: {tmp_path}/report/report.html" in third.stdout
     assert "3 of 4 runs count" in (tmp_path / "report/report.md").read_text()
@@ -110,27 +102,21 @@ def test_killed_jobs_and_a_killed_launcher_lose_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
-def test_a_resumed_run_ends_where_an_uninterrupted_one_does(end: signal.Signals, tmp_path: Path) -> None:
-    """Ended after the first checkpoint and resumed in the middle of an epoch: the same numbers to the last digit."""
-    jobs = ["task=matting", "upsampler=nearest", "trainer.max_steps=12"]
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path: Path) -> None:
+    """Killed, gone on, ended by Ctrl-C and gone on, in the middle of an epoch: the same numbers to the last digit."""
+    jobs = ["task=matting", "upsampler=nearest", "trainer.max_steps=8"]
     assert sweep(tmp_path / "whole", *jobs).returncode == 0
-    launcher = subprocess.Popen(
-        command(tmp_path / "cut", *jobs),
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        preexec_fn=heed_ctrl_c,
-    )
-    wait_for(lambda: list((tmp_path / "cut").glob("*/checkpoints/last.ckpt")))
-    job = running_job(next((tmp_path / "cut").glob("*nearest*")))
-    os.kill(job or 0, end)
-    assert launcher.wait() == 1
-    repeated = sweep(tmp_path / "cut", *jobs)
-    assert "resume" in repeated.stdout
-    (whole,), (cut,) = results(tmp_path / "whole").values(), results(tmp_path / "cut").values()
-    assert cut["steps"] == whole["steps"] == 12
-    assert cut["metrics"] == whole["metrics"]
+    cut = tmp_path / "cut"
+    for step, end in ((3, signal.SIGKILL), (5, signal.SIGINT)):
+        launcher = started(*command(cut, *jobs, pausing(3, 5)), env=environment())
+        (job,) = processes_of(wait_for_pause(cut, "nearest", step))
+        os.kill(job, end)
+        assert launcher.wait() == 1
+    last = sweep(cut, *jobs)
+    assert "resume" in last.stdout
+    (whole,), (resumed,) = results(tmp_path / "whole").values(), results(cut).values()
+    assert resumed["steps"] == whole["steps"] == 8
+    assert resumed["metrics"] == whole["metrics"]
 
 
 @pytest.mark.parametrize("launcher", ["submitit_local", "ray"])  # joblib: test_sweep_wandb.py
@@ -146,24 +132,26 @@ def test_launchers(launcher: str, tmp_path: Path) -> None:
     assert "nearest" in done.stdout
 
 
+def hydra_config(*overrides: str) -> Any:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("train", overrides=list(overrides), return_hydra_config=True).hydra
+
+
 def test_slurm_is_configured() -> None:
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
-    arguments = ["-m", "src.train", "--cfg", "hydra", "launcher=submitit_slurm", "hydra.launcher.partition=gpu"]
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT)
-    assert "SlurmLauncher" in done.stdout, done.stderr
-    assert "partition: gpu" in done.stdout
+    launcher = hydra_config("launcher=submitit_slurm", "hydra.launcher.partition=gpu").launcher
+    assert launcher._target_.endswith("SlurmLauncher")
+    assert launcher.partition == "gpu"
 
 
-def test_the_ready_sweeps_name_their_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("demo", {"upsampler": "bilinear,carafe,indexnet,a2u,fade,fade_lite"}), ("all", {"seed": "0,1,2"})],
+)
+def test_the_ready_sweeps_name_their_runs(name: str, options: dict[str, str]) -> None:
     """The six published upsamplers on both tasks; all of them, with three seeds."""
-    for name, options in {
-        "demo": "upsampler: bilinear,carafe,indexnet,a2u,fade,fade_lite",
-        "all": "seed: 0,1,2",
-    }.items():
-        arguments = ["-m", "src.train", "--cfg", "hydra", f"sweep={name}"]
-        done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT)
-        assert "task: matting,segmentation" in done.stdout, done.stderr
-        assert options in done.stdout
+    params = hydra_config(f"sweep={name}").sweeper.params
+    assert params.items() >= {"task": "matting,segmentation", **options}.items()
 
 
 def test_the_closing_table_tells_jobs_apart_that_differ_in_settings(tmp_path: Path) -> None:
@@ -185,14 +173,14 @@ def test_the_closing_table_tells_jobs_apart_that_differ_in_settings(tmp_path: Pa
 
 
 def test_the_run_of_another_living_sweep_is_left_alone(tmp_path: Path) -> None:
-    jobs = ["task=matting", "upsampler=nearest", "trainer.max_steps=2"]
-    assert sweep(tmp_path, *jobs).returncode == 0
-    (result,) = tmp_path.glob("*/result.json")
-    before = result.read_text()
-    with alone_in(RunFolder(result.parent)):
+    jobs = ["task=matting", "upsampler=nearest"]
+    folder = RunFolder(tmp_path / run_name(_root_=configure(*SHORT, *jobs)))
+    folder.write_result({"status": "running", "seed": 0})
+    before = folder.result.read_text()
+    with alone_in(folder):
         for rerun in ("null", "all"):
             done = sweep(tmp_path, *jobs, f"sweep.rerun={rerun}")
             assert done.returncode == 1
-            assert "another process is running in" in done.stdout
-    assert result.read_text() == before
-    assert not (result.parent / "error.txt").exists()
+            assert f"another process is running in {folder.path}" in done.stdout
+    assert folder.result.read_text() == before
+    assert not folder.error.exists()

@@ -2,20 +2,19 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
+from processes import python
 
 import src.sweep  # noqa: F401  # the resolvers of the configs
-from src.build import CONF
+from src.config import CONF
 
 pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="pip install '.[optuna]'")
 
-ROOT = Path(__file__).parent.parent
 SHORT = [
     "trainer=short",
     "trainer.max_steps=2",
@@ -28,8 +27,7 @@ SHORT = [
 
 def study(folder: Path, trials: int, *arguments: str) -> subprocess.CompletedProcess[str]:
     options = [*SHORT, "logger=csv", f"hydra.sweeper.n_trials={trials}", f"hydra.sweep.dir={folder}", *arguments]
-    command = [sys.executable, "-m", "src.train", "-m", "sweep=optuna", "upsampler=fade", *options]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    return python("-m", "src.train", "-m", "sweep=optuna", "upsampler=fade", *options)
 
 
 def results(folder: Path) -> dict[tuple[str, ...], dict[str, Any]]:

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 from omegaconf import OmegaConf
+from processes import python
 from wandb_server import clean_environment
 
 from denseup.reporting import Run, group_runs, load_runs, write_report
@@ -20,7 +20,6 @@ from denseup.runs.loggers import run_id
 from denseup.runs.wandb_reader import LoggedRun, find_runs, read_run
 from denseup.upsamplers import create_upsampler, list_upsamplers
 
-ROOT = Path(__file__).parent.parent
 TASKS = ("matting", "segmentation")
 # The maps of a crop of 72 pixels are not halved exactly on the way down: operators for whole factors must fail.
 SHORT = [
@@ -37,8 +36,7 @@ EVERY = [pytest.param(SOME, id="some"), pytest.param(None, id="all", marks=pytes
 
 
 def sweep(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "src.train", "-m", *SHORT, f"hydra.sweep.dir={folder}", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=clean_environment())
+    return python("-m", "src.train", "-m", *SHORT, f"hydra.sweep.dir={folder}", *arguments, env=clean_environment())
 
 
 @pytest.fixture(scope="module", params=EVERY)

@@ -2,8 +2,6 @@
 
 import csv
 import json
-import subprocess
-import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +11,11 @@ import cv2
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
+from processes import python
 from wandb_server import ReceivedRun, WandbServer, client_environment, wandb_server
 
 from denseup.runs.dashboard import offline_runs
 from denseup.runs.loggers import STEP, run_id
-
-ROOT = Path(__file__).parent.parent
-LIMIT = 90
-"""Seconds that another process may take, on a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +26,7 @@ def server() -> Iterator[WandbServer]:
 
 def client(server: WandbServer, *command: str, **environment: str) -> str:
     """Run a Python process that logs to the server; its output."""
-    env = client_environment(server) | environment
-    done = subprocess.run(
-        [sys.executable, *command], env=env, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT, check=False
-    )
+    done = python(*command, env=client_environment(server) | environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -16,6 +16,8 @@ from threading import Lock, Thread
 from typing import Any
 from urllib.parse import quote, unquote
 
+from processes import GUARD, PATIENCE
+
 ENTITY = "tester"
 KEY = "k" * 40
 
@@ -177,7 +179,7 @@ class WandbServer:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    timeout = 20
+    timeout = GUARD
     server: "_HTTPServer"
 
     def _respond(self) -> None:
@@ -226,7 +228,7 @@ def wandb_server() -> Iterator[WandbServer]:
 
 def clean_environment() -> dict[str, str]:
     """The environment without W&B's variables: by WANDB_SERVICE, a new process would log through this one's."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    return {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")} | PATIENCE
 
 
 def client_environment(server: WandbServer) -> dict[str, str]:

@@ -5,9 +5,10 @@ import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = ("torch", "triton", "pytorch-lightning", "torchmetrics", "transformers", "numpy", "opencv-python-headless")
 
@@ -25,8 +26,10 @@ def versions() -> dict[str, str]:
     return found
 
 
-def hardware(device: torch.device) -> dict[str, Any]:
+def hardware(device: "torch.device") -> dict[str, Any]:
     """The processor, the number of its cores and of torch's threads, and the accelerator if `device` is one."""
+    import torch
+
     found: dict[str, Any] = {
         "device": device.type,
         "processor": _processor(),

@@ -12,7 +12,8 @@ from torch import nn
 from denseup.data.datamodule import DenseData
 from denseup.tasks import DenseTask
 from denseup.upsamplers import Upsampler, list_upsamplers
-from src.build import CONF, build_data, build_task, plain, run_info
+from src.build import build_data, build_task
+from src.config import CONF, plain, run_info
 
 TASKS = [file.stem for file in sorted((CONF / "task").glob("*.yaml"))]
 

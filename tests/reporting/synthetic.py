@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from denseup.runs import RunFolder
 from denseup.runs.folder import config_hash
-from src.build import CONF
+from src.config import CONF
 
 UPSAMPLERS = ("bilinear", "carafe", "indexnet", "a2u", "fade", "fade_lite")
 GAINS = {"bilinear": 0.0, "carafe": 0.2, "indexnet": 0.35, "a2u": 0.45, "fade": 1.0, "fade_lite": 0.85}

@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import time
 from pathlib import Path
 
 import cv2
@@ -12,6 +11,7 @@ import pytest
 import torch
 from configuring import TINY, configure
 from omegaconf import DictConfig, OmegaConf
+from processes import wait_for
 from torch import Tensor
 
 from denseup.data import DataError
@@ -19,7 +19,7 @@ from denseup.runs import RunFolder
 from denseup.runs.evaluation import read_checkpoint
 from denseup.runs.wandb_reader import LoggedRun, find_runs, read_run
 from src import evaluate, train
-from src.build import RunError, user_errors
+from src.config import RunError, user_errors
 
 SHORT = ["trainer=short", "data.batch_size=2", "data.image_size=96"]
 
@@ -194,12 +194,10 @@ def test_a_failing_run_closes_its_wandb_run(tmp_path: Path, monkeypatch: pytest.
     assert run.summary["best/step"] == run.summary["last/step"] == 2  # what it had reached
 
 
-def ended(file: Path, seconds: float = 20) -> LoggedRun:
+def ended(file: Path) -> LoggedRun:
     """The run in a file that W&B's own process writes; on a busy machine its end may come after finish() returned."""
-    deadline = time.monotonic() + seconds
-    while (run := read_run(file)).exit_code is None and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return run
+    wait_for(lambda: read_run(file).exit_code is not None)
+    return read_run(file)
 
 
 def test_values_that_are_not_finite_become_null(tmp_path: Path) -> None:

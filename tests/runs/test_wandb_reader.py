@@ -6,16 +6,16 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import GUARD, wait_for
 from wandb_server import clean_environment
 
 from denseup.runs.wandb_reader import BLOCK, LoggedRun, find_runs, read_records, read_run
 
-LIMIT = 30
-"""Seconds that another process may take."""
 LOG = """
     import sys, time, wandb
     settings = wandb.Settings(console="off", silent=True, x_transaction_log_flush_interval=0.2)
@@ -29,27 +29,44 @@ LOG = """
 """
 
 
-def log(folder: Path, ending: str) -> Path:
-    """The file of a run that another process logs; it is killed, with W&B's service, once it has printed a line."""
-    code = textwrap.dedent(LOG) + ending + '\nprint("done", flush=True)\ntime.sleep(60)\n'
-    command = [sys.executable, "-c", code, str(folder)]
+def log(folder: Path, ending: str = "", *, until: Callable[[LoggedRun], object]) -> Path:
+    """The file of a run that another process logs; it is killed, with W&B's service, once the file holds enough.
+
+    Args:
+        folder: of the run.
+        ending: what the process does at its end.
+        until: whether what is read of the run is enough.
+    """
+    code = textwrap.dedent(LOG) + ending + f"\ntime.sleep({GUARD})\n"
+
+    def enough() -> bool:
+        try:
+            (file,) = find_runs(folder)
+            return bool(until(read_run(file)))
+        except ValueError:  # no file yet, or none of its bytes
+            return False
+
     with (folder / "errors").open("w") as errors:
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, start_new_session=True, env=clean_environment()
+            [sys.executable, "-c", code, str(folder)],
+            stdout=errors,
+            stderr=errors,
+            start_new_session=True,
+            env=clean_environment(),
         )
     try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"done\n", (folder / "errors").read_text()
+        wait_for(lambda: process.poll() is not None or enough())
+        assert process.poll() is None, (folder / "errors").read_text()
     finally:
         os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=LIMIT)
+        process.communicate(timeout=GUARD)
     (file,) = find_runs(folder)
     return file
 
 
 def leet(file: Path, *options: str) -> str:
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", *options, str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=True, env=clean_environment())
+    done = subprocess.run(command, capture_output=True, text=True, timeout=GUARD, check=True, env=clean_environment())
     return done.stdout
 
 
@@ -77,7 +94,7 @@ def assert_read_alike(file: Path) -> LoggedRun:
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return log(tmp_path_factory.mktemp("ended"), "run.finish(exit_code=3)")
+    return log(tmp_path_factory.mktemp("ended"), "run.finish(exit_code=3)", until=lambda run: run.exit_code)
 
 
 def test_a_run_that_has_ended(ended: Path) -> None:
@@ -92,7 +109,7 @@ def test_a_run_that_has_ended(ended: Path) -> None:
 
 
 def test_a_run_that_was_killed(tmp_path: Path) -> None:
-    run = assert_read_alike(log(tmp_path, ""))
+    run = assert_read_alike(log(tmp_path, until=lambda run: run.values("loss")))
     assert (run.state, run.exit_code) == ("running", None)
     assert run.config["x"] == 1
     rows = run.values("loss")
@@ -101,7 +118,7 @@ def test_a_run_that_was_killed(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_killed_after_its_last_row_was_written(tmp_path: Path) -> None:
-    run = assert_read_alike(log(tmp_path, "time.sleep(1)"))
+    run = assert_read_alike(log(tmp_path, until=lambda run: "best/loss" in run.summary))
     assert (run.state, len(run.values("loss")), run.summary["best/loss"]) == ("running", 60, 0.5)
 
 

@@ -1,7 +1,9 @@
-"""One run from start to finish: its folder, loggers, progress, training, evaluation and result."""
+"""One run from start to finish: its folder, loggers, progress, training, evaluation and result.
 
-from denseup.runs.evaluation import evaluate
+What a run is, where it stands and what is in its folder (`info`, `state`, `folder`) is told without torch; `training`
+and `evaluation` bring Lightning.
+"""
+
 from denseup.runs.folder import RunFolder
-from denseup.runs.training import train
 
-__all__ = ["RunFolder", "evaluate", "train"]
+__all__ = ["RunFolder"]

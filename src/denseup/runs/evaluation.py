@@ -11,10 +11,11 @@ from rich.console import Console
 from denseup.data.datamodule import DenseData
 from denseup.runs.callbacks import SavePredictions, flat
 from denseup.runs.folder import RunFolder
+from denseup.runs.info import RunInfo
 from denseup.runs.loggers import finish_loggers, identified, log_summary, make_loggers, wandb_note
 from denseup.runs.quiet import quiet_lightning
 from denseup.runs.summary import TRIVIAL, metrics_table
-from denseup.runs.training import CONFIG_KEY, RunInfo
+from denseup.runs.training import CONFIG_KEY
 from denseup.tasks import DenseTask
 
 

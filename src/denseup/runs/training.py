@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,10 @@ import torch
 from pytorch_lightning.loggers import Logger
 
 from denseup.data.datamodule import DenseData
-from denseup.environment import versions
 from denseup.runs.callbacks import KeepHistory, SavePredictions, checkpoints, flat
 from denseup.runs.feature_evolution import FeatureEvolution
-from denseup.runs.folder import FEATURES, RunFolder, config_hash
+from denseup.runs.folder import FEATURES, RunFolder
+from denseup.runs.info import RunInfo
 from denseup.runs.loggers import finish_loggers, identified, log_summary, log_table, make_loggers, wandb_note
 from denseup.runs.processes import is_first
 from denseup.runs.progress import RunProgress
@@ -24,28 +23,6 @@ from denseup.tasks import DenseTask
 
 CONFIG_KEY = "denseup_config"
 """Entry of a checkpoint that holds the run's whole config, from which `evaluate` rebuilds the network."""
-
-
-@dataclass
-class RunInfo:
-    """What names a run: the combination it trains and everything it was configured with."""
-
-    task: str
-    upsampler: str
-    seed: int
-    config: dict[str, Any]
-    logger: dict[str, Any] = field(default_factory=dict)
-    """Arguments of `make_loggers`."""
-
-    def describe(self) -> dict[str, Any]:
-        """The entries that start every result.json."""
-        return {
-            "task": self.task,
-            "upsampler": self.upsampler,
-            "seed": self.seed,
-            "config_hash": config_hash(self.config),
-            "versions": versions(),
-        }
 
 
 def train(

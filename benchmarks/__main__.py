@@ -3,9 +3,15 @@
 import sys
 from collections.abc import Sequence
 
-from benchmarks import data, metrics, operators, training
+from benchmarks import data, metrics, operators, startup, training
 
-BENCHMARKS = {"operators": operators.main, "training": training.main, "metrics": metrics.main, "data": data.main}
+BENCHMARKS = {
+    "operators": operators.main,
+    "training": training.main,
+    "metrics": metrics.main,
+    "data": data.main,
+    "startup": startup.main,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,13 +4,14 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from benchmarks import data, fade, metrics, naive_metrics, operators, reassembly, training
+from benchmarks import data, fade, metrics, naive_metrics, operators, reassembly, startup, training
 from benchmarks.bandwidth import copy_bandwidth, require_memory
 from benchmarks.cases import FAILED, OK, SKIPPED, WRONG, Case, Entrant, Row, Settings, SkipError, Work, measure
 from benchmarks.differentiable import BOTH, FORWARD, differentiable_work
@@ -228,6 +229,7 @@ ABSENT = (
 )
 ON_A_BARE_MACHINE = """
 import sys
+from dataclasses import replace
 for name in {absent!r}: sys.modules[name] = None
 from benchmarks import operators, training
 common = ["--quick", "--device", "cpu", "--rounds", "1", "--output", {output!r}]
@@ -240,3 +242,21 @@ def test_a_bare_machine_will_do(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(list(tmp_path.glob("*.json"))) == 2
+
+
+def test_a_start_is_timed_by_its_processor_time_and_has_to_end_as_it_should() -> None:
+    alone = ["-I", "-S", "-c"]
+    commands = {
+        "sleeps": startup.Command([*alone, "import time; time.sleep(0.3); print('awake')"], says="awake"),
+        "works": startup.Command([*alone, "import time\nwhile time.process_time() < 0.3: pass"]),
+        "another code": startup.Command([*alone, "raise SystemExit('no')"]),
+        "says nothing": startup.Command([*alone, "raise SystemExit(3)"], code=3, says="word"),
+    }
+    rows = {
+        row.entrant: row for row in measure(startup.startup_case(commands), replace(SETTINGS, rounds=1, memory=False))
+    }
+    assert rows["sleeps"].timing.median < 0.2
+    assert rows["works"].timing.median >= 0.3
+    for name, words in (("another code", "exit code 1, expected 0"), ("says nothing", "3 and 'word'; printed nothing")):
+        assert rows[name].status == FAILED
+        assert words in rows[name].reason

@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Sequence
 
-from benchmarks import data, metrics, operators, startup, training
+from benchmarks import data, metrics, operators, startup, training, upsamplers
 
 BENCHMARKS = {
     "operators": operators.main,
+    "upsamplers": upsamplers.main,
     "training": training.main,
     "metrics": metrics.main,
     "data": data.main,

@@ -229,7 +229,6 @@ ABSENT = (
 )
 ON_A_BARE_MACHINE = """
 import sys
-from dataclasses import replace
 for name in {absent!r}: sys.modules[name] = None
 from benchmarks import operators, training
 common = ["--quick", "--device", "cpu", "--rounds", "1", "--output", {output!r}]

@@ -96,7 +96,7 @@ def peak_memory(call: Call, device: torch.device | None = None) -> int:
     activities = [torch.profiler.ProfilerActivity.CPU]
     with (
         _silent_stderr(),
-        torch.profiler.profile(activities=activities, profile_memory=True, acc_events=True) as profile,
+        torch.profiler.profile(activities=activities, profile_memory=True) as profile,
     ):
         call()
     assert profile.profiler is not None

@@ -233,7 +233,8 @@ import sys
 for name in {absent!r}: sys.modules[name] = None
 from benchmarks import operators, training, upsamplers
 common = ["--quick", "--device", "cpu", "--rounds", "1", "--output", {output!r}]
-sys.exit(operators.main(common) or upsamplers.main(common) or training.main([*common, "--case", "matting", "--upsamplers", "fade"]))
+training_too = [*common, "--case", "matting", "--upsamplers", "fade"]
+sys.exit(operators.main(common) or upsamplers.main(common) or training.main(training_too))
 """
 
 

@@ -1,11 +1,10 @@
 """How long commands take to start: help, an error, the imports of a training, a training of one step.
 
 What counts is processor time, user and system, of the process and of those that it waits for: a loaded machine changes
-it less than the time on the wall. Needs a Unix, and for all but the first two what denseup is installed with.
+it less than the time on the wall. Needs a Unix and all that denseup is installed with.
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -15,9 +14,10 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.cases import Case, Entrant, Settings, Work
-from benchmarks.options import parser
+from benchmarks.options import missing, parser
 from benchmarks.running import MakeCase, run
 
+NEEDED = ("resource", "hydra", "pytorch_lightning", "cv2", "wandb")
 ROOT = Path(__file__).parent.parent
 START = "processor time"
 BASELINE = "import torch"
@@ -85,6 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.device = "cpu"
     options.no_memory = True  # of other processes
     options.repeats = 0.0
+    absent = missing(NEEDED)
+    if absent:
+        print(f"benchmarks.startup: skipped: not installed: {', '.join(absent)}")
+        return 0
     return run("startup", options, lambda how: _cases(options, how))
 
 
@@ -107,6 +111,8 @@ def startup_case(commands: Mapping[str, Command]) -> Case:
 
 def processor_seconds() -> float:
     """User and system time of all processes that this one has waited for."""
+    import resource  # on a Unix alone
+
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

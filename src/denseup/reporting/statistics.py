@@ -1,6 +1,7 @@
 """Means over seeds with their intervals, by Student's t."""
 
 import math
+import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -40,11 +41,10 @@ def estimate(values: Iterable[float | None], confidence: float = CONFIDENCE) -> 
     n = len(kept)
     if n == 0:
         return None
-    mean = math.fsum(kept) / n
+    mean = statistics.fmean(kept)
     if n == 1:
         return Estimate(mean, None, 1)
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in kept) / (n - 1))
-    return Estimate(mean, t_quantile(n - 1, confidence) * deviation / math.sqrt(n), n)
+    return Estimate(mean, t_quantile(n - 1, confidence) * statistics.stdev(kept) / math.sqrt(n), n)
 
 
 def paired(

@@ -3,9 +3,16 @@
 import sys
 from collections.abc import Sequence
 
-from benchmarks import data, metrics, operators, training
+from benchmarks import data, metrics, operators, startup, training, upsamplers
 
-BENCHMARKS = {"operators": operators.main, "training": training.main, "metrics": metrics.main, "data": data.main}
+BENCHMARKS = {
+    "operators": operators.main,
+    "upsamplers": upsamplers.main,
+    "training": training.main,
+    "metrics": metrics.main,
+    "data": data.main,
+    "startup": startup.main,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 
 from denseup.profiling import Timing, peak_memory, time_side_by_side
-from denseup.profiling.measuring import Call
+from denseup.profiling.measuring import Call, Clock
 
 OK, SKIPPED, WRONG, FAILED = "ok", "skipped", "wrong", "failed"
 
@@ -54,12 +54,14 @@ class Case:
         entrants: in the order of the table.
         baseline: name of the entrant that ratios are told against.
         tolerance: greatest error that is let pass, as `worst_error` measures it; 0 means equal.
+        clock: what the calls are timed by; None means the time on the wall.
     """
 
     name: str
     entrants: Sequence[Entrant]
     baseline: str
     tolerance: float
+    clock: Clock | None = None
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,9 @@ def _time(
 ) -> Iterable[Row]:
     calls = {name: works[name].calls[kind] for name in admitted}
     device = settings.device
-    timings = time_side_by_side(calls, repeats=settings.rounds, device=device, least_seconds=settings.least_seconds)
+    timings = time_side_by_side(
+        calls, repeats=settings.rounds, device=device, least_seconds=settings.least_seconds, clock=case.clock
+    )
     for name, call in calls.items():
         row = Row(**{**vars(admitted[name]), "kind": kind, "timing": timings[name]})
         if case.baseline in timings:

@@ -66,7 +66,7 @@ def targets_to_text(judged: Sequence[Mapping[str, Any]]) -> str:
         [
             item["target"],
             item["limit"],
-            DASH if item["reached"] is None else _digits(item["reached"]),
+            DASH if item["reached"] is None else digits(item["reached"]),
             words[item["met"]],
         ]
         for item in judged
@@ -125,8 +125,8 @@ def _cells(row: Row) -> list[str]:
         name,
         _time(row.timing.median),
         f"[{_time(low)}, {_time(high)}]",
-        DASH if row.ratio is None else _digits(row.ratio),
-        DASH if row.floor_ratio is None else _digits(row.floor_ratio),
+        DASH if row.ratio is None else digits(row.ratio),
+        DASH if row.floor_ratio is None else digits(row.floor_ratio),
         DASH if row.peak_bytes is None else f"{row.peak_bytes / 2**20:.1f}",
         DASH if row.error is None else f"{row.error:.0e}",
     ]
@@ -135,11 +135,11 @@ def _cells(row: Row) -> list[str]:
 def _time(seconds: float) -> str:
     for unit, name in ((1, "s"), (1e-3, "ms")):
         if seconds >= unit:
-            return f"{_digits(seconds / unit)} {name}"
-    return f"{_digits(seconds * 1e6)} µs"
+            return f"{digits(seconds / unit)} {name}"
+    return f"{digits(seconds * 1e6)} µs"
 
 
-def _digits(value: float) -> str:
+def digits(value: float) -> str:
     """Three digits, or the whole number."""
     decimals = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 0.1 else 4
     return f"{value:.{decimals}f}"

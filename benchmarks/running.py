@@ -16,13 +16,19 @@ MakeCase = Callable[[], Case]
 """Cases are made one at a time: one may fill the memory of the machine."""
 
 
-def run(what: str, options: argparse.Namespace, cases: Callable[[Settings], Iterable[tuple[str, MakeCase]]]) -> int:
+def run(
+    what: str,
+    options: argparse.Namespace,
+    cases: Callable[[Settings], Iterable[tuple[str, MakeCase]]],
+    summary: Callable[[Sequence[Row]], str] | None = None,
+) -> int:
     """Measure, print and write.
 
     Args:
         what: name of the benchmark, "operators" and so on.
         options: of `options.parser`.
         cases: settings → (name, what makes the case).
+        summary: rows of all cases → what is printed after them.
 
     Returns:
         Exit code: 1 if an entrant was wrong or failed, which its row tells; 2 for an option that cannot be.
@@ -37,6 +43,8 @@ def run(what: str, options: argparse.Namespace, cases: Callable[[Settings], Iter
         return 2
     print(_header(what, how), flush=True)
     rows = _measure_all(chosen, how, names(options.only))
+    if summary is not None:
+        print(summary(rows))
     judged = [] if options.quick else [t.judge(rows) for t in TARGETS[what] if t.device == how.device.type]
     if judged:
         print(targets_to_text(judged))

@@ -8,26 +8,20 @@ import copy
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from benchmarks.cases import Case, Entrant, Settings, Work
+from benchmarks.checking import TOLERANCE, check_upsampler, with_backend
 from benchmarks.fade import UnfoldFADE, UnfusedFADE
 from benchmarks.networks import CROPS, NETWORKS, Batch, Setting
 from benchmarks.options import DTYPES, dtypes, names, numbers, parser
-from benchmarks.parity import TOLERANCES, Results, worst_error
 from benchmarks.running import MakeCase, run
 from benchmarks.targets import STEP
-from denseup.ops import use_backend
 from denseup.upsamplers import Upsampler, UpsamplerFactory, list_upsamplers, upsampler_factory
 
 FORMULATIONS: dict[str, UpsamplerFactory] = {"fade, unfold": UnfoldFADE, "fade, unfused": UnfusedFADE}
-CHECKED_BATCH, CHECKED_SIZE, CHECKED_BATCHES = 2, 8, 4
-"""For parity: samples at once, side of the decoder feature, and how many draws there are to find one without a kink."""
-TOLERANCE = 10 * TOLERANCES[torch.float32]
-"""Of an upsampler: several operators on top of one another."""
 QUICK_UPSAMPLERS = ["bilinear", "carafe", "fade"]
 LEARNING_RATE = 1e-4
 
@@ -89,63 +83,18 @@ def _check(network: nn.Module, device: torch.device, backend: str | None) -> tup
     """Every upsampler of the network in float32, against itself in float64 with the reference back end.
 
     The layers around them are torch's, the same in every row; through all of them together float32 differs from float64
-    by kinks and by hundreds of roundings, in which a small fault would drown. Upsamplers have kinks too, such as where
-    a position that is sampled crosses a pixel, so one is right that is right on any of a few batches.
+    by kinks and by hundreds of roundings, in which a small fault would drown.
     """
     found = [copy.deepcopy(module) for module in network.modules() if isinstance(module, Upsampler)]
-    return max(_check_upsampler(module, device, backend) for module in found)
-
-
-def _check_upsampler(ours: Upsampler, device: torch.device, backend: str | None) -> tuple[float, str]:
-    exact = copy.deepcopy(ours).double()
-    errors = []
-    for seed in range(CHECKED_BATCHES):
-        truth = _output_and_gradients(exact, device, seed, "reference", torch.float64)
-        errors.append(worst_error(_output_and_gradients(ours, device, seed, backend), truth))
-        if errors[-1][0] <= TOLERANCE:
-            break
-    return min(errors)
-
-
-def _output_and_gradients(
-    module: Upsampler, device: torch.device, seed: int, backend: str | None, dtype: torch.dtype = torch.float32
-) -> Results:
-    """Of one upsampler as a network uses it: output, and the gradients of inputs and parameters in one vector."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def random(channels: int, size: int) -> Tensor:
-        x = torch.randn(CHECKED_BATCH, channels, size, size, generator=generator)
-        return x.to(device, dtype).to(memory_format=torch.channels_last).requires_grad_()
-
-    de, en = random(module.de_channels, CHECKED_SIZE), random(module.en_channels, 2 * CHECKED_SIZE)
-    grad = random(module.de_channels, 2 * CHECKED_SIZE).detach()
-
-    def call() -> Tensor:
-        _, state = module.downsample(en)
-        out: Tensor = module(de, module.skip(en, state), state=state)
-        return out
-
-    out = _with(backend, call)
-    wanted = [de, en, *module.parameters()]
-    gradients = torch.autograd.grad(out, wanted, grad, allow_unused=True, materialize_grads=True)
-    return {"output": out.detach(), "gradients": torch.cat([g.flatten() for g in gradients])}
+    return max(check_upsampler(module, device, backend) for module in found)
 
 
 def _step(
     setting: Setting, network: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, backend: str | None
 ) -> None:
     optimizer.zero_grad(set_to_none=True)
-    _with(backend, lambda: setting.loss(network, batch)).backward()
+    with_backend(backend, lambda: setting.loss(network, batch)).backward()
     optimizer.step()
-
-
-def _with(backend: str | None, call: Any) -> Tensor:
-    """A call with a back end of its own, or with denseup's choice."""
-    if backend is None:
-        out: Tensor = call()
-        return out
-    with use_backend(backend):
-        return _with(None, call)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def run(cfg: DictConfig, folder: RunFolder, console: Console | None = None) -> l
     about = {"config": plain(cfg), "hardware": hardware(device), "versions": versions(), "commit": commit()}
     write_whole(folder.path / "complexity.csv", tables.to_csv(rows))
     write_whole(folder.path / "complexity.json", tables.to_json(rows, about))
-    console.print(f"written: {folder.path}/complexity.{{csv,json}}", highlight=False, soft_wrap=True)
+    console.print(f"written: {folder.path}/complexity.{{csv,json}}", highlight=False, soft_wrap=True, markup=False)
     return rows
 
 
@@ -70,7 +70,7 @@ def _print(console: Console, task: str, rows: list[dict[str, Any]], size: int, l
     console.print(_table(tables.PUBLISHED_HEADER, tables.published_rows(rows)))
     for row in rows:
         if row["note"]:
-            console.print(f"{row['upsampler']}: {row['note']}", highlight=False)
+            console.print(f"{row['upsampler']}: {row['note']}", highlight=False, markup=False)
     header, title = tables.WHOLE_HEADER, f"\n{task}: whole network, counted at {size}×{size}"
     if latency.repeats:
         device = latency.torch_device()

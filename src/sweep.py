@@ -98,12 +98,14 @@ def _run_job(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         if action == "start":
             clear(folder)
     if action != "skip":
-        Console().print(f"{label}: {action}, output in {folder.path}/output.log", highlight=False, soft_wrap=True)
+        Console().print(
+            f"{label}: {action}, output in {folder.path}/output.log", highlight=False, soft_wrap=True, markup=False
+        )
         code = _run_process(folder, checkpoint, cfg.trainer.devices)
         note_death(folder, code, info.describe())
     status = "skipped" if action == "skip" else read_result(folder)["status"]
     seconds = time.monotonic() - started
-    Console().print(f"{label}: {status} ({seconds:.0f} s)", highlight=False)
+    Console().print(f"{label}: {status} ({seconds:.0f} s)", highlight=False, markup=False)
     return {"status": status, "action": action}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from denseup.runs import RunFolder
@@ -30,7 +31,8 @@ def print_table(entries: Sequence[Entry], console: Console | None = None) -> int
         folder = RunFolder(entry["folder"])
         result = read_result(folder)
         cells = _row(entry, result)
-        table.add_row(*cells[:3], *([own] if any(settings) else []), *cells[3:])
+        shown = [*cells[:3], *([own] if any(settings) else []), *cells[3:]]
+        table.add_row(*map(escape, shown))  # [a, b] in a value or a path is no markup
         if "error" in entry or result.get("status") != "finished":
             failures.append((entry["folder"], entry.get("error") or result.get("error", "no result")))
     console.print(table)

@@ -23,6 +23,7 @@ HEAVY = (
     "rich",
     "matplotlib",
     "yaml",
+    "scipy",
 )
 LAYERS = {
     "native": set(),

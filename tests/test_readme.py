@@ -1,13 +1,17 @@
 """The README's Python runs as printed; its bash blocks are run by .ci/run."""
 
 import csv
+import json
 import re
 from pathlib import Path
 
 import pytest
 import yaml
 
-from denseup.upsamplers import registry
+from benchmarks import upsamplers
+from benchmarks.cases import Row
+from denseup.profiling import Timing
+from denseup.upsamplers import list_upsamplers, registry
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
@@ -64,3 +68,17 @@ def cells_of(row: dict[str, str], metric: str, digits: int) -> list[str]:
 def test_files_it_links_exist() -> None:
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", TEXT):
         assert (ROOT / target).exists(), target
+
+
+def test_the_table_of_operators_is_that_of_its_results() -> None:
+    text = (ROOT / "docs/cost.md").read_text()
+    pattern = r"`benchmarks/results/(\S+_upsamplers_cpu\S*\.json)`.*?\n\n(\| upsampler .*?)\n\n"
+    ((name, shown),) = re.findall(pattern, text, re.DOTALL)
+    result = json.loads((ROOT / "benchmarks/results" / name).read_text())
+    rows = [
+        Row(row["case"], row["kind"], row["entrant"], timing=Timing(tuple(row["seconds"])), ratio=row["ratio"])
+        for row in result["rows"]
+    ]
+    assert shown == upsamplers.table(rows).strip()
+    assert {row.entrant for row in rows} == set(list_upsamplers())
+    assert f"{result['settings']['rounds']} rounds" in text

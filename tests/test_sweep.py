@@ -172,6 +172,21 @@ def test_the_closing_table_tells_jobs_apart_that_differ_in_settings(tmp_path: Pa
         assert "logger" not in text
 
 
+def test_brackets_in_the_closing_table_are_text(tmp_path: Path) -> None:
+    entries = []
+    for value in ("[all]", "[/x]"):
+        folder = RunFolder(tmp_path / f"run {value[1:-1].strip('/')} [red]")
+        folder.write_result(
+            {"status": "finished", "task": "matting", "monitor": "sad", "metrics": {"best": {"sad": 1}}}
+        )
+        entries.append({"folder": str(folder.path), "overrides": [f"model.parts={value}"], "status": "finished"})
+    console = Console(file=StringIO(), width=400)
+    assert print_table(entries, console) == 0
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    for words in ("parts=[all]", "parts=[/x]", "run all [red]", "run x [red]"):
+        assert words in text
+
+
 def test_the_run_of_another_living_sweep_is_left_alone(tmp_path: Path) -> None:
     jobs = ["task=matting", "upsampler=nearest"]
     folder = RunFolder(tmp_path / run_name(_root_=configure(*SHORT, *jobs)))

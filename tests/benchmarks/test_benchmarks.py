@@ -4,13 +4,14 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from benchmarks import data, fade, metrics, naive_metrics, operators, reassembly, training
+from benchmarks import data, fade, metrics, naive_metrics, operators, reassembly, startup, training, upsamplers
 from benchmarks.bandwidth import copy_bandwidth, require_memory
 from benchmarks.cases import FAILED, OK, SKIPPED, WRONG, Case, Entrant, Row, Settings, SkipError, Work, measure
 from benchmarks.differentiable import BOTH, FORWARD, differentiable_work
@@ -132,6 +133,7 @@ QUICK = ["--quick", "--device", "cpu"]
     ("benchmark", "extra", "kinds"),
     [
         (operators, [], {FORWARD, BOTH}),
+        (upsamplers, [], {FORWARD, BOTH}),
         (training, ["--upsamplers", "fade,max_unpool", "--formulations"], {"training step"}),
         (metrics, [], {"metric"}),
         (data, ["--workers", "0,1"], {"epoch"}),
@@ -229,9 +231,10 @@ ABSENT = (
 ON_A_BARE_MACHINE = """
 import sys
 for name in {absent!r}: sys.modules[name] = None
-from benchmarks import operators, training
+from benchmarks import operators, training, upsamplers
 common = ["--quick", "--device", "cpu", "--rounds", "1", "--output", {output!r}]
-sys.exit(operators.main(common) or training.main([*common, "--case", "matting", "--upsamplers", "fade"]))
+training_too = [*common, "--case", "matting", "--upsamplers", "fade"]
+sys.exit(operators.main(common) or upsamplers.main(common) or training.main(training_too))
 """
 
 
@@ -239,4 +242,38 @@ def test_a_bare_machine_will_do(tmp_path: Path) -> None:
     code = ON_A_BARE_MACHINE.format(absent=ABSENT, output=str(tmp_path))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(list(tmp_path.glob("*.json"))) == 2
+    assert len(list(tmp_path.glob("*.json"))) == 3
+
+
+def test_the_table_of_upsamplers_has_both_layouts_and_kinds() -> None:
+    rows = [
+        Row(f"upsamplers 1×2×3×4 → ×2, float32, {layout}", kind, name, timing=Timing((ms / 1000,)), ratio=ratio)
+        for name, factor in (("bilinear", 1.0), ("fade", 4.0))
+        for layout, kind, ms, ratio in (
+            ("channels_last", FORWARD, factor, factor),
+            ("channels_last", BOTH, 2 * factor, factor),
+            ("NCHW", FORWARD, 30 * factor, factor),
+        )
+    ]
+    assert upsamplers.table(rows).splitlines()[2:] == [
+        "| `bilinear` | 1.00 | 1.00 | 2.00 | 1.00 | 30.0 | 1.00 |  |  |",
+        "| `fade` | 4.00 | 4.00 | 8.00 | 4.00 | 120 | 4.00 |  |  |",
+    ]
+
+
+def test_a_start_is_timed_by_its_processor_time_and_has_to_end_as_it_should() -> None:
+    alone = ["-I", "-S", "-c"]
+    commands = {
+        "sleeps": startup.Command([*alone, "import time; time.sleep(0.3); print('awake')"], says="awake"),
+        "works": startup.Command([*alone, "import time\nwhile time.process_time() < 0.15: pass"]),
+        "another code": startup.Command([*alone, "raise SystemExit('no')"]),
+        "says nothing": startup.Command([*alone, "raise SystemExit(3)"], code=3, says="word"),
+    }
+    rows = {
+        row.entrant: row for row in measure(startup.startup_case(commands), replace(SETTINGS, rounds=1, memory=False))
+    }
+    assert rows["sleeps"].timing.median < 0.15
+    assert rows["works"].timing.median >= 0.15
+    for name, words in (("another code", "exit code 1, expected 0"), ("says nothing", "3 and 'word'; printed nothing")):
+        assert rows[name].status == FAILED
+        assert words in rows[name].reason

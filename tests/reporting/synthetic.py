@@ -1,7 +1,9 @@
 """Run folders as src.train writes them, with made-up numbers, for tests of the report."""
 
+import copy
 import csv
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,11 @@ SHAPES = {
 
 def base_config(task: str, *overrides: str) -> dict[str, Any]:
     """Whole config of a run of bilinear with seed 0."""
+    return copy.deepcopy(_composed(task, *overrides))
+
+
+@cache
+def _composed(task: str, *overrides: str) -> dict[str, Any]:
     cfg = configure(f"task={task}", "upsampler=bilinear", "logger=csv", "sweep.name=synthetic", *TINY[task], *overrides)
     return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
 

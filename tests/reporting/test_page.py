@@ -5,10 +5,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
-from reporting.synthetic import write_sweep
+from reporting.synthetic import base_config, run_config, write_run, write_sweep
 
-from denseup.reporting import load_runs, write_report
+from denseup.reporting import Example, load_runs, write_report
 
 VOID = {"meta", "link", "input", "img", "br"}
 
@@ -86,3 +87,44 @@ def test_files_of_a_report_are_the_same_every_time(report: Path, tmp_path: Path)
     again = write_report(load_runs([sweep]), tmp_path)
     for name in ("matting_curves.svg", "segmentation_classes.svg"):
         assert (again.parent / "plots" / name).read_bytes() == (report.parent / "plots" / name).read_bytes()
+
+
+class Texts(HTMLParser):
+    """What a browser would make of a page: its elements, and all texts and values of attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.texts: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.texts += [value for _, value in attrs if value]
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_text_from_runs_is_text_on_the_page(tmp_path: Path) -> None:
+    """Names, errors and notes that look like markup come out as they are, and make no elements."""
+    hostile = """<script>alert("1")</script> & 'two' </section> {{ 7 * 7 }} {% endraw %}"""
+    base = run_config(base_config("matting", "+recipe.note=plain"), "bilinear", 0)
+    base["recipe"]["note"] = hostile
+    root = tmp_path / "runs <i>"
+    write_run(root, base)
+    write_run(root, base | {"seed": 1}, status="failed", error=hostile)
+    picture = np.zeros((8, 8, 3), np.uint8)
+    example = Example(hostile, picture, picture[..., 0], {"bilinear": picture[..., 0]}, labels=False)
+    file = write_report(load_runs([root]), tmp_path, predict=lambda group: ([example], [f"note: {hostile}"]))
+    found = Texts(file.read_text())
+    assert found.tags.count("script") == 1
+    assert "i" not in found.tags
+    assert hostile in found.texts  # the error, and the picture's alternative text
+    assert f"note: {hostile}" in found.texts
+    assert f"recipe.note = {hostile}" in found.texts
+    assert str(root) in {text.rpartition("/")[0] for text in found.texts}
+    for escaped_twice in ("&amp;amp;", "&amp;lt;", "&amp;quot;"):
+        assert escaped_twice not in file.read_text()
+    markdown = (tmp_path / "report.md").read_text()
+    assert markdown.count("\\<script>") == markdown.count("<script>") == 3

@@ -1,5 +1,7 @@
 """Means and intervals agree with scipy's."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -8,7 +10,7 @@ from denseup.reporting import estimate, paired, t_quantile
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99, 0.9999])
-@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 8, 9, 30, 101, 1000])
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 8, 9, 30, 101, 1000, 10**6])
 def test_the_quantile_is_that_of_scipy(freedom: int, confidence: float) -> None:
     expected = stats.t.ppf((1 + confidence) / 2, freedom)
     assert t_quantile(freedom, confidence) == pytest.approx(expected, rel=1e-9)
@@ -46,7 +48,7 @@ def test_one_value_has_no_interval_and_none_no_estimate() -> None:
     assert paired({0: 1.0}, {1: 2.0}) is None
 
 
-@pytest.mark.parametrize(("freedom", "confidence"), [(0, 0.95), (3, 0.0), (3, 1.0)])
-def test_a_wrong_argument_is_named(freedom: int, confidence: float) -> None:
-    with pytest.raises(ValueError, match=r"freedom is 0|confidence is"):
+@pytest.mark.parametrize(("freedom", "confidence"), [(0, 0.95), (3, 0.0), (3, 1.0), (math.nan, 0.95), (3, math.nan)])
+def test_a_wrong_argument_is_named(freedom: float, confidence: float) -> None:
+    with pytest.raises(ValueError, match=r"freedom is (0|nan)|confidence is"):
         t_quantile(freedom, confidence)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 
 Call = Callable[[], object]
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def time_side_by_side(
     warmup: int = 1,
     device: torch.device | None = None,
     least_seconds: float = 0.0,
+    clock: Clock | None = None,
 ) -> dict[str, Timing]:
     """Time several calls in rounds, each round in another order.
 
@@ -60,17 +62,19 @@ def time_side_by_side(
         device: the one that the calls run on, to wait for it; None means the CPU.
         least_seconds: a round repeats a call that is shorter until it has lasted about so long, without waiting in
             between, and takes the mean: the clock and the waiting would else be a part of what it measures.
+        clock: tells the seconds that have passed; None means the time on the wall.
 
     Raises:
         ValueError: repeats is less than 1.
     """
     if repeats < 1:
         raise ValueError(f"repeats is {repeats}, expected at least 1")
-    times = {name: _times_to_last(call, least_seconds, device) for name, call in calls.items()}
+    clock = clock or time.perf_counter
+    times = {name: _times_to_last(call, least_seconds, device, clock) for name, call in calls.items()}
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for index in range(warmup + repeats):
         for name in _rotated(list(calls), index):
-            took = _time(calls[name], device, times[name])
+            took = _time(calls[name], device, clock, times[name])
             if index >= warmup:
                 seconds[name].append(took)
     return {name: Timing(tuple(values)) for name, values in seconds.items()}
@@ -92,7 +96,7 @@ def peak_memory(call: Call, device: torch.device | None = None) -> int:
     activities = [torch.profiler.ProfilerActivity.CPU]
     with (
         _silent_stderr(),
-        torch.profiler.profile(activities=activities, profile_memory=True, acc_events=True) as profile,
+        torch.profiler.profile(activities=activities, profile_memory=True) as profile,
     ):
         call()
     assert profile.profiler is not None
@@ -123,22 +127,22 @@ def _rotated(names: list[str], by: int) -> list[str]:
     return names[by:] + names[:by]
 
 
-def _times_to_last(call: Call, least_seconds: float, device: torch.device | None) -> int:
+def _times_to_last(call: Call, least_seconds: float, device: torch.device | None, clock: Clock) -> int:
     """How often to call so that it lasts so long; a call to learn its length, after one that may have to compile."""
     if least_seconds <= 0:
         return 1
     call()
-    return max(1, math.ceil(least_seconds / max(_time(call, device), 1e-9)))
+    return max(1, math.ceil(least_seconds / max(_time(call, device, clock), 1e-9)))
 
 
-def _time(call: Call, device: torch.device | None, times: int = 1) -> float:
+def _time(call: Call, device: torch.device | None, clock: Clock, times: int = 1) -> float:
     """Seconds of one call, the mean of so many."""
     _wait(device)
-    start = time.perf_counter()
+    start = clock()
     for _ in range(times):
         call()
     _wait(device)
-    return (time.perf_counter() - start) / times
+    return (clock() - start) / times
 
 
 def _wait(device: torch.device | None) -> None:

@@ -1,18 +1,17 @@
 """The report of a set of runs, written into a folder."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from denseup.reporting import evolution, html, plots, published, text
-from denseup.reporting.costs import Cost, Count, MeasureCosts, Measurements, collect_costs
+from denseup.reporting.content import Content, Part
+from denseup.reporting.costs import Count, MeasureCosts, Measurements, collect_costs
 from denseup.reporting.evolution import Evolution, draw_evolution
-from denseup.reporting.figures import Plot
 from denseup.reporting.grouping import REFERENCE, Group, group_runs
 from denseup.reporting.loading import Run
-from denseup.reporting.panel import Example, caption, panel
+from denseup.reporting.panel import Example, panel
 from denseup.reporting.style import styles
-from denseup.reporting.table import Table, build_table
+from denseup.reporting.table import build_table
 from denseup.runs.folder import write_whole
 from denseup.visualization import save_webp
 
@@ -33,19 +32,6 @@ READING = (
     "are no yardstick for short runs.",
     "GFLOPs are 10⁹ multiply-adds of the whole network. An empty cell is a number that nobody has measured.",
 )
-
-
-@dataclass
-class Part:
-    """What the report says about one group."""
-
-    group: Group
-    costs: dict[str, Cost]
-    table: Table
-    notes: list[str]
-    plots: list[Plot] = field(default_factory=list)
-    examples: list[tuple[Example, Path]] = field(default_factory=list)
-    evolution: Evolution | None = None
 
 
 def write_report(
@@ -88,8 +74,9 @@ def write_report(
     ]
     known = [plot for plot in transfers if plot is not None]
     _write_tables(runs, parts, output)
-    write_whole(output / "report.md", _markdown(runs, parts, known, left_out))
-    write_whole(output / "report.html", _page(runs, parts, known, left_out, max_embedded))
+    content = Content(TITLE, READING, runs, parts, known, left_out)
+    write_whole(output / "report.md", _markdown(content))
+    write_whole(output / "report.html", html.page(content, max_embedded))
     return output / "report.html"
 
 
@@ -134,36 +121,23 @@ def _write_tables(runs: Sequence[Run], parts: Sequence[Part], output: Path) -> N
         write_whole(output / f"{part.group.name.replace(' ', '_')}.csv", text.csv_table(part.table))
 
 
-def _summary(runs: Sequence[Run], parts: Sequence[Part]) -> str:
-    counted = sum(len(part.group.runs) for part in parts)
-    several = len({part.group.task for part in parts}) < len(parts)
-    return (
-        f"{counted} of {len(runs)} runs count, in {len(parts)} group{'s' if len(parts) != 1 else ''}"
-        f"{' of runs that may be compared; each has its own table' if several else ''}."
-    )
-
-
-def _settings(group: Group) -> list[str]:
-    return [f"{name} = {value}" for name, value in group.settings.items()]
-
-
-def _markdown(
-    runs: Sequence[Run], parts: Sequence[Part], transfers: Sequence[Plot], left_out: Sequence[tuple[Run, str]]
-) -> str:
-    lines = [f"# {TITLE}", _summary(runs, parts)]
-    for part in parts:
-        lines += [f"## {part.group.name}", text.markdown_table(part.table).rstrip(), _list(part.notes)]
+def _markdown(content: Content) -> str:
+    lines = [f"# {content.title}", content.summary]
+    for part in content.parts:
+        notes = _list(map(text.as_it_is, part.notes))
+        lines += [f"## {part.group.name}", text.markdown_table(part.table).rstrip(), notes]
         lines += [f"![{plot.title}](plots/{plot.name}.png)\n\n{plot.caption}" for plot in part.plots]
-        lines += [f"![{example.name}](plots/{file.name})" for example, file in part.examples]
+        lines += [f"![{text.as_it_is(example.name)}](plots/{file.name})" for example, file in part.examples]
         lines += _evolution_lines(part.evolution)
-    lines += [f"## {plot.title}\n\n![{plot.title}](plots/{plot.name}.png)\n\n{plot.caption}" for plot in transfers]
-    if left_out:
+    for plot in content.transfers:
+        lines.append(f"## {plot.title}\n\n![{plot.title}](plots/{plot.name}.png)\n\n{plot.caption}")
+    if content.left_out:
         rows = [
-            f"`{run.source}` ({run.task}, {run.upsampler}, seed {run.seed}; {run.status}): {why}"
-            for run, why in left_out
+            f"`{run.source}` ({run.task}, {run.upsampler}, seed {run.seed}; {run.status}): {text.as_it_is(why)}"
+            for run, why in content.left_out
         ]
         lines += ["## Runs left out", _list(rows)]
-    return "\n\n".join(line for line in [*lines, "## How to read this", _list(READING)] if line) + "\n"
+    return "\n\n".join(line for line in [*lines, "## How to read this", _list(content.reading)] if line) + "\n"
 
 
 def _evolution_lines(drawn: Evolution | None) -> list[str]:
@@ -173,61 +147,5 @@ def _evolution_lines(drawn: Evolution | None) -> list[str]:
     return [f"### {evolution.TITLE}", drawn.caption, *pictures]
 
 
-def _list(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {' '.join(line.split())}" for line in lines)
-
-
-def _page(
-    runs: Sequence[Run],
-    parts: Sequence[Part],
-    transfers: Sequence[Plot],
-    left_out: Sequence[tuple[Run, str]],
-    budget: int,
-) -> str:
-    # Animations get what all other pictures leave.
-    moving = budget - sum(html.embedded_size(file) for part in parts for file in _stills(part))
-    sections = []
-    for part in parts:
-        shown, budget, moving = _section(part, budget, moving)
-        sections.append(shown)
-    sections += [
-        html.section(plot.title, [html.drawing(plot.title, plot.svg, plot.caption)], "both") for plot in transfers
-    ]
-    if left_out:
-        note = html.paragraph("These runs are in no statistic.")
-        sections.append(html.section("Runs left out", [note, html.run_table(left_out, "Runs left out", "why")]))
-    counted = [(run, part.group.name) for part in parts for run in part.group.runs]
-    every = html.folded(f"All {len(counted)} runs that count", html.run_table(counted, "Runs that count", "group"))
-    sections.append(html.section("How to read this", [html.bullets(READING, ""), every]))
-    tasks = list(dict.fromkeys(part.group.task for part in parts))
-    return html.page(TITLE, _summary(runs, parts), tasks, sections)
-
-
-def _section(part: Part, budget: int, moving: int) -> tuple[str, int, int]:
-    """A group's section, and what is left of the bytes for pictures and for animations."""
-    group = part.group
-    seeds = sorted({seed for by_seed in group.members.values() for seed in by_seed})
-    about = f"{group.name}: {len(group.runs)} runs, seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
-    parts = [html.comparison(part.table, about), html.bullets(part.notes)]
-    parts.append(html.folded("Settings that all of these runs share", html.bullets(_settings(group))))
-    parts.append(html.side_by_side([html.drawing(plot.title, plot.svg, plot.caption) for plot in part.plots]))
-    if part.examples:
-        parts += ["<h3>Predictions</h3>", html.paragraph(caption([e for e, _ in part.examples]), "note")]
-    for example, file in part.examples:
-        shown, used = html.picture(example.name, file, budget)
-        budget -= used
-        parts.append(shown)
-    if part.evolution is not None:
-        shown, used = html.picture(evolution.TITLE, part.evolution.sheet, budget)
-        budget -= used
-        parts += [f"<h3>{evolution.TITLE}</h3>", html.paragraph(part.evolution.caption, "note"), shown]
-        shown, used = html.picture(f"{evolution.TITLE}, animated", part.evolution.gif, moving)
-        moving -= used
-        # Folded, so that nothing moves unless a reader asks for it.
-        parts.append(html.folded("The same as an animation", shown))
-    return html.section(group.name, parts, group.task), budget, moving
-
-
-def _stills(part: Part) -> list[Path]:
-    sheet = [] if part.evolution is None else [part.evolution.sheet]
-    return [file for _, file in part.examples] + sheet
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Literal
 
 from denseup.reporting.costs import COUNT_SIZE, Cost
@@ -80,6 +81,16 @@ class Table:
         chosen = [known[key] for key in keys]
         rows = tuple(replace(row, cells=tuple(row.cells[i] for i in chosen)) for row in self.rows)
         return replace(self, columns=tuple(self.columns[i] for i in chosen), rows=rows)
+
+    def filled(self) -> "Table":
+        """Without the columns in which no row has a value."""
+        kept = (column.key for i, column in enumerate(self.columns) if any(row.cells[i].text for row in self.rows))
+        return self.select(*kept)
+
+    @property
+    def sections(self) -> list[tuple[str, int]]:
+        """The headings over the columns, and over how many each stands."""
+        return [(name, len(list(part))) for name, part in groupby(self.columns, key=lambda column: column.section)]
 
 
 def build_table(group: Group, costs: Mapping[str, Cost]) -> Table:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,11 +17,16 @@ RUN_COLUMNS = ("task", "upsampler", "seed", "status", "group", "params", "source
 
 def markdown_table(table: Table) -> str:
     """A row an upsampler; the best value of a column bold, the second best italic."""
-    shown = [i for i, _ in enumerate(table.columns) if any(row.cells[i].text for row in table.rows)]
-    header = ["upsampler", "runs", *(_heading(table.columns[i]) for i in shown)]
+    table = table.filled()
+    header = ["upsampler", "runs", *map(_heading, table.columns)]
     lines = [header, [":---", *["---:"] * (len(header) - 1)]]
-    lines += [[row.label, str(len(row.seeds)), *(_mark(row.cells[i]) for i in shown)] for row in table.rows]
+    lines += [[as_it_is(row.label), str(len(row.seeds)), *map(_mark, row.cells)] for row in table.rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def as_it_is(text: str) -> str:
+    """Text on one line of Markdown, nothing in it taken for Markdown or HTML."""
+    return re.sub(r"[\\`*<|]", r"\\\g<0>", " ".join(text.split()))
 
 
 def csv_table(table: Table) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from denseup.data.io import IMAGE_EXTENSIONS, DataError
+from denseup.data.decoding import IMAGE_EXTENSIONS, DataError
 
 
 def require_folder(path: Path, argument: str, layout: str) -> Path:

@@ -157,8 +157,8 @@ class OrientationSurvey(Survey):
         if not self.unclear.count:
             return []
         return [
-            f"{self.unclear} of {self.groups} samples has an orientation tag that its partner has not, and sizes do not "
-            "tell which way they belong together. Each file is turned by its own tag; "
+            f"{self.unclear} of {self.groups} samples has an orientation tag that its partner has not, and sizes "
+            "do not tell which way they belong together. Each file is turned by its own tag; "
             "data.apply_orientation=false takes all as stored"
         ]
 

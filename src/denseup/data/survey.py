@@ -52,9 +52,9 @@ class LabelSurvey(Survey):
         """See `Survey`."""
         lines = [self._missing()] if self.missing.size and self.counts[:IGNORE_INDEX].any() else []
         if self.void.count:
-            lines.append(f"{self.void} of {self.labels} labels holds no class: every pixel is {IGNORE_INDEX} (ignored)")
+            lines.append(f"labels without a class, every pixel {IGNORE_INDEX} (ignored): {self.void.of(self.labels)}")
         if self.lossy.count:
-            lines.append(f"{self.lossy} of {self.labels} labels is a JPEG, which alters values along every edge")
+            lines.append(f"labels in JPEG files, which alter values along every edge: {self.lossy.of(self.labels)}")
         return lines
 
     def problems(self, surveys: Sequence[Survey]) -> list[str]:
@@ -121,12 +121,12 @@ class MattingSurvey(Survey):
         """See `Survey`."""
         lines = []
         if self.known.count:
-            lines.append(f"{self.known} of {self.mattes} images has no unknown region and counts for nothing")
+            lines.append(f"images without an unknown region, which count for nothing: {self.known.of(self.mattes)}")
         if self.hard.count:
-            lines.append(f"{self.hard} of {self.mattes} mattes has no value between transparent and opaque")
-        if self.mattes and 0 < self.highest < OPAQUE:
+            lines.append(f"mattes without a value between transparent and opaque: {self.hard.of(self.mattes)}")
+        if 0 < self.highest <= UNKNOWN:
             lines.append(
-                f"no matte is opaque anywhere; the largest alpha is {self.highest} of {OPAQUE}. If that means opaque, "
+                f"the largest alpha of all {self.mattes} mattes is {self.highest} of {OPAQUE}. If that means opaque, "
                 f"say data.alpha_max (in 8 bits: data.alpha_max={self.highest})"
             )
         return lines
@@ -157,8 +157,8 @@ class OrientationSurvey(Survey):
         if not self.unclear.count:
             return []
         return [
-            f"{self.unclear} of {self.groups} samples has an orientation tag that its partner has not, and sizes "
-            "do not tell which way they belong together. Each file is turned by its own tag; "
+            "samples with an orientation tag that the partner has not, whose sizes do not tell which way they belong "
+            f"together: {self.unclear.of(self.groups)}. Each file is turned by its own tag; "
             "data.apply_orientation=false takes all as stored"
         ]
 
@@ -175,8 +175,9 @@ class Found:
             self.first = path
         self.count += bool(found)
 
-    def __str__(self) -> str:
-        return f"{self.count} ({self.first.name}{', ...' if self.count > 1 else ''})"
+    def of(self, total: int) -> str:
+        """The number beside the number of all, with the first as an example."""
+        return f"{self.count} of {total}, such as {self.first}"
 
 
 def histogram(array: Array) -> Array:

@@ -4,9 +4,9 @@ import io
 
 import numpy as np
 import pytest
-from data.sample_folders import noise, save
+from data.sample_folders import noise, save, write
 from data.test_io import palette_png
-from PIL import Image
+from PIL import Image, ImageFile
 
 from denseup.data import DataError, check_dataset, read_alpha, read_image, read_label, read_trimap
 from denseup.data.datamodule import SegmentationFolderData
@@ -25,6 +25,15 @@ def test_cut_files(tmp_path, suffix, options):
         for read in READERS:
             with pytest.raises(DataError, match=rf"a\.{suffix}: .*expected"):
                 read(path)
+
+
+def test_cut_files_where_another_library_has_told_pillow_to_take_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    path = write(tmp_path / "a.jpg", noise(0))
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(DataError, match=r"a\.jpg: the file stops after"):
+        read_image(path)
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
 
 
 def test_a_picture_too_large_is_refused_before_it_is_decoded(tmp_path, monkeypatch):

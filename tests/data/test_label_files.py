@@ -42,6 +42,11 @@ def test_transparency_of_a_palette_alters_no_index(tmp_path):
     assert read_label(path, 4).tolist() == INDICES.tolist()
 
 
+def test_transparency_of_a_level_alters_no_value(tmp_path):
+    path = save(tmp_path / "l.png", Image.fromarray(INDICES), transparency=1)
+    assert read_label(path, 4).tolist() == INDICES.tolist()
+
+
 @pytest.mark.parametrize("bits", [1, 2, 4])
 @pytest.mark.parametrize("kind", ["grey", "palette"])
 def test_values_of_few_bits(tmp_path, bits, kind):

@@ -6,7 +6,7 @@ from data.sample_folders import disc, noise, save, write
 from data.test_io import palette_png
 from PIL import Image
 
-from denseup.data import DataError, read_alpha, read_cutout, read_trimap
+from denseup.data import DataError, read_alpha, read_cutout, read_image, read_trimap
 
 CODES = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
 TRIMAP = np.array([[0, 128, 255], [255, 128, 0]], np.uint8)
@@ -108,6 +108,17 @@ def test_mattes_with_an_alpha_channel(tmp_path):
     save(tmp_path / "x.png", Image.fromarray(np.dstack([opaque] * 3 + [alpha])))
     with pytest.raises(DataError, match=r"x\.png: found 4 channel\(s\) .*neither opaque nor equal .*a grey alpha"):
         read_alpha(tmp_path / "x.png")
+
+
+def test_mattes_with_transparent_entries(tmp_path):
+    white = Image.fromarray(CODES).convert("P")
+    white.putpalette([255] * 9)
+    path = save(tmp_path / "p.png", white, transparency=bytes([0, 128, 255]))
+    for read in (read_alpha, read_trimap):
+        with pytest.raises(DataError, match=r"p\.png: .*an alpha channel that is neither opaque nor equal"):
+            read(path)
+    assert read_trimap(path, trimap_values=CODED).tolist() == TRIMAP.tolist()
+    assert read_image(path).min() == 255
 
 
 def test_grey_mattes_in_other_colour_spaces(tmp_path):

@@ -4,7 +4,8 @@ Pillow decodes them, to the same pixels as OpenCV; OpenCV is asked only for the 
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 Array = NDArray[Any]
 
@@ -83,15 +84,35 @@ class Picture:
             if array.dtype != np.uint16:
                 raise DataError(f"{self.path}: found {kind_of(array)}; expected colours or grey levels of 8 or 16 bits")
             return np.repeat((array >> 8).astype(np.uint8)[..., None], 3, axis=2)
-        return np.asarray(self._opaque().convert("RGB"))
+        if self.image.mode == "P" and "transparency" in self.image.info:  # Pillow warns of the direct way
+            return np.asarray(self.image.convert("RGBA"))[..., :3]
+        return np.asarray(self.image.convert("RGB"))
 
     def levels(self) -> Array:
         """What the pixels look like: [H, W] or [H, W, C] of uint8, uint16, int32 or float32; a palette gives colours.
 
-        Levels of 1, 2 and 4 bits are stretched to 0..255.
+        Levels of 1, 2 and 4 bits are stretched to 0..255. Transparency of any kind makes a last channel.
         """
-        image = self._opaque()
-        array = np.asarray(image.convert(SIMPLE_MODES[image.mode]) if image.mode in SIMPLE_MODES else image)
+        image = self.image
+        if "transparency" in image.info and image.mode in ("L", "P", "RGB"):
+            return np.asarray(image.convert("LA" if image.mode == "L" else "RGBA"))
+        return self._array()
+
+    def values(self) -> Array:
+        """The numbers in the file: as `levels`, but indices for a palette, and levels of few bits not stretched.
+
+        A palette entry, level or colour that the file declares transparent keeps its number.
+        """
+        if self.image.mode in ("P", "PA"):
+            array = np.asarray(self.image)
+            return array if array.ndim == 2 else array[..., 0]
+        array = self._array()
+        step = 255 if self.image.mode == "1" else STEPS.get(self.raw_mode[:3], 1)
+        return array // np.uint8(step) if step > 1 else array
+
+    def _array(self) -> Array:
+        mode = SIMPLE_MODES.get(self.image.mode)
+        array = np.asarray(self.image.convert(mode) if mode else self.image)
         if array.ndim == 2:
             unsigned = self.raw_mode.startswith("I;16") and not self.raw_mode.endswith("S")
             return array.astype(np.uint16 if unsigned else array.dtype.newbyteorder("="), copy=False)
@@ -100,21 +121,6 @@ class Picture:
             # OpenCV's order is BGR, which does not matter to grey levels: only they are taken from here.
             array = deep if deep is not None and deep.dtype == np.uint16 else array
         return array
-
-    def values(self) -> Array:
-        """The numbers in the file: as `levels`, but indices for a palette, and levels of few bits not stretched."""
-        if self.image.mode in ("P", "PA"):
-            array = np.asarray(self.image)
-            return array if array.ndim == 2 else array[..., 0]
-        array = self.levels()
-        step = 255 if self.image.mode == "1" else STEPS.get(self.raw_mode[:3], 1)
-        return array // np.uint8(step) if step > 1 else array
-
-    def _opaque(self) -> Image.Image:
-        """The image without the transparency of a palette's entries, which Pillow would warn of."""
-        if self.image.mode == "P" and "transparency" in self.image.info:
-            return self.image.convert("RGBA").convert("RGB")
-        return self.image
 
 
 def open_picture(source: Path | Picture) -> Picture:
@@ -162,12 +168,23 @@ def _decode(path: Path, data: bytes) -> Picture:
     arguments = image.tile[0][3] if image.tile else ""
     raw_mode = str(arguments[0] if isinstance(arguments, tuple) else arguments)
     tagged = image.tag_v2.get(ORIENTATION_TAG) if image.format == "TIFF" else None  # type: ignore[attr-defined]
-    image.load()
+    with _whole_files():
+        image.load()
     if image.format == "PNG" and b"IEND" not in data:
         raise _cut_short(path, data)
     left = _exif_orientation(image)
     orientation = tagged if tagged in TURNS else left
     return Picture(path, image, raw_mode, orientation, orientation != left, data)
+
+
+@contextmanager
+def _whole_files() -> Iterator[None]:
+    """Pillow's setting against cut files, which other libraries switch off for the whole process."""
+    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def _frames(image: Image.Image) -> int:

@@ -1,13 +1,15 @@
 """Config → objects, shared by the entry points. Hydra stays in src/; the library takes plain arguments."""
 
+import sys
 from typing import Any, cast
 
 import hydra
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 
-from denseup.data import check_dataset
+from denseup.data import check_datasets
 from denseup.data.datamodule import DenseData
+from denseup.runs.processes import is_first
 from denseup.tasks import DenseTask
 from denseup.upsamplers import UpsamplerFactory, upsampler_factory
 from src.config import CONF, plain
@@ -52,9 +54,14 @@ def build_task(cfg: DictConfig, data: DenseData, training: bool = True) -> Dense
 
 
 def check_data(data: DenseData, stage: str, limit: int) -> None:
-    """Look the files up and read up to `limit` samples of each split; one ValueError lists every problem."""
+    """Look the files up and read up to `limit` samples of each split; one ValueError lists every problem.
+
+    What is not wrong but suspicious is printed on standard error, by the first process of several.
+    """
     data.setup(stage)
     splits = {"fit": ("train", "val"), "test": ("test",)}[stage]
-    problems = [line for split in splits if limit for line in check_dataset(cast(Any, data.dataset(split)), limit)]
-    if problems:
-        raise ValueError("\n  ".join([f"{len(problems)} broken samples:", *problems]))
+    report = check_datasets({split: cast(Any, data.dataset(split)) for split in splits if limit}, limit)
+    for line in report.warnings if is_first() else ():
+        print(f"warning: {line}", file=sys.stderr)
+    if report.problems:
+        raise ValueError("\n  ".join([f"{len(report.problems)} broken samples:", *report.problems]))

@@ -1,9 +1,11 @@
 """Small image folders for the data tests."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
 REAL_DATA = Path(__file__).resolve().parents[3] / "shared" / "real-data"
 
@@ -15,6 +17,13 @@ def write(path: Path, array: np.ndarray) -> Path:
     if array.ndim == 3:
         array = cv2.cvtColor(array, channels[array.shape[2]])
     assert cv2.imwrite(str(path), array)
+    return path
+
+
+def save(path: Path, image: Image.Image, **options: Any) -> Path:
+    """Write a Pillow image as it is, in the format that the name says, and return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, **options)
     return path
 
 

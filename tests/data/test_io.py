@@ -9,13 +9,17 @@ from data.sample_folders import disc, noise, write
 from denseup.data import DataError, read_alpha, read_cutout, read_image, read_label, read_trimap
 
 
-def palette_png(path, indices, palette):
+def palette_png(path, indices, palette, bits=8, colour_type=3):
+    """An indexed PNG (or a grey one, of colour type 0) of a given depth, byte by byte."""
+
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", indices.shape[1], indices.shape[0], 8, 3, 0, 0, 0)
-    rows = b"".join(b"\0" + row.tobytes() for row in indices.astype(np.uint8))
-    parts = [chunk(b"IHDR", header), chunk(b"PLTE", np.asarray(palette, np.uint8).tobytes())]
+    header = struct.pack(">IIBBBBB", indices.shape[1], indices.shape[0], bits, colour_type, 0, 0, 0)
+    planes = np.unpackbits(indices.astype(np.uint8)[..., None], axis=2)[..., 8 - bits :]
+    rows = b"".join(b"\0" + row.tobytes() for row in np.packbits(planes.reshape(len(indices), -1), axis=1))
+    parts = [chunk(b"IHDR", header)]
+    parts += [chunk(b"PLTE", np.asarray(palette, np.uint8).tobytes())] if colour_type == 3 else []
     path.write_bytes(
         b"\x89PNG\r\n\x1a\n" + b"".join([*parts, chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")])
     )

@@ -12,7 +12,7 @@ The Lightning data modules are in `denseup.data.datamodule`, which is not import
 
 from denseup.data.augment_matting import MattingAugmentation
 from denseup.data.augment_segmentation import SegmentationAugmentation
-from denseup.data.check import check_dataset
+from denseup.data.check import check_dataset, check_datasets
 from denseup.data.composites import CompositeDataset, FixedComposites
 from denseup.data.composition1k import composition1k_test, composition1k_train
 from denseup.data.io import DataError, read_alpha, read_cutout, read_image, read_label, read_trimap
@@ -40,6 +40,7 @@ __all__ = [
     "SegmentationFolder",
     "TrainIndex",
     "check_dataset",
+    "check_datasets",
     "composition1k_test",
     "composition1k_train",
     "demo_files",

@@ -12,6 +12,7 @@ from denseup.data.check import FileGroup
 from denseup.data.compositing import composite, draw_trimap, premultiply, read_layer, straight
 from denseup.data.io import Array, Cached, read_alpha, read_cutout, read_image
 from denseup.data.sampling import Sample, TrainIndex, train_rng
+from denseup.data.survey import MattingSurvey
 from denseup.data.tensors import image_tensor, map_tensor
 
 
@@ -53,6 +54,10 @@ class _Composites(Dataset):
             yield {path: read_cutout} if self.alphas is None else {path: read_image, self.alphas[index]: read_alpha}
         for path in self.backgrounds:
             yield {path: read_image}
+
+    def survey(self) -> MattingSurvey:
+        """See `check.Surveyable`."""
+        return MattingSurvey()
 
 
 class CompositeDataset(_Composites):

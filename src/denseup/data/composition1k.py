@@ -11,7 +11,7 @@ from pathlib import Path
 
 from denseup.data.augment_matting import MattingAugmentation
 from denseup.data.composites import CompositeDataset
-from denseup.data.files import find_partners, list_images, require_folder
+from denseup.data.files import find_files, list_files, list_images, require_folder
 from denseup.data.matting import MattingFolder
 
 LAYOUT = "ROOT/Training_set/*/{fg,alpha}/ and ROOT/Test_set/{merged,alpha_copy,trimaps}/ (Adobe's Combined_Dataset)"
@@ -31,9 +31,9 @@ def composition1k_train(
     foregrounds: list[Path] = []
     alphas: list[Path] = []
     for group in groups:
-        files = list_images(training / group / "fg", "foreground")
-        foregrounds += files
-        alphas += find_partners(files, training / group / "alpha", "alpha")
+        files = list_files(training / group / "fg", "foreground")
+        foregrounds += files.files.values()
+        alphas += find_files(files, training / group / "alpha", "alpha")
     behind = list_images(require_folder(Path(backgrounds), "backgrounds", "BACKGROUNDS/NAME.jpg"), "background")
     return CompositeDataset(foregrounds, behind, alphas, augmentation=augmentation, length=length, seed=seed)
 

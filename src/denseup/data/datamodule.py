@@ -14,10 +14,11 @@ from denseup.data.augment_matting import MattingAugmentation
 from denseup.data.augment_segmentation import SegmentationAugmentation
 from denseup.data.composition1k import composition1k_test, composition1k_train
 from denseup.data.datamodule_base import DenseData, FolderData
+from denseup.data.datamodule_folders import MattingFolderData, SegmentationFolderData
 from denseup.data.manifest import DEMO_CLASSES
-from denseup.data.matting import MATTING_LAYOUT, DemoMatting, MattingFolder
+from denseup.data.matting import DemoMatting
 from denseup.data.scenes import DemoScenes
-from denseup.data.segmentation import ADE20K, CAMVID_CLASSES, CamVid, SegmentationFolder, class_names_for
+from denseup.data.segmentation import ADE20K, CAMVID_CLASSES, CamVid, class_names_for
 
 __all__ = [
     "ADE20KData",
@@ -72,84 +73,6 @@ class DemoData(DenseData):
         if self.task == "matting":
             return DemoMatting(long_side=self.image_size, **chosen)
         return DemoScenes(size=self.image_size, **chosen)
-
-
-class MattingFolderData(FolderData):
-    """One's own images with mattes; see `MattingFolder` for the layout.
-
-    Training crops are `crop_size` pixels wide, with the published recipe in proportion unless `augmentation` is given.
-    """
-
-    task, layout = "matting", MATTING_LAYOUT
-
-    def __init__(
-        self,
-        root: str,
-        image: str = "image",
-        alpha: str = "alpha",
-        trimap: str | None = None,
-        splits: Sequence[str] = ("train", "val", "test"),
-        crop_size: int = 512,
-        batch_size: int = 16,
-        num_workers: int = 4,
-        seed: int = 0,
-        trimap_width: float = 15.0,
-        augmentation: MattingAugmentation | None = None,
-    ) -> None:
-        super().__init__(root, splits, batch_size, num_workers, seed, image)
-        self.folders: dict[str, Any] = {"image": image, "alpha": alpha, "trimap": trimap, "trimap_width": trimap_width}
-        self.augmentation = augmentation or MattingAugmentation.scaled(crop_size)
-
-    def make_folder(self, split: str, name: str | None) -> Dataset:
-        """A `MattingFolder`."""
-        if split == "train":
-            folders = self.folders | {"trimap": None}
-            return MattingFolder(self.root, split=name, augmentation=self.augmentation, seed=self.seed, **folders)
-        return MattingFolder(self.root, split=name, **self.folders)
-
-
-class SegmentationFolderData(FolderData):
-    """One's own images with label maps; see `SegmentationFolder` for the layout and `SegmentationAugmentation`.
-
-    `crop_size`, `short_side` and `long_side` are in pixels; `test_size` (short side, long side) resizes evaluation
-    images, `augmentation` replaces the whole training recipe.
-    """
-
-    def __init__(
-        self,
-        root: str,
-        num_classes: int,
-        class_names: Sequence[str] | None = None,
-        images: str = "images",
-        labels: str = "labels",
-        reduce_zero_label: bool = False,
-        ignore_labels: Sequence[int] = (),
-        splits: Sequence[str] = ("train", "val", "test"),
-        crop_size: int = 512,
-        short_side: int = 512,
-        long_side: int = 2048,
-        test_size: Sequence[int] | None = None,
-        batch_size: int = 16,
-        num_workers: int = 4,
-        seed: int = 0,
-        augmentation: SegmentationAugmentation | None = None,
-    ) -> None:
-        super().__init__(root, splits, batch_size, num_workers, seed, images)
-        self.num_classes, self.class_names = num_classes, class_names_for(num_classes, class_names)
-        self.layout = f"ROOT/{images}/[SPLIT/]NAME.jpg and ROOT/{labels}/[SPLIT/]NAME.png"
-        self.augmentation = augmentation or SegmentationAugmentation(crop_size, short_side, long_side)
-        self.test_size = None if test_size is None else (test_size[0], test_size[1])
-        self.folders: dict[str, Any] = {"images": images, "labels": labels, "reduce_zero_label": reduce_zero_label}
-        self.folders["ignore_labels"] = tuple(ignore_labels)
-
-    def make_folder(self, split: str, name: str | None) -> Dataset:
-        """A `SegmentationFolder`."""
-        chosen: dict[str, Any] = {"test_size": self.test_size}
-        if split == "train":
-            chosen = {"augmentation": self.augmentation, "seed": self.seed}
-        return SegmentationFolder(
-            self.root, self.num_classes, split=name, class_names=self.class_names, **self.folders, **chosen
-        )
 
 
 class CamVidData(FolderData):

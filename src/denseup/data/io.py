@@ -1,87 +1,119 @@
 """Reading images, mattes, trimaps and label maps; every complaint is a `DataError` that names the file.
 
-Arrays are [H, W] or [H, W, C], colours RGB. Decoding is OpenCV's.
+Arrays are [H, W] or [H, W, C], colours RGB. Each file is turned upright by its own orientation tag (EXIF, or TIFF's),
+whatever its kind; with `apply_orientation=False` all are taken as stored.
 """
 
-import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from denseup.data.decoding import (
+    AS_STORED,
+    IMAGE_EXTENSIONS,
+    Array,
+    DataError,
+    Picture,
+    kind_of,
+    open_picture,
+    orientation_of,
+)
+from denseup.data.label_coding import IGNORE_INDEX, LabelCoding
+from denseup.data.levels import alpha_bytes, one_channel, scaled_alpha, trimap_levels
 
-IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-TRIMAP_LEVELS = (0, 128, 255)
-TRIMAP_TOLERANCE = 10
-IGNORE_INDEX = 255
+__all__ = [
+    "IGNORE_INDEX",
+    "IMAGE_EXTENSIONS",
+    "Array",
+    "Cached",
+    "DataError",
+    "check_same_size",
+    "read_alpha",
+    "read_cutout",
+    "read_image",
+    "read_label",
+    "read_trimap",
+]
 
-# OpenCV's own threads would compete with torch's, and a data worker forked while they run can hang.
-cv2.setNumThreads(0)
+Source = Path | Picture
 
 
-class DataError(ValueError):
-    """A file, folder or sample is not what the data set expects; the message names it."""
-
-
-def read_image(path: Path) -> Array:
+def read_image(path: Source, *, apply_orientation: bool = True) -> Array:
     """The colours of any image file as uint8 [H, W, 3], RGB; an alpha channel is dropped."""
-    return cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    picture = open_picture(path)
+    return picture.upright(picture.colours(), apply_orientation)
 
 
-def read_alpha(path: Path) -> Array:
-    """A matte as uint8 [H, W], 255 opaque; 16-bit files are rounded to 8 bits."""
-    return _single_channel(path, _decode(path, cv2.IMREAD_UNCHANGED), "alpha")
+def read_alpha(path: Source, *, alpha_max: float | None = None, apply_orientation: bool = True) -> Array:
+    """A matte as uint8 [H, W], 255 opaque.
+
+    `alpha_max` is the file value that means opaque; None: the largest of the file's depth, 255, 65535, or 1 for one bit
+    and for floats. A matte that looks coded otherwise (0 and 1 in 8 bits) is an error until it is said.
+    """
+    picture = open_picture(path)
+    return picture.upright(alpha_bytes(picture, alpha_max), apply_orientation)
 
 
-def read_cutout(foreground: Path, alpha: Path | None = None) -> Array:
-    """Straight (not premultiplied) RGBA as uint8 [H, W, 4], from one RGBA file or from a colour file and a matte."""
+def read_cutout(foreground: Source, alpha: Source | None = None, *, alpha_max: float | None = None) -> Array:
+    """Straight (not premultiplied) RGBA as uint8 [H, W, 4], from one file with alpha or from a colour file and a matte.
+
+    `alpha_max` is that of `read_alpha`.
+    """
+    picture = open_picture(foreground)
     if alpha is not None:
-        colours, matte = read_image(foreground), read_alpha(alpha)
-        check_same_size({foreground: colours, alpha: matte})
-        return np.dstack([colours, matte])
-    array = _decode(foreground, cv2.IMREAD_UNCHANGED)
-    if array.ndim != 3 or array.shape[2] != 4 or array.dtype != np.uint8:
-        raise DataError(f"{foreground}: found {_describe(array)}; expected a foreground with 8-bit RGBA channels")
-    return cv2.cvtColor(array, cv2.COLOR_BGRA2RGBA)
+        matte = open_picture(alpha)
+        colours, levels = read_image(picture), read_alpha(matte, alpha_max=alpha_max)
+        check_same_size({picture.path: colours, matte.path: levels})
+        return np.dstack([colours, levels])
+    if "A" not in picture.image.getbands() and "transparency" not in picture.image.info:
+        kind = kind_of(picture.levels())
+        raise DataError(f"{picture.path}: found {kind}; expected a foreground with 8-bit RGBA channels")
+    cutout = np.array(picture.image.convert("RGBA"))
+    cutout[..., 3] = scaled_alpha(cutout[..., 3], picture, alpha_max)
+    return picture.upright(cutout)
 
 
-def read_trimap(path: Path) -> Array:
-    """A trimap as uint8 [H, W] of exactly 0, 128 and 255; values within 10 of these levels are moved to them."""
-    array = _single_channel(path, _decode(path, cv2.IMREAD_UNCHANGED), "trimap")
-    levels = np.array(TRIMAP_LEVELS, np.int16)
-    distance = np.abs(np.arange(256, dtype=np.int16)[:, None] - levels)
-    stray = np.setdiff1d(np.unique(array), np.flatnonzero(distance.min(1) <= TRIMAP_TOLERANCE))
-    if stray.size:
-        raise DataError(
-            f"{path}: found trimap values {_some(stray)}; expected 0 (background), 128 (unknown) and 255 (foreground)"
-        )
-    return levels[distance.argmin(1)].astype(np.uint8)[array]
+def read_trimap(
+    path: Source, *, trimap_values: Mapping[int, int] | None = None, apply_orientation: bool = True
+) -> Array:
+    """A trimap as uint8 [H, W] of exactly 0, 128 and 255; values within 10 of these levels are moved to them.
+
+    `trimap_values` maps file values (of a palette: its indices) to these levels; values that it does not name keep
+    theirs, and nothing is moved then.
+    """
+    picture = open_picture(path)
+    return picture.upright(trimap_levels(picture, trimap_values), apply_orientation)
 
 
 def read_label(
-    path: Path, num_classes: int, *, reduce_zero_label: bool = False, ignore_labels: tuple[int, ...] = ()
+    path: Source,
+    num_classes: int,
+    *,
+    reduce_zero_label: bool = False,
+    ignore_labels: Sequence[int] = (),
+    label_values: Mapping[int, int] | None = None,
+    label_colours: Sequence[Sequence[int]] = (),
+    apply_orientation: bool = True,
 ) -> Array:
-    """A label map as uint8 [H, W] of class indices; 255 is ignored.
+    """A label map as uint8 [H, W] of class indices; 255 is ignored. See `LabelCoding` for the options.
 
-    A palette PNG gives its indices, not its colours. `ignore_labels` are file values that become 255;
-    `reduce_zero_label` then turns 0 into 255 and lowers the other classes by one (ADE20K).
+    The values are those stored in the file, of 1, 2, 4, 8 or 16 bits: a palette gives its indices, not its colours.
     """
-    label = _label_indices(path)
-    label = np.where(np.isin(label, ignore_labels), IGNORE_INDEX, label) if ignore_labels else label
-    if reduce_zero_label:
-        label = np.where((label == 0) | (label == IGNORE_INDEX), IGNORE_INDEX, label - 1)
-    stray = np.unique(label[(label >= num_classes) & (label != IGNORE_INDEX)])
-    if stray.size:
-        shift = " after reduce_zero_label" if reduce_zero_label else ""
-        raise DataError(
-            f"{path}: found labels {_some(stray)}{shift}; expected 0..{num_classes - 1} (num_classes={num_classes}) "
-            f"or {IGNORE_INDEX} (ignored)"
-        )
-    return label.astype(np.uint8)
+    coding = LabelCoding(num_classes, reduce_zero_label, tuple(ignore_labels), label_values or {}, label_colours)
+    return read_coded_label(path, coding, apply_orientation=apply_orientation)
+
+
+def read_coded_label(path: Source, coding: LabelCoding, *, apply_orientation: bool = True) -> Array:
+    """`read_label` with its options in one object."""
+    picture = open_picture(path)
+    if coding.label_colours:
+        values = coding.find_colours(picture.colours(), picture.path)
+    else:
+        hint = "; colours are named by label_colours=[[r,g,b], ...] (see docs/data.md)"
+        values = one_channel(picture.values(), picture, "class indices in one channel", hint)
+    return picture.upright(coding.classes(values, picture.path), apply_orientation)
 
 
 def check_same_size(arrays: dict[Path, Array]) -> None:
@@ -91,6 +123,7 @@ def check_same_size(arrays: dict[Path, Array]) -> None:
         if array.shape[:2] != reference.shape[:2]:
             raise DataError(
                 f"{path}: found {_size(array)} (height x width); expected {_size(reference)}, the size of {first}"
+                f"{_orientations(first, path)}"
             )
 
 
@@ -112,90 +145,17 @@ class Cached:
         return self._kept[args]
 
 
-def _decode(path: Path, flags: int) -> Array:
-    data = _bytes(path)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    if image is None:
-        raise DataError(f"{path}: {len(data)} bytes that are not a readable image; expected {_formats()}")
-    return image
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); expected an image file ({_formats()})") from error
-    # A decoder fills the missing part of a broken download with grey and says nothing.
-    cut_jpeg = data.startswith(b"\xff\xd8\xff") and data.find(b"\xff\xd9", _jpeg_scan(data)) < 0
-    if cut_jpeg or (data.startswith(b"\x89PNG") and b"IEND" not in data):
-        raise DataError(f"{path}: the file stops after {len(data)} bytes, before its end mark; expected a whole image")
-    return data
-
-
-def _jpeg_scan(data: bytes) -> int:
-    """Where a JPEG's pixels begin: past its header segments, one of which may be a thumbnail with an end mark."""
-    position = 2
-    while position + 4 <= len(data) and data[position + 1] != 0xDA:
-        filler = data[position + 1] == 0xFF
-        position += 1 if filler else 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    return position
-
-
-def _single_channel(path: Path, array: Array, what: str) -> Array:
-    channels = 1 if array.ndim == 2 else array.shape[2]
-    if channels == 4 and np.all(array[..., 3] == np.iinfo(array.dtype).max):
-        array, channels = array[..., :3], 3
-    if channels == 3 and np.all(array[..., 0] == array[..., 1]) and np.all(array[..., 1] == array[..., 2]):
-        array, channels = array[..., 0], 1
-    if array.dtype == np.uint16:
-        array = ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    if channels != 1 or array.dtype != np.uint8:
-        raise DataError(f"{path}: found {_describe(array)}; expected a grey {what} of 8 or 16 bits")
-    return np.ascontiguousarray(array.reshape(array.shape[:2]))
-
-
-def _label_indices(path: Path) -> Array:
-    array = _decode(path, cv2.IMREAD_UNCHANGED)
-    palette = _png_palette(path.read_bytes())
-    if palette is None:
-        return _label_values(path, array)
-    # OpenCV hands out a palette image's colours; look them up again, the first of equal palette entries winning.
-    weights = np.array([1, 256, 65536], np.int64)
-    colours, first = np.unique(palette[:, ::-1] @ weights, return_index=True)
-    return first[np.searchsorted(colours, array[..., :3] @ weights)]
-
-
-def _label_values(path: Path, array: Array) -> Array:
-    if array.ndim == 3 and array.shape[2] == 3 and np.all(array == array[..., :1]):
-        array = array[..., 0]
-    if array.ndim != 2 or array.dtype not in (np.uint8, np.uint16):
-        raise DataError(f"{path}: found {_describe(array)}; expected class indices in one channel of 8 or 16 bits")
-    return array.astype(np.int64)
-
-
-def _png_palette(data: bytes) -> Array | None:
-    """The palette of an indexed PNG as int64 [N, 3], RGB; None for any other file."""
-    if data[:4] != b"\x89PNG" or data[25] != 3:
-        return None
-    position = 8
-    while data[position + 4 : position + 8] != b"PLTE":
-        position += 12 + struct.unpack(">I", data[position : position + 4])[0]
-    length = struct.unpack(">I", data[position : position + 4])[0]
-    return np.frombuffer(data, np.uint8, length, position + 8).reshape(-1, 3).astype(np.int64)
-
-
-def _describe(array: Array) -> str:
-    return f"{1 if array.ndim == 2 else array.shape[2]} channel(s) of {array.dtype}"
+def _orientations(*paths: Path) -> str:
+    """What the orientation tags of files have to do with their sizes; empty when none has a tag."""
+    tags = {path: orientation_of(path) for path in paths}
+    if all(tag == AS_STORED for tag in tags.values()):
+        return ""
+    found = ", ".join(f"{path.name} {'none' if tag == AS_STORED else tag}" for path, tag in tags.items())
+    return (
+        f". Orientation tags: {found}. A tag turns its own file; apply_orientation=false takes all files as stored, "
+        "if that is how they belong together"
+    )
 
 
 def _size(array: Array) -> str:
     return f"{array.shape[0]} x {array.shape[1]}"
-
-
-def _some(values: Array, most: int = 8) -> str:
-    shown = ", ".join(str(int(v)) for v in values[:most])
-    return shown if values.size <= most else f"{shown}, ... ({values.size} different ones)"
-
-
-def _formats() -> str:
-    return "one of " + " ".join(extension[1:] for extension in IMAGE_EXTENSIONS)

@@ -1,6 +1,6 @@
 """Segmentation data sets in folders: one's own, CamVid, ADE20K."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -10,9 +10,11 @@ from torch.utils.data import Dataset
 
 from denseup.data.augment_segmentation import SegmentationAugmentation, augment_labelled, fitted_size
 from denseup.data.check import FileGroup
-from denseup.data.files import find_partners, list_images, require_folder, split_folder
-from denseup.data.io import IGNORE_INDEX, Array, check_same_size, read_image, read_label
+from denseup.data.files import find_files, list_files, require_folder, split_folder
+from denseup.data.io import IGNORE_INDEX, Array, check_same_size, read_coded_label, read_image
+from denseup.data.label_coding import LabelCoding
 from denseup.data.sampling import Sample, TrainIndex, train_rng
+from denseup.data.survey import LabelSurvey
 from denseup.data.tensors import image_tensor, label_tensor
 
 CAMVID_CLASSES = (
@@ -25,8 +27,10 @@ class SegmentationFolder(Dataset):
     """A folder of images with label maps of the same stem.
 
     Layout: `root/images/[SPLIT/]NAME.*` and `root/labels/[SPLIT/]NAME.png`; `images` and `labels` rename the folders,
-    `split=None` leaves the split level out. Label files hold class indices in one channel or as a palette; 255 and
-    `ignore_labels` are ignored, and with `reduce_zero_label` 0 is ignored and class 0 is stored as 1.
+    `split=None` leaves the split level out. NAME may begin with sub-folders, the same for both; `image_suffix` and
+    `label_suffix` are what the files' names have after it. Label files hold class indices in one channel or as a
+    palette; 255 is ignored. `label_values`, `ignore_labels`, `reduce_zero_label` and `label_colours` say it where they
+    hold something else, see `LabelCoding`; `apply_orientation` is explained at `denseup.data.io`.
 
     Without `augmentation` it gives whole images for evaluation, indexed by an int; with it training crops, indexed by
     (epoch, index). `test_size` (short side, long side at most) resizes evaluation images, each side rounded up to a
@@ -45,24 +49,30 @@ class SegmentationFolder(Dataset):
         class_names: Sequence[str] | None = None,
         images: str = "images",
         labels: str = "labels",
+        image_suffix: str = "",
+        label_suffix: str = "",
         reduce_zero_label: bool = False,
         ignore_labels: Sequence[int] = (),
+        label_values: Mapping[int, int] | None = None,
+        label_colours: Sequence[Sequence[int]] = (),
+        apply_orientation: bool = True,
         augmentation: SegmentationAugmentation | None = None,
         test_size: tuple[int, int] | None = None,
         seed: int = 0,
     ) -> None:
         self.num_classes, self.class_names = num_classes, class_names_for(num_classes, class_names)
+        self.coding = LabelCoding(
+            num_classes, reduce_zero_label, tuple(ignore_labels), label_values or {}, label_colours
+        )
         layout = f"ROOT/{images}/[SPLIT/]NAME.jpg and ROOT/{labels}/[SPLIT/]NAME.png"
         root = require_folder(Path(root), "root", layout)
-        self.images = list_images(split_folder(root / images, split), "image")
-        self.labels = find_partners(self.images, split_folder(root / labels, split), "label")
+        listing = list_files(split_folder(root / images, split), "image", image_suffix)
+        self.names, self.images = list(listing.files), list(listing.files.values())
+        self.labels = find_files(listing, split_folder(root / labels, split), "label", label_suffix)
         self.augmentation, self.test_size, self.seed = augmentation, test_size, seed
-        self._read_label = partial(
-            read_label,
-            num_classes=num_classes,
-            reduce_zero_label=reduce_zero_label,
-            ignore_labels=tuple(ignore_labels),
-        )
+        self.apply_orientation = apply_orientation
+        self._read_image = partial(read_image, apply_orientation=apply_orientation)
+        self._read_label = partial(read_coded_label, coding=self.coding, apply_orientation=apply_orientation)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -77,15 +87,19 @@ class SegmentationFolder(Dataset):
             rng = train_rng(self.seed, item)  # type: ignore[arg-type]
             index = item[1]  # type: ignore[index]
             image, label = augment_labelled(*self._read(index), rng, self.augmentation)
-        return {"image": image_tensor(image), "label": label_tensor(label), "name": self.images[index].stem}
+        return {"image": image_tensor(image), "label": label_tensor(label), "name": self.names[index]}
 
     def file_groups(self) -> Iterator[FileGroup]:
         """See `check.Checkable`."""
         for image, label in zip(self.images, self.labels, strict=True):
-            yield {image: read_image, label: self._read_label}
+            yield {image: self._read_image, label: self._read_label}
+
+    def survey(self) -> LabelSurvey:
+        """See `check.Surveyable`."""
+        return LabelSurvey(self.coding, self.class_names)
 
     def _read(self, index: int) -> tuple[Array, Array]:
-        image, label = read_image(self.images[index]), self._read_label(self.labels[index])
+        image, label = self._read_image(self.images[index]), self._read_label(self.labels[index])
         check_same_size({self.images[index]: image, self.labels[index]: label})
         return image, label
 

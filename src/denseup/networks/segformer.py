@@ -4,11 +4,14 @@ The Mix Transformer comes from the transformers library; its LayerNorms get the 
 each of the three deeper maps stage by stage to the finest, every stage guided by the projected map of that resolution.
 """
 
+from itertools import accumulate
+from operator import mul
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from denseup.upsamplers.base import UpsamplerFactory
 from denseup.upsamplers.registry import as_factory
@@ -57,6 +60,9 @@ class MixTransformer(nn.Module):
         else:
             self.model = SegformerModel(SegformerConfig(**fields))
         self.channels: list[int] = list(self.model.config.hidden_sizes)
+        strides = accumulate(self.model.config.strides, mul)
+        # Shorter sides leave some stage a map smaller than the window that its attention reduces to one key.
+        self.least_side: int = max(s * (r - 1) + 1 for s, r in zip(strides, self.model.config.sr_ratios, strict=True))
         self._use_original_eps()
 
     def _use_original_eps(self) -> None:
@@ -67,7 +73,7 @@ class MixTransformer(nn.Module):
                 module.eps = 1e-5 if inner else 1e-6
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Maps `[B, C_i, ⌈H/s⌉, ⌈W/s⌉]` for s = 4, 8, 16, 32."""
+        """Maps `[B, C_i, ⌈H/s⌉, ⌈W/s⌉]` for s = 4, 8, 16, 32; no side may be shorter than `least_side`."""
         return list(self.model(x, output_hidden_states=True).hidden_states)
 
 
@@ -159,5 +165,13 @@ class SegFormer(nn.Module):
         return list(self.backbone.parameters())
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[B, 3, H, W]` → logits `[B, num_classes, ⌈H/4⌉, ⌈W/4⌉]`."""
-        return self.head(self.backbone(x))
+        """`[B, 3, H, W]` → logits `[B, num_classes, ⌈H/4⌉, ⌈W/4⌉]`.
+
+        Sides shorter than `MixTransformer.least_side` are padded right and bottom with the mean colour for the time.
+        """
+        height, width = x.shape[2:]
+        least = self.backbone.least_side
+        if height >= least and width >= least:
+            return self.head(self.backbone(x))
+        padded = F.pad(x, (0, max(least - width, 0), 0, max(least - height, 0)))
+        return self.head(self.backbone(padded))[..., : -(-height // 4), : -(-width // 4)]

@@ -20,6 +20,8 @@ from denseup.runs.state import FolderInUseError, read_result
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
+EXAMPLES = 2
+"""Validation images of each task in a report's panel, unless told otherwise."""
 
 
 class RunError(CompactHydraException):

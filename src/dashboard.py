@@ -11,9 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from denseup.runs.dashboard import Place, definition, offline_runs, save
 from denseup.runs.folder import write_whole
-from denseup.runs.loggers import wandb_mode
+from src.importing import quick_imports
 
 DEFAULT_PATH, DEFAULT_OUTPUT = Path("runs"), Path("dashboard.json")
 
@@ -38,6 +37,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point."""
     options = parse(arguments)
+    with quick_imports():
+        from denseup.runs.dashboard import Place, definition, offline_runs, save
+        from denseup.runs.loggers import wandb_mode
+
     place = Place(options.project, options.entity, options.group)
     online = wandb_mode() == "online"
     try:

@@ -12,7 +12,8 @@ from rich.console import Console
 from denseup.profiling.table import COLUMNS
 from denseup.runs import RunFolder
 from denseup.upsamplers import list_upsamplers
-from src.complexity import run, spell
+from src.complexity import spell
+from src.cost_table import run
 
 FAST = ["latency.repeats=1", "latency.warmup=0", "latency.input_size=32"]
 

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from reporting.synthetic import base_config, run_config, write_run
 
 from denseup.runs.training import CONFIG_KEY
-from src import report, sweep
+from src import rebuild, report, sweep
 from src.build import build_data, build_task
 
 SMALL = ["data.image_size=64", "data.val_length=4"]
@@ -67,8 +67,8 @@ def test_it_writes_a_report_with_costs_and_predictions(
 def test_latency_and_memory_are_measured_where_no_file_has_them(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report, "LatencySettings", partial(report.LatencySettings, repeats=1))
-    monkeypatch.setattr(report, "count", lambda run: (run.params, 1.0))
+    monkeypatch.setattr(rebuild, "LatencySettings", partial(rebuild.LatencySettings, repeats=1))
+    monkeypatch.setattr(rebuild, "count", lambda run: (run.params, 1.0))
     for options, there in ([], True), (["--no-latency"], False):
         assert report.main([str(runs), "--output", str(tmp_path), "--examples", "0", *options]) == 0
         for task in ("matting", "segmentation"):
@@ -80,8 +80,8 @@ def test_latency_and_memory_are_measured_where_no_file_has_them(
 
 
 def test_without_the_panel_no_checkpoint_is_read(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "read_checkpoint", None)
-    monkeypatch.setattr(report, "count", lambda run: (run.params, 1.0))
+    monkeypatch.setattr(rebuild, "read_checkpoint", None)
+    monkeypatch.setattr(rebuild, "count", lambda run: (run.params, 1.0))
     assert report.main([str(runs), "--output", str(tmp_path), "--examples", "0", "--no-latency"]) == 0
     assert "data:image/" not in (tmp_path / "report.html").read_text()
 

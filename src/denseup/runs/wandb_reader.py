@@ -135,6 +135,7 @@ def _add(run: LoggedRun, data: bytes) -> None:
             row: dict[str, Any] = {}
             _update(row, record.history.item)
             run.history.append(row)
+            _update(run.summary, record.history.item)  # which W&B writes down only now and then, so not if it is killed
         case "summary":
             _update(run.summary, record.summary.update)
             _remove(run.summary, record.summary.remove)

@@ -113,7 +113,9 @@ class NetworkCase:
 
     def inputs(self) -> Values:
         tag, shapes = self.case["tag"], self.case["inputs"]
-        return {key: torch.from_numpy(normal(tag, f"input:{key}", tuple(shape))).double() for key, shape in shapes.items()}
+        return {
+            key: torch.from_numpy(normal(tag, f"input:{key}", tuple(shape))).double() for key, shape in shapes.items()
+        }
 
     def _gradients(self) -> Values:
         convert, own = for_module(self.module), dict(self.module.named_parameters())

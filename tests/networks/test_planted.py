@@ -89,7 +89,8 @@ def test_a_mistake_shows_in_outputs_and_taps(mistake: str, monkeypatch: pytest.M
     name, plant = FORWARD[mistake]
     case, moved = network_case(name), moves(name)
     plant(case.module, monkeypatch)
-    q = case.quotients(case.forward(exact), moved); print("PLANTED %-40s %.1e %s"%(mistake,max(q.values()),max(q,key=q.get)))
+    q = case.quotients(case.forward(exact), moved)
+    print("PLANTED %-40s %.1e %s" % (mistake, max(q.values()), max(q, key=q.get)))
     assert max(q.values()) >= 1e3
 
 
@@ -100,5 +101,6 @@ def test_a_mistake_shows_in_some_number_of_the_head(mistake: str, monkeypatch: p
     case.set_mode(mode)
     moved = spread(case, case(exact))
     plant(case.module, monkeypatch)
-    q = case.quotients(case(exact), moved); print("PLANTED %-40s %.1e %s"%(mistake,max(q.values()),max(q,key=q.get)))
+    q = case.quotients(case(exact), moved)
+    print("PLANTED %-40s %.1e %s" % (mistake, max(q.values()), max(q, key=q.get)))
     assert max(q.values()) >= 1e3

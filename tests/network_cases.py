@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
 
 import torch
 from golden import arrays_of, manifest, normal, probe, probe_of_sizes, recipe_state_dict

@@ -89,9 +89,7 @@ def test_a_mistake_shows_in_outputs_and_taps(mistake: str, monkeypatch: pytest.M
     name, plant = FORWARD[mistake]
     case, moved = network_case(name), moves(name)
     plant(case.module, monkeypatch)
-    q = case.quotients(case.forward(exact), moved)
-    print("PLANTED %-40s %.1e %s" % (mistake, max(q.values()), max(q, key=q.get)))
-    assert max(q.values()) >= 1e3
+    assert max(case.quotients(case.forward(exact), moved).values()) >= 1e3
 
 
 @pytest.mark.parametrize("mistake", BACKWARD)
@@ -101,6 +99,4 @@ def test_a_mistake_shows_in_some_number_of_the_head(mistake: str, monkeypatch: p
     case.set_mode(mode)
     moved = spread(case, case(exact))
     plant(case.module, monkeypatch)
-    q = case.quotients(case(exact), moved)
-    print("PLANTED %-40s %.1e %s" % (mistake, max(q.values()), max(q, key=q.get)))
-    assert max(q.values()) >= 1e3
+    assert max(case.quotients(case(exact), moved).values()) >= 1e3

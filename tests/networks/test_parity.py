@@ -2,6 +2,7 @@
 modes. How much rounding may be is measured: see `rounding`."""
 
 import pytest
+import torch
 from golden import manifest, recipe_state_dict, recipe_value
 from network_cases import BACKBONE, HEADS, MATTING, WHOLE, network_case
 from rounding import agree
@@ -65,3 +66,14 @@ def test_matting_parameter_count() -> None:
 def test_every_case_of_the_vectors_is_tested() -> None:
     assert set(MATTING) == set(manifest("matting"))
     assert set(HEADS) | {BACKBONE, WHOLE} == set(manifest("segformer"))
+
+
+@pytest.mark.parametrize(("branch", "dilation"), [(1, 6), (2, 12), (3, 18)])
+def test_the_pyramid_reads_at_the_published_dilations(branch: int, dilation: int) -> None:
+    """The vectors' deepest map is 6 pixels wide: only the middle of these windows lies on it."""
+    convolution = MattingResNet34("bilinear", width=8).aspp.branches[branch][0]
+    x = torch.zeros(1, convolution.in_channels, 41, 41, requires_grad=True)
+    convolution(x)[0, 0, 20, 20].backward()
+    read = {(row - 20, column - 20) for row, column in x.grad[0, 0].nonzero().tolist()}
+    steps = (-dilation, 0, dilation)
+    assert read == {(row, column) for row in steps for column in steps}

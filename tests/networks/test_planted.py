@@ -4,9 +4,10 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import pytest
+import torch
 from network_cases import BACKBONE, network_case
 from rounding import Values, exact, spread
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseup.upsamplers import bilinear
@@ -100,3 +101,28 @@ def test_a_mistake_shows_in_some_number_of_the_head(mistake: str, monkeypatch: p
     moved = spread(case, case(exact))
     plant(case.module, monkeypatch)
     assert max(case.quotients(case(exact), moved).values()) >= 1e3
+
+
+def reversed_sums(patch: pytest.MonkeyPatch) -> None:
+    """Every convolution over all channels adds them up the other way round."""
+    convolve = nn.Conv2d._conv_forward
+
+    def wrong_way_round(self: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self.groups > 1:
+            return convolve(self, x, weight, bias)
+        return convolve(self, x.flip(1), weight.flip(1), bias)
+
+    patch.setattr(nn.Conv2d, "_conv_forward", wrong_way_round)
+
+
+@pytest.mark.parametrize("name", ["head_bilinear", "head_carafe", "head_fade"])
+def test_another_order_of_sums_is_no_mistake(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = network_case(name)
+    case.set_mode("train")
+    values = case(exact)
+    moved = spread(case, values)
+    reversed_sums(monkeypatch)
+    again = case(exact)
+    assert any(not torch.equal(again[key], value) for key, value in values.items())
+    found = case.quotients(again, moved)
+    assert max(found.values()) <= 0.5, max(found, key=found.get)

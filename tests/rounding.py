@@ -16,7 +16,7 @@ a single number that stands still by luck has the median to fall back on. Of ord
 the other, err by about 0.2·n·eps of one, by vectors of 8 three times less, pairwise by next to nothing, while nudges
 alone move their sum by 0.8·√n·eps of one: for the longest sums here, of 6000 products, these are 20 apart. Among all
 numbers of the vectors, on kernels from plain C to AVX-512 and with one thread or two, the largest difference is a
-quarter of its bound; the median bound is 2e-13 of the largest magnitude, and mistakes exceed theirs a thousand times
+quarter of its bound. Most bounds are about 1e-13 of the largest magnitude, and mistakes exceed them a thousand times
 and more (`test_planted.py` of operators and of networks).
 """
 

@@ -13,6 +13,7 @@ import torch.distributed as dist
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from denseup.data import check_dataset
 from denseup.data.datamodule import DenseData
@@ -21,11 +22,16 @@ from denseup.runs.state import FolderInUseError, read_result
 from denseup.runs.training import RunInfo
 from denseup.tasks import DenseTask
 from denseup.upsamplers import UpsamplerFactory, upsampler_factory
+from src.checks import refuse_unreadable
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
 IN_CHANNELS = {"matting": 4, "segmentation": 3}
 """Of each task's network: an image, for matting with its trimap."""
+
+
+USER_ERRORS = (ValueError, OSError, CompactHydraException, OmegaConfBaseException, MisconfigurationException)
+"""What is shown as a message; the last is Lightning's own, of arguments of the trainer that do not go together."""
 
 
 class RunError(CompactHydraException):
@@ -47,7 +53,7 @@ def user_errors(folder: RunFolder, cfg: DictConfig | None = None) -> Iterator[No
         raise RunError(str(error)) from error
     except BaseException as error:
         record_failure(folder, error, cfg)
-        if isinstance(error, ValueError | OSError | CompactHydraException | OmegaConfBaseException):
+        if isinstance(error, USER_ERRORS):
             raise RunError(f"{_cause(error)}\n(traceback: {folder.error})") from error
         raise
 
@@ -56,8 +62,11 @@ def record_failure(folder: RunFolder, error: BaseException, cfg: DictConfig | No
     """Write error.txt, and a result.json that names the run as far as its config allows.
 
     Its status is "failed", or "killed" where a person or the system ended the process: such a run can be resumed. Of
-    several processes that train it together the first to fail is heard: the others lose it and fail for that.
+    several processes that train it together the first to fail is heard: the others lose it and fail for that. A run
+    that has finished stays finished, whatever comes after it.
     """
+    if folder.finished():
+        return
     if dist.is_available() and dist.is_initialized() and read_result(folder).get("status") == "failed":
         return
     folder.make()
@@ -120,20 +129,27 @@ def check_data(data: DenseData, stage: str, limit: int) -> None:
     """Look the files up and read up to `limit` samples of each split; one ValueError lists every problem."""
     data.setup(stage)
     splits = {"fit": ("train", "val"), "test": ("test",)}[stage]
+    for split in splits:
+        if not len(cast(Any, data.dataset(split))):
+            raise ValueError(f"the {split} split of {type(data).__name__} is empty, expected at least one sample")
     problems = [line for split in splits if limit for line in check_dataset(cast(Any, data.dataset(split)), limit)]
     if problems:
         raise ValueError("\n  ".join([f"{len(problems)} broken samples:", *problems]))
 
 
 def suggest(argv: list[str]) -> None:
-    """Before Hydra says that a choice is unknown, name the nearest known one on standard error."""
+    """Before Hydra says that a choice is unknown, name the nearest known one on standard error.
+
+    What Hydra could not even read ends here, with a message.
+    """
     groups = {
         folder.name: sorted(f.stem for f in folder.glob("*.yaml")) for folder in CONF.iterdir() if folder.is_dir()
     }
+    refuse_unreadable(argv, list(groups))
     for argument in argv:
         group, _, choices = argument.partition("=")
         for choice in choices.split(",") if group in groups else ():
-            if choice.isidentifier() and choice not in (*groups[group], "null"):
+            if choice.isidentifier() and choice not in groups[group]:
                 nearest = difflib.get_close_matches(choice, groups[group], n=1, cutoff=0.4)
                 hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
                 print(f"{group} {choice!r} is unknown.{hint} Known: {', '.join(groups[group])}", file=sys.stderr)

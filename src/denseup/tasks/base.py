@@ -1,5 +1,6 @@
 """What both tasks share: training step, whole-image evaluation, optimisation, the trivial answer and examples."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,6 +14,8 @@ from torch.optim import Optimizer
 from torch.utils.data import DistributedSampler
 from torchmetrics import Metric
 
+from denseup.tasks.checks import check_number, check_whole
+from denseup.tasks.divergence import DivergedError, check_weights, describe, first_of_processes, gradient_norm
 from denseup.tasks.optimization import Schedule, parameter_groups
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -35,6 +38,9 @@ class Optimization:
         freeze_norms_after: share of the steps after which all batch norms keep theirs. With small batches the
             statistics of a batch are noise that the evaluation does not have: the last part of the training then
             learns under the conditions of the evaluation.
+
+    Raises:
+        ValueError: a rate or share that is no finite number ≥ 0.
     """
 
     optimizer: Callable[..., Optimizer]
@@ -45,6 +51,10 @@ class Optimization:
     decay_backbone_norms: bool = True
     freeze_backbone_norms: bool = False
     freeze_norms_after: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "backbone_lr_scale", "head_lr_scale", "freeze_norms_after"):
+            check_number(name, getattr(self, name))
 
 
 class DenseTask(pl.LightningModule):
@@ -76,6 +86,7 @@ class DenseTask(pl.LightningModule):
         channels_last: bool = True,
     ) -> None:
         super().__init__()
+        check_whole("num_examples", num_examples, 0)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network = network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         self.optimization = optimization
@@ -84,6 +95,8 @@ class DenseTask(pl.LightningModule):
         """Metrics of the trivial answer on the data last evaluated."""
         self.examples: list[UInt8] = []
         """Panels of the first samples of the last evaluation, uint8 RGB `[H, W, 3]`."""
+        self._step: tuple[Batch, Tensor] | None = None
+        """The batch that is being trained on, and its loss."""
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
 
@@ -92,7 +105,11 @@ class DenseTask(pl.LightningModule):
         raise NotImplementedError
 
     def predict(self, batch: Batch) -> Tensor:
-        """Whole-image prediction, uint8 `[B, H, W]` at the size of the sample's target."""
+        """Whole-image prediction, uint8 `[B, H, W]` at the size of the sample's target.
+
+        Raises:
+            DivergedError: the network's output is not finite.
+        """
         raise NotImplementedError
 
     def update_metrics(self, prediction: Tensor, batch: Batch) -> None:
@@ -122,8 +139,29 @@ class DenseTask(pl.LightningModule):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Loss of a batch, logged as train/loss."""
         loss = self.loss(batch)
+        self._step = (batch, loss.detach())
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["image"]))
         return loss
+
+    def on_after_backward(self) -> None:
+        """Stop at a loss or gradient that is not finite: DivergedError.
+
+        With a scaled loss (float16) an infinite gradient is the scaler's business: it leaves the step out and halves
+        its scale. What is not finite at a scale of 1 or less would not be without scaling either.
+        """
+        assert self._step is not None
+        (batch, loss), self._step = self._step, None
+        norm = gradient_norm(self.network).to(loss)
+        values = torch.stack([loss, norm]).tolist()  # both at once: the device is waited for one time a step
+        loss_is_finite, norm_is_finite = (math.isfinite(value) for value in values)
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if loss_is_finite and (norm_is_finite or (scaler is not None and scaler.get_scale() > 1)):
+            return
+        own = describe(self, batch, lambda: self.loss(batch))
+        if not norm_is_finite:  # the same in all processes, which have added up their gradients
+            own = first_of_processes(own, not loss_is_finite)
+        what = f"the gradients' norm is {values[1]}" if loss_is_finite else f"the loss is {values[0]}"
+        raise DivergedError(f"{self._when()}{what}; {own}")
 
     def on_train_batch_start(self, batch: Batch, index: int) -> None:
         """Keep the batch norms in evaluation mode that the recipe has frozen by now."""
@@ -137,8 +175,13 @@ class DenseTask(pl.LightningModule):
             if isinstance(module, nn.BatchNorm2d) and (late or id(module.weight) in backbone):
                 module.eval()
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Never keep weights that are not finite."""
+        self._check_weights()
+
     def on_validation_epoch_start(self) -> None:
-        """Forget the last evaluation."""
+        """Forget the last evaluation; a DivergedError if the weights are not finite."""
+        self._check_weights()
         self.metrics.reset()
         self.examples = []
 
@@ -180,6 +223,28 @@ class DenseTask(pl.LightningModule):
             return optimizer
         scheduler = recipe.schedule(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def check_output(self, output: Tensor, batch: Batch, run: Callable[[], Any]) -> None:
+        """DivergedError if the network's output for a batch is not finite; `run` gives it once more.
+
+        For predictions: rounding to uint8 makes a number of NaN, and argmax a class.
+        """
+        if not output.isfinite().all():
+            raise DivergedError(f"{self._when()}the prediction is not finite; {describe(self, batch, run)}")
+
+    def _check_weights(self) -> None:
+        try:
+            check_weights(self)
+        except DivergedError as error:
+            raise DivergedError(f"{self._when()}{error}") from None
+
+    def _when(self) -> str:
+        """The steps done, for a message; the step that fails in training has not been."""
+        trainer = self._trainer
+        if trainer is None or trainer.testing:
+            return ""
+        training = trainer.training and not trainer.validating
+        return f"step {trainer.global_step + 1}: " if training else f"after step {trainer.global_step}: "
 
     def _is_repeated(self, index: int) -> bool:
         """Whether the sample at `index` of this process was another process's.

@@ -22,6 +22,7 @@ from denseup.runs.state import FolderInUseError, read_result
 from denseup.runs.training import RunInfo
 from denseup.tasks import DenseTask
 from denseup.upsamplers import UpsamplerFactory, upsampler_factory
+from src import elsewhere  # noqa: F401  # registers the data of conf/evaluate.yaml
 from src.checks import refuse_unreadable
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -103,6 +104,14 @@ def build_data(cfg: DictConfig) -> DenseData:
     if data.task != cfg.task.name:
         raise ValueError(f"data is {type(data).__name__}, which serves task={data.task}, but task={cfg.task.name}")
     return data
+
+
+def group_file(data: DictConfig | None) -> dict[str, Any]:
+    """What the file of conf/data says whose class these options are for, unresolved; {} if there is none."""
+    target = None if data is None else data.get("_target_")
+    files = (cast(DictConfig, OmegaConf.load(file)) for file in sorted((CONF / "data").glob("*.yaml")))
+    found = (file for file in files if target is not None and file.get("_target_") == target)
+    return cast(dict[str, Any], OmegaConf.to_container(next(found, OmegaConf.create({})), resolve=False))
 
 
 def build_callbacks(cfg: DictConfig) -> list[pl.Callback]:

@@ -58,6 +58,10 @@ def _devices(value: Any) -> bool:
     return isinstance(value, str | list) or _whole(1, -1)(value)
 
 
+def _switch(value: Any) -> bool:
+    return value is None or isinstance(value, bool)
+
+
 def _norm(value: Any) -> bool:
     return value is None or is_number(value, 0)
 
@@ -79,6 +83,7 @@ RULES: dict[str, Rule] = {
     "accumulate_grad_batches": (_whole(1), "a number of batches ≥ 1"),
     "gradient_clip_val": (_norm, "a number ≥ 0, or null"),
     "devices": (_devices, "a number of devices ≥ 1, -1 for all, or auto"),
+    **{name: (_switch, "true or false") for name in ("enable_progress_bar", "enable_model_summary", "detect_anomaly")},
     "fast_dev_run": (lambda value: isinstance(value, bool) or is_whole(value, 0), "true, false or a number of batches"),
 }
 

@@ -35,7 +35,7 @@ def check_config(cfg: DictConfig) -> None:
     check_whole("check_data", cfg.check_data, 0)
     check_data_options(cfg.data)
     name = cfg.upsampler.get("name")
-    if not isinstance(name, str):
+    if not isinstance(name, str) or not name:
         raise ValueError(f"upsampler.name is {name!r}, expected the name of an upsampler, such as fade")
     if cfg.resume is not None:
         check_file_name("resume", cfg.resume)
@@ -58,7 +58,9 @@ def check_data_options(options: Mapping[str, Any]) -> None:
 def check_file_name(name: str, value: Any) -> None:
     """ValueError for what Hydra has read as something else than a path, such as a number or a list."""
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{name} is {value!r}, expected the path of a file; {name}={quoted('PATH')} is read as it stands")
+        raise ValueError(
+            f"{name} is {value!r}, expected the path of a file; {name}={quoted('PATH')} is read as it stands"
+        )
 
 
 def quoted(value: str) -> str:
@@ -84,9 +86,8 @@ def refuse_unreadable(argv: Sequence[str], groups: Sequence[str]) -> None:
         try:
             parser.parse_override(argument)
         except HydraException as error:
-            example = f"{key}={quoted(value)}"
+            example = shlex.quote(f"{key}={quoted(value)}")
             sys.exit(
                 f"{key}: the value {value} cannot be read ({str(error).splitlines()[0]}).\n"
-                f"Characters such as = , [ ] {{ }} ( ) # & need quotes, and these need the shell's: {shlex.quote(example)}"
+                f"Characters such as = , [ ] {{ }} ( ) # & need quotes, and these need the shell's: {example}"
             )
-

@@ -58,7 +58,9 @@ def _refuse_unknown(given: Mapping[str, Any], run: Mapping[str, Any]) -> None:
     for key in given:
         if key not in valid:
             kind = run["_target_"].rpartition(".")[2]
-            raise ValueError(f"data.{key}: {kind}, the data of this checkpoint's run, has no such option, valid: {', '.join(valid)}")
+            raise ValueError(
+                f"data.{key}: {kind}, the data of this checkpoint's run, has no such option, valid: {', '.join(valid)}"
+            )
 
 
 def _named_on_the_command_line() -> set[str]:

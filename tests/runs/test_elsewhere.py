@@ -100,6 +100,8 @@ def test_weights_that_are_not_finite_are_named(tmp_path: Path) -> None:
     content = torch.load(path, weights_only=True)
     content["state_dict"]["network.head.3.weight"].fill_(float("nan"))
     torch.save(content, path)
-    with pytest.raises(ValueError, match=r"best\.ckpt: the weights are not finite, first network\.head\.3\.weight: NaN"):
+    with pytest.raises(
+        ValueError, match=r"best\.ckpt: the weights are not finite, first network\.head\.3\.weight: NaN"
+    ):
         measured(path, tmp_path / "out")
     assert '"metrics":' not in (tmp_path / "out/result.json").read_text()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from configuring import configure, tiny_run
+from omegaconf import DictConfig, OmegaConf
 
 from denseup.runs import RunFolder
 from denseup.runs.options import check_trainer
@@ -32,10 +33,10 @@ WRONG = {
     "data.train_length=-8": r"data\.train_length is -8",
     "data.seed=abc": r"data\.seed is 'abc'",
     "upsampler.name=null": r"upsampler\.name is None, expected the name of an upsampler",
-    "upsampler.name=": "upsampler.name is ''",
+    "upsampler.name=''": "upsampler.name is ''",
     "resume=5": "resume is 5, expected the path of a file",
     "resume=[a]": "resume is",
-    "resume=": "resume is ''",
+    "resume=''": "resume is ''",
     "recipe.max_steps=0": r"trainer\.max_steps is 0, expected .* ≥ 1.*; it is recipe\.max_steps",
     "recipe.max_steps=2.5": r"trainer\.max_steps is 2\.5",
     "recipe.max_steps=-1": r"trainer\.max_steps is -1, which never ends: give trainer\.max_epochs",
@@ -69,10 +70,13 @@ WRONG = {
 
 
 def test_wrong_values_are_named() -> None:
-    """In one test, for one composition with another value each."""
+    cfg = configure()
+    OmegaConf.set_struct(cfg, False)
     for override, words in WRONG.items():
+        wrong = OmegaConf.merge(cfg, OmegaConf.from_dotlist([override.lstrip("+")]))
+        assert isinstance(wrong, DictConfig)
         with pytest.raises(ValueError, match=words):
-            check_config(configure(override))
+            check_config(wrong)
 
 
 @pytest.mark.parametrize("options", [{"test_size": [512]}, {"test_size": [0, 9]}])
@@ -128,7 +132,21 @@ def test_no_step_is_no_training(tmp_path: Path) -> None:
         train.run(tiny_run("+trainer.max_time=00:00:00:00"), RunFolder(tmp_path))
 
 
-PATHS = ["a=b.ckpt", "a,b", "[a]", "{a}", "a(b)", "a#b", "a&b", "x y=z", "it's", 'a"b=', "back\\slash=", "ü.ckpt", "a\\"]
+PATHS = [
+    "a=b.ckpt",
+    "a,b",
+    "[a]",
+    "{a}",
+    "a(b)",
+    "a#b",
+    "a&b",
+    "x y=z",
+    "it's",
+    'a"b=',
+    "back\\slash=",
+    "ü.ckpt",
+    "a\\",
+]
 
 
 @pytest.mark.parametrize("path", PATHS)

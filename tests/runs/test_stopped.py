@@ -48,7 +48,7 @@ def test_a_diverged_run_fails_and_names_step_samples_and_module(tmp_path: Path) 
 @pytest.mark.parametrize("task", ["matting", "segmentation"])
 def test_weights_broken_by_the_last_step_are_no_result(task: str, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    with pytest.raises(RunError, match="after step 1: the (weights are|prediction is) not finite"):
+    with pytest.raises(RunError, match=r"after step 1: the (weights are|prediction is) not finite"):
         run(folder, "recipe.optimization.lr=1e30", "trainer.max_steps=1", task=task)
     assert_failed(folder, "no checkpoint was kept")
 
@@ -61,7 +61,7 @@ def test_the_last_good_checkpoints_are_kept(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(MattingTask, "loss", fail)
     folder = RunFolder(tmp_path)
-    with pytest.raises(RunError, match="step 4: the loss is nan; .*up to the evaluation at step 2"):
+    with pytest.raises(RunError, match=r"step 4: the loss is nan; .*up to the evaluation at step 2"):
         run(folder)
     for name in ("best.ckpt", "last.ckpt"):
         kept = torch.load(folder.checkpoints / name, weights_only=True)

@@ -32,7 +32,9 @@ def check_trainer(options: Mapping[str, Any]) -> None:
 def _check_length(options: Mapping[str, Any]) -> None:
     """What no argument says alone: that there is an end, and when to evaluate."""
     if options.get("max_steps", 1) == -1 and not (options.get("max_epochs", -1) != -1 or options.get("max_time")):
-        raise ValueError("trainer.max_steps is -1, which never ends: give trainer.max_epochs or trainer.max_time as well")
+        raise ValueError(
+            "trainer.max_steps is -1, which never ends: give trainer.max_epochs or trainer.max_time as well"
+        )
     interval, epochs = options.get("val_check_interval"), options.get("check_val_every_n_epoch", 1)
     if isinstance(interval, float) and epochs is None:
         raise ValueError(
@@ -83,7 +85,7 @@ RULES: dict[str, Rule] = {
     "accumulate_grad_batches": (_whole(1), "a number of batches ≥ 1"),
     "gradient_clip_val": (_norm, "a number ≥ 0, or null"),
     "devices": (_devices, "a number of devices ≥ 1, -1 for all, or auto"),
-    **{name: (_switch, "true or false") for name in ("enable_progress_bar", "enable_model_summary", "detect_anomaly")},
+    **dict.fromkeys(("enable_progress_bar", "enable_model_summary", "detect_anomaly"), (_switch, "true or false")),
     "fast_dev_run": (lambda value: isinstance(value, bool) or is_whole(value, 0), "true, false or a number of batches"),
 }
 

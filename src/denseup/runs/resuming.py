@@ -123,7 +123,7 @@ def _is_in(checkpoint: str | Path, folder: RunFolder) -> bool:
 
 
 def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any], keys: tuple[str, ...]) -> Iterator[str]:
-    """"upsampler.name is 'fade' there and 'carafe' here" for all that both configs have and is not the same."""
+    """ "upsampler.name is 'fade' there and 'carafe' here" for all that both configs have and is not the same."""
     for key in keys:
         there, here = _flat(_at(theirs, key), key), _flat(_at(ours, key), key)
         for name in there:

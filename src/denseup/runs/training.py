@@ -25,6 +25,7 @@ from denseup.runs.summary import print_summary
 from denseup.tasks import DenseTask
 from denseup.tasks.divergence import DivergedError
 
+
 @dataclass
 class RunInfo:
     """What names a run: the combination it trains and everything it was configured with."""
@@ -89,9 +90,7 @@ def train(
     try:
         with quiet_lightning(), _naming_what_is_kept(history):
             everyone = [history, *callbacks, *_everyone(task, folder, info, trainer, history, resume, resumed_at)]
-            lightning = pl.Trainer(
-                logger=loggers or False, callbacks=everyone, default_root_dir=folder.path, **trainer
-            )
+            lightning = pl.Trainer(logger=loggers or False, callbacks=everyone, default_root_dir=folder.path, **trainer)
             lightning.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
             _evaluate_at_the_end(lightning, task, data, folder, history)
         result |= {"status": "finished", "steps": lightning.global_step, **_outcome(task, history, folder)}
@@ -128,7 +127,11 @@ def _naming_what_is_kept(history: KeepHistory) -> Iterator[None]:
         yield
     except DivergedError as error:
         step = history.history[-1]["step"] if history.history else None
-        kept = "no checkpoint was kept" if step is None else f"the checkpoints are those up to the evaluation at step {step}"
+        kept = (
+            "no checkpoint was kept"
+            if step is None
+            else f"the checkpoints are those up to the evaluation at step {step}"
+        )
         raise DivergedError(f"{error}; {kept}") from error
 
 
@@ -177,7 +180,7 @@ def _evaluate_at_the_end(
     if not step:
         raise ValueError("no step was trained: the trainer's limits leave nothing to do")
     evaluated = bool(history.history) and history.history[-1]["step"] == step
-    if evaluated and task.baseline:
+    if evaluated and task.baseline and not getattr(trainer, "fast_dev_run", False):  # that keeps no checkpoints
         return
     trainer.validate(task, datamodule=data, verbose=False)
     if not history.history:

@@ -1,12 +1,10 @@
 """What both tasks share: training step, whole-image evaluation, optimisation, the trivial answer and examples."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -15,13 +13,12 @@ from torch.utils.data import DistributedSampler
 from torchmetrics import Metric
 
 from denseup.tasks.checks import check_number, check_whole
-from denseup.tasks.divergence import DivergedError, check_weights, describe, first_of_processes, gradient_norm
 from denseup.tasks.optimization import Schedule, parameter_groups
+from denseup.tasks.watched import Batch, WatchedModule
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-Batch = dict[str, Any]
 UInt8 = NDArray[np.uint8]
 
 
@@ -57,7 +54,7 @@ class Optimization:
             check_number(name, getattr(self, name))
 
 
-class DenseTask(pl.LightningModule):
+class DenseTask(WatchedModule):
     """A network trained and evaluated on one task.
 
     Args:
@@ -95,8 +92,6 @@ class DenseTask(pl.LightningModule):
         """Metrics of the trivial answer on the data last evaluated."""
         self.examples: list[UInt8] = []
         """Panels of the first samples of the last evaluation, uint8 RGB `[H, W, 3]`."""
-        self._step: tuple[Batch, Tensor] | None = None
-        """The batch that is being trained on, and its loss."""
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
 
@@ -139,29 +134,9 @@ class DenseTask(pl.LightningModule):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Loss of a batch, logged as train/loss."""
         loss = self.loss(batch)
-        self._step = (batch, loss.detach())
+        self.note_step(batch, loss)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["image"]))
         return loss
-
-    def on_after_backward(self) -> None:
-        """Stop at a loss or gradient that is not finite: DivergedError.
-
-        With a scaled loss (float16) an infinite gradient is the scaler's business: it leaves the step out and halves
-        its scale. What is not finite at a scale of 1 or less would not be without scaling either.
-        """
-        assert self._step is not None
-        (batch, loss), self._step = self._step, None
-        norm = gradient_norm(self.network).to(loss)
-        values = torch.stack([loss, norm]).tolist()  # both at once: the device is waited for one time a step
-        loss_is_finite, norm_is_finite = (math.isfinite(value) for value in values)
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if loss_is_finite and (norm_is_finite or (scaler is not None and scaler.get_scale() > 1)):
-            return
-        own = describe(self, batch, lambda: self.loss(batch))
-        if not norm_is_finite:  # the same in all processes, which have added up their gradients
-            own = first_of_processes(own, not loss_is_finite)
-        what = f"the gradients' norm is {values[1]}" if loss_is_finite else f"the loss is {values[0]}"
-        raise DivergedError(f"{self._when()}{what}; {own}")
 
     def on_train_batch_start(self, batch: Batch, index: int) -> None:
         """Keep the batch norms in evaluation mode that the recipe has frozen by now."""
@@ -175,13 +150,9 @@ class DenseTask(pl.LightningModule):
             if isinstance(module, nn.BatchNorm2d) and (late or id(module.weight) in backbone):
                 module.eval()
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Never keep weights that are not finite."""
-        self._check_weights()
-
     def on_validation_epoch_start(self) -> None:
         """Forget the last evaluation; a DivergedError if the weights are not finite."""
-        self._check_weights()
+        self.check_weights()
         self.metrics.reset()
         self.examples = []
 
@@ -223,28 +194,6 @@ class DenseTask(pl.LightningModule):
             return optimizer
         scheduler = recipe.schedule(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def check_output(self, output: Tensor, batch: Batch, run: Callable[[], Any]) -> None:
-        """DivergedError if the network's output for a batch is not finite; `run` gives it once more.
-
-        For predictions: rounding to uint8 makes a number of NaN, and argmax a class.
-        """
-        if not output.isfinite().all():
-            raise DivergedError(f"{self._when()}the prediction is not finite; {describe(self, batch, run)}")
-
-    def _check_weights(self) -> None:
-        try:
-            check_weights(self)
-        except DivergedError as error:
-            raise DivergedError(f"{self._when()}{error}") from None
-
-    def _when(self) -> str:
-        """The steps done, for a message; the step that fails in training has not been."""
-        trainer = self._trainer
-        if trainer is None or trainer.testing:
-            return ""
-        training = trainer.training and not trainer.validating
-        return f"step {trainer.global_step + 1}: " if training else f"after step {trainer.global_step}: "
 
     def _is_repeated(self, index: int) -> bool:
         """Whether the sample at `index` of this process was another process's.

@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -14,6 +14,8 @@ from denseup.tasks.checks import check_whole
 
 SEEDS = 2**32
 """NumPy takes no greater ones."""
+TAKING_A_VALUE = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--package", "-p")
+"""Options of Hydra that the next argument belongs to."""
 LEAST = {
     "batch_size": 1,
     "num_workers": 0,
@@ -38,7 +40,7 @@ def check_config(cfg: DictConfig) -> None:
     if not isinstance(name, str) or not name:
         raise ValueError(f"upsampler.name is {name!r}, expected the name of an upsampler, such as fade")
     if cfg.resume is not None:
-        check_file_name("resume", cfg.resume)
+        check_path("resume", cfg.resume, "file")
     check_trainer(cfg.trainer)
 
 
@@ -47,6 +49,9 @@ def check_data_options(options: Mapping[str, Any]) -> None:
     for key in options:
         if key in LEAST and options[key] is not None:
             check_whole(f"data.{key}", options[key], LEAST[key])
+    for key in ("root", "backgrounds"):
+        if key in options:
+            check_path(f"data.{key}", options[key], "folder")
     size = options.get("test_size")
     if size is not None:
         if len(size) != 2:
@@ -55,12 +60,11 @@ def check_data_options(options: Mapping[str, Any]) -> None:
             check_whole("data.test_size", side, 1)
 
 
-def check_file_name(name: str, value: Any) -> None:
+def check_path(name: str, value: Any, kind: str) -> None:
     """ValueError for what Hydra has read as something else than a path, such as a number or a list."""
     if not isinstance(value, str) or not value:
-        raise ValueError(
-            f"{name} is {value!r}, expected the path of a file; {name}={quoted('PATH')} is read as it stands"
-        )
+        literal = f"{name}={quoted('PATH')}"
+        raise ValueError(f"{name} is {value!r}, expected the path of a {kind}; {literal} is read as it stands")
 
 
 def quoted(value: str) -> str:
@@ -76,18 +80,24 @@ def refuse_unreadable(argv: Sequence[str], groups: Sequence[str]) -> None:
         argv: the command line.
         groups: names of config groups, of which each has to be something.
     """
-    parser = OverridesParser.create()
-    for argument in argv:
+    parser, multirun = OverridesParser.create(), bool({"-m", "--multirun"} & set(argv))
+    for option, argument in zip(["", *argv], argv, strict=False):
         key, equals, value = argument.partition("=")
-        if argument.startswith("-") or not equals:
+        if argument.startswith("-") or option in TAKING_A_VALUE or not equals:
             continue
         if key in groups and value == "null":
             sys.exit(f"{argument}: the group {key} has no such choice; leave the argument out for the default")
         try:
-            parser.parse_override(argument)
+            several = parser.parse_override(argument).is_sweep_override()
         except HydraException as error:
-            example = shlex.quote(f"{key}={quoted(value)}")
-            sys.exit(
-                f"{key}: the value {value} cannot be read ({str(error).splitlines()[0]}).\n"
-                f"Characters such as = , [ ] {{ }} ( ) # & need quotes, and these need the shell's: {example}"
-            )
+            _refuse(key, value, f"cannot be read ({str(error).splitlines()[0]})")
+        if several and key not in groups and not multirun:
+            _refuse(key, value, "stands for several, which only a sweep (-m) can have")
+
+
+def _refuse(key: str, value: str, why: str) -> NoReturn:
+    example = shlex.quote(f"{key}={quoted(value)}")
+    sys.exit(
+        f"{key}: the value {value} {why}.\n"
+        f"Characters such as = , [ ] {{ }} ( ) # & need quotes, and these need the shell's: {example}"
+    )

@@ -11,13 +11,13 @@ from denseup.runs import RunFolder, evaluate
 from denseup.runs.evaluation import read_checkpoint
 from denseup.tasks.checks import check_whole
 from src.build import build_data, build_task, check_data, group_file, plain, run_info, suggest, user_errors
-from src.checks import check_data_options, check_file_name
+from src.checks import check_data_options, check_path
 from src.elsewhere import merged_data
 
 
 def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """Evaluate the checkpoint `cfg.ckpt`; what comes back is also `folder`'s result.json."""
-    check_file_name("ckpt", cfg.ckpt)
+    check_path("ckpt", cfg.ckpt, "file")
     check_whole("check_data", cfg.check_data, 0)
     config, weights = read_checkpoint(cfg.ckpt)
     whole = OmegaConf.create({**config, "trainer": cfg.trainer, "logger": cfg.logger})

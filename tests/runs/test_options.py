@@ -37,6 +37,8 @@ WRONG = {
     "resume=5": "resume is 5, expected the path of a file",
     "resume=[a]": "resume is",
     "resume=''": "resume is ''",
+    "data.root=2024": r"data\.root is 2024, expected the path of a folder; data\.root=\"PATH\" is read",
+    "data.backgrounds=[a]": r"data\.backgrounds is \['a'\], expected the path of a folder",
     "recipe.max_steps=0": r"trainer\.max_steps is 0, expected .* ≥ 1.*; it is recipe\.max_steps",
     "recipe.max_steps=2.5": r"trainer\.max_steps is 2\.5",
     "recipe.max_steps=-1": r"trainer\.max_steps is -1, which never ends: give trainer\.max_epochs",
@@ -154,7 +156,10 @@ def test_a_quoted_path_is_read_as_it_stands(path: str) -> None:
     assert configure(f"ckpt={quoted(path)}", name="evaluate").ckpt == path
 
 
-@pytest.mark.parametrize("argument", ["ckpt=a=b.ckpt", "resume=runs/a=b/last.ckpt", "data.root=[a]b", "data.root=a#b"])
+UNQUOTED = ["ckpt=a=b.ckpt", "resume=runs/a=b/last.ckpt", "data.root=[a]b", "data.root=a#b", "hydra.run.dir=a=b"]
+
+
+@pytest.mark.parametrize("argument", UNQUOTED)
 def test_an_unquoted_path_is_named_and_shown_with_quotes(argument: str) -> None:
     key, _, value = argument.partition("=")
     with pytest.raises(SystemExit) as stopped:
@@ -162,6 +167,14 @@ def test_an_unquoted_path_is_named_and_shown_with_quotes(argument: str) -> None:
     message = str(stopped.value.code)
     assert message.startswith(f"{key}: the value {value} cannot be read")
     assert message.endswith(f"""'{key}="{value}"'""")
+
+
+def test_a_comma_is_a_sweep_or_needs_quotes() -> None:
+    with pytest.raises(SystemExit) as stopped:
+        refuse_unreadable(["data.root=a,b"], ["data"])
+    assert str(stopped.value.code).startswith("data.root: the value a,b stands for several, which only a sweep (-m)")
+    for fine in (["-m", "seed=0,1"], ["upsampler=fade,carafe"], ['data.root="a,b"'], ["x=[a,b]"], ["-cd", "a=b=c"]):
+        refuse_unreadable(fine, ["upsampler"])
 
 
 def test_a_group_is_never_null() -> None:

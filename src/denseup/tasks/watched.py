@@ -40,11 +40,11 @@ class WatchedModule(pl.LightningModule):
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         if loss_is_finite and (norm_is_finite or (scaler is not None and scaler.get_scale() > 1)):
             return
-        own = describe(self, batch, lambda: self.loss(batch))
-        if not norm_is_finite:  # the same in all processes, which have added up their gradients
-            own = first_of_processes(own, not loss_is_finite)
         what = f"the gradients' norm is {values[1]}" if loss_is_finite else f"the loss is {values[0]}"
-        raise DivergedError(f"{self._when()}{what}; {own}")
+        text = f"{what}; {describe(self, batch, lambda: self.loss(batch))}"
+        if not norm_is_finite:  # the same in all processes, which have added up their gradients
+            text = first_of_processes(text, not loss_is_finite)
+        raise DivergedError(f"{self._when()}{text}")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Never keep weights that are not finite."""

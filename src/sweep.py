@@ -76,8 +76,8 @@ def run_job(cfg: DictConfig, folder: RunFolder) -> float | None:
     except FolderInUseError as error:
         entry = {"status": "in use", "action": "none", "error": str(error)}
     except Exception as error:  # the others go on; the closing table has it
-        record_failure(folder, error, cfg)
-        entry = {"status": "failed", "action": "none"}
+        record_failure(folder, error, cfg)  # not in a folder that holds a finished run: the table has it from here
+        entry = {"status": "failed", "action": "none", "error": f"{type(error).__name__}: {error}"}
     _note({"folder": str(folder.path), "overrides": list(HydraConfig.get().overrides.task), **entry})
     return monitored(folder) if entry["status"] in ("finished", "skipped") else None
 

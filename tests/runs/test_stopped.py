@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from denseup.runs.summary import print_summary
 from denseup.tasks import MattingTask, SegmentationTask
 from denseup.tasks.divergence import DivergedError
 from src import sweep, train
-from src.build import RunError, plain, record_failure, user_errors
+from src.build import RunError, plain, record_failure, run_info, user_errors
 from src.sweep_table import print_table
 
 
@@ -130,6 +131,22 @@ def test_a_finished_record_is_never_written_over(tmp_path: Path) -> None:
     folder.result.write_text("{ broken")
     record_failure(folder, ValueError("width is odd"), None)
     assert read_result(folder)["status"] == "failed"
+
+
+def test_a_wrong_sweep_leaves_finished_runs_alone_and_lists_the_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg = tiny_run("sweep.rerun=some")
+    folder = RunFolder(tmp_path)
+    folder.write_result({**run_info(cfg).describe(), "status": "finished"})
+    noted: list[dict[str, Any]] = []
+    overrides = SimpleNamespace(overrides=SimpleNamespace(task=[]))
+    monkeypatch.setattr(sweep, "HydraConfig", SimpleNamespace(get=lambda: overrides))
+    monkeypatch.setattr(sweep, "_note", noted.append)
+    assert sweep.run_job(cfg, folder) is None
+    assert read_result(folder)["status"] == "finished"
+    assert noted[0]["status"] == "failed"
+    assert "sweep.rerun is 'some', valid: null, failed, all" in noted[0]["error"]
 
 
 def test_a_summary_of_undefined_values_can_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -133,6 +133,10 @@ def test_the_norm_of_half_precision_does_not_overflow() -> None:
     assert gradient_norm(nn.Identity()).item() == 0
 
 
+def test_a_loss_in_half_precision_leaves_room_for_the_norm() -> None:
+    after_backward(with_gradient(1e6), torch.tensor(0.5, dtype=torch.float16))
+
+
 def test_an_infinite_gradient_is_the_scalers_business() -> None:
     after_backward(with_gradient(INF), torch.tensor(0.5), scale=65536.0)
     with pytest.raises(DivergedError, match="the loss is nan"):

@@ -34,8 +34,9 @@ class WatchedModule(pl.LightningModule):
         """
         assert self._step is not None, "training_step has not called note_step"
         (batch, loss), self._step = self._step, None
-        norm = gradient_norm(self.network).to(loss)
-        values = torch.stack([loss, norm]).tolist()  # both at once: the device is waited for one time a step
+        norm = gradient_norm(self.network).to(loss.device)
+        # both at once: the device is waited for one time a step; in float32, for a norm beyond float16 is legal
+        values = torch.stack([loss.float(), norm.float()]).tolist()
         loss_is_finite, norm_is_finite = (math.isfinite(value) for value in values)
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         if loss_is_finite and (norm_is_finite or (scaler is not None and scaler.get_scale() > 1)):

@@ -1,7 +1,7 @@
 """Data to evaluate on: those of the run that wrote the checkpoint, with what the command line changes in them."""
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 from hydra.core.config_store import ConfigStore
@@ -37,19 +37,11 @@ def merged_data(chosen: DictConfig | None, run: Mapping[str, Any], group: Mappin
         return OmegaConf.to_container(OmegaConf.merge(OmegaConf.create(dict(run)), given), resolve=False), []
     if given["_target_"] != run.get("_target_"):
         differing = [key for key in run if key not in OWN and run[key] != given.get(key)]
-        return given, _said("unlike in the run, whose data were others", differing, run, given)
+        return given, [f"data.{key}: {given.get(key, 'no such option')}, in the run {run[key]}" for key in differing]
     named = _named_on_the_command_line()
-    kept = [key for key in run if key not in named and given.get(key) in (group.get(key), "???")]
-    kept = [key for key in kept if run[key] != given.get(key)]
-    told = [key for key in kept if key not in OWN]
-    return {**given, **{key: run[key] for key in kept}}, _said("as in the run", told, run, run)
-
-
-def _said(how: str, keys: Iterable[str], run: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    return [
-        f"data.{key}: {now.get(key, 'no such option')} {how}" + (f" ({run[key]})" if now is not run else "")
-        for key in keys
-    ]
+    untouched = (key for key in run if key not in named and given.get(key) in (group.get(key), "???"))
+    kept = {key: run[key] for key in untouched if run[key] != given.get(key)}
+    return {**given, **kept}, [f"data.{key}: {kept[key]} as in the run" for key in kept if key not in OWN]
 
 
 def _refuse_unknown(given: Mapping[str, Any], run: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """A checkpoint is evaluated on other data: what is not changed stays as in its run, and nothing changes silently."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -12,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from denseup.runs import RunFolder
 from denseup.runs.training import CONFIG_KEY
-from src import evaluate
+from src import elsewhere, evaluate
 from src.build import build_data, build_task, plain
 
 IGNORED = [2]
@@ -77,7 +78,7 @@ def test_another_group_counts_alone_and_names_what_differs(
     with pytest.raises(ValueError, match="does not fit the data's classes"):
         measured(segmentation, tmp_path / "out", "data=demo")
     told = capsys.readouterr().out
-    assert "data.ignore_labels: no such option unlike in the run, whose data were others ([2])" in told
+    assert "data.ignore_labels: no such option, in the run [2]" in told
     assert "data.root" not in told
 
 
@@ -105,3 +106,17 @@ def test_weights_that_are_not_finite_are_named(tmp_path: Path) -> None:
     ):
         measured(path, tmp_path / "out")
     assert '"metrics":' not in (tmp_path / "out/result.json").read_text()
+
+
+def test_what_the_command_line_names_wins_even_if_it_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = "denseup.data.datamodule.SegmentationFolderData"
+    run = {"_target_": kind, "root": "a", "ignore_labels": [2], "reduce_zero_label": True}
+    group = {"_target_": kind, "root": "???", "ignore_labels": [], "reduce_zero_label": False}
+    task = ["ckpt=x", "data=segmentation_folder", "data.ignore_labels=[]", "data.root=b"]
+    config = SimpleNamespace(
+        initialized=lambda: True, get=lambda: SimpleNamespace(overrides=SimpleNamespace(task=task))
+    )
+    monkeypatch.setattr(elsewhere, "HydraConfig", config)
+    options, notes = elsewhere.merged_data(OmegaConf.create({**group, "root": "b"}), run, group)
+    assert options == {"_target_": kind, "root": "b", "ignore_labels": [], "reduce_zero_label": True}
+    assert notes == ["data.reduce_zero_label: True as in the run"]

@@ -126,12 +126,9 @@ def _naming_what_is_kept(history: KeepHistory) -> Iterator[None]:
     try:
         yield
     except DivergedError as error:
-        step = history.history[-1]["step"] if history.history else None
-        kept = (
-            "no checkpoint was kept"
-            if step is None
-            else f"the checkpoints are those up to the evaluation at step {step}"
-        )
+        kept = "no checkpoint was kept"
+        if history.history:
+            kept = f"the checkpoints are those up to the evaluation at step {history.history[-1]['step']}"
         raise DivergedError(f"{error}; {kept}") from error
 
 

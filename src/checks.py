@@ -67,10 +67,10 @@ def check_path(name: str, value: Any, kind: str) -> None:
         raise ValueError(f"{name} is {value!r}, expected the path of a {kind}; {literal} is read as it stands")
 
 
-def quoted(value: str) -> str:
+def quoted(value: str, quote: str = '"') -> str:
     """A value as Hydra reads it literally, whatever is in it."""
-    escaped = value.replace('\\"', '\\\\"').replace('"', '\\"')
-    return f'"{escaped}\\"' if escaped.endswith("\\") else f'"{escaped}"'
+    escaped = value.replace(f"\\{quote}", f"\\\\{quote}").replace(quote, f"\\{quote}")
+    return f"{quote}{escaped}\\{quote}" if escaped.endswith("\\") else f"{quote}{escaped}{quote}"
 
 
 def refuse_unreadable(argv: Sequence[str], groups: Sequence[str]) -> None:

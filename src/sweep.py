@@ -117,9 +117,9 @@ def clear(folder: RunFolder) -> None:
 
 def _run_process(folder: RunFolder, checkpoint: Path | None, devices: Any) -> int:
     """Train in a process of its own, which dies with this one; its exit code."""
-    overrides = [*HydraConfig.get().overrides.task, f"hydra.run.dir={quoted(str(folder.path.resolve()))}"]
+    overrides = [*HydraConfig.get().overrides.task, "hydra.run.dir=" + quoted(str(folder.path.resolve()), "'")]
     if checkpoint is not None:
-        overrides.append(f"resume={quoted(str(checkpoint.resolve()))}")
+        overrides.append("resume=" + quoted(str(checkpoint.resolve()), "'"))
     environment = _share_of_cores(devices if isinstance(devices, int) else 1) | os.environ | {PARENT: str(os.getpid())}
     with (folder.path / "output.log").open("a") as output:
         command = [sys.executable, "-m", "src.train", *overrides]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from configuring import configure, tiny_run
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from denseup.runs import RunFolder
@@ -153,7 +154,9 @@ PATHS = [
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_quoted_path_is_read_as_it_stands(path: str) -> None:
-    assert configure(f"ckpt={quoted(path)}", name="evaluate").ckpt == path
+    parse = OverridesParser.create().parse_override
+    for quote in "\"'":
+        assert parse(f"ckpt={quoted(path, quote)}").value() == path
 
 
 UNQUOTED = ["ckpt=a=b.ckpt", "resume=runs/a=b/last.ckpt", "data.root=[a]b", "data.root=a#b", "hydra.run.dir=a=b"]

@@ -13,6 +13,7 @@ import torch.distributed as dist
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from denseup.data import check_datasets
 from denseup.data.datamodule import DenseData
@@ -22,11 +23,17 @@ from denseup.runs.state import FolderInUseError, read_result
 from denseup.runs.training import RunInfo
 from denseup.tasks import DenseTask
 from denseup.upsamplers import UpsamplerFactory, upsampler_factory
+from src import elsewhere  # noqa: F401  # registers the data of conf/evaluate.yaml
+from src.checks import refuse_unreadable
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
 IN_CHANNELS = {"matting": 4, "segmentation": 3}
 """Of each task's network: an image, for matting with its trimap."""
+
+
+USER_ERRORS = (ValueError, OSError, CompactHydraException, OmegaConfBaseException, MisconfigurationException)
+"""What is shown as a message; the last is Lightning's own, of arguments of the trainer that do not go together."""
 
 
 class RunError(CompactHydraException):
@@ -48,7 +55,7 @@ def user_errors(folder: RunFolder, cfg: DictConfig | None = None) -> Iterator[No
         raise RunError(str(error)) from error
     except BaseException as error:
         record_failure(folder, error, cfg)
-        if isinstance(error, ValueError | OSError | CompactHydraException | OmegaConfBaseException):
+        if isinstance(error, USER_ERRORS):
             raise RunError(f"{_cause(error)}\n(traceback: {folder.error})") from error
         raise
 
@@ -57,8 +64,11 @@ def record_failure(folder: RunFolder, error: BaseException, cfg: DictConfig | No
     """Write error.txt, and a result.json that names the run as far as its config allows.
 
     Its status is "failed", or "killed" where a person or the system ended the process: such a run can be resumed. Of
-    several processes that train it together the first to fail is heard: the others lose it and fail for that.
+    several processes that train it together the first to fail is heard: the others lose it and fail for that. A run
+    that has finished stays finished, whatever comes after it.
     """
+    if folder.finished():
+        return
     if dist.is_available() and dist.is_initialized() and read_result(folder).get("status") == "failed":
         return
     folder.make()
@@ -97,6 +107,14 @@ def build_data(cfg: DictConfig) -> DenseData:
     return data
 
 
+def group_file(data: DictConfig | None) -> dict[str, Any]:
+    """What the file of conf/data says whose class these options are for, unresolved; {} if there is none."""
+    target = None if data is None else data.get("_target_")
+    files = (cast(DictConfig, OmegaConf.load(file)) for file in sorted((CONF / "data").glob("*.yaml")))
+    found = (file for file in files if target is not None and file.get("_target_") == target)
+    return cast(dict[str, Any], OmegaConf.to_container(next(found, OmegaConf.create({})), resolve=False))
+
+
 def build_callbacks(cfg: DictConfig) -> list[pl.Callback]:
     """The callbacks that conf/callbacks switches on; a config made before there were any has none."""
     return [hydra.utils.instantiate(options) for options in (cfg.get("callbacks") or {}).values() if options]
@@ -124,6 +142,9 @@ def check_data(data: DenseData, stage: str, limit: int) -> None:
     """
     data.setup(stage)
     splits = {"fit": ("train", "val"), "test": ("test",)}[stage]
+    for split in splits:
+        if not len(cast(Any, data.dataset(split))):
+            raise ValueError(f"the {split} split of {type(data).__name__} is empty, expected at least one sample")
     report = check_datasets({split: cast(Any, data.dataset(split)) for split in splits if limit}, limit)
     for line in report.warnings if is_first() else ():
         print(f"warning: {line}", file=sys.stderr)
@@ -132,14 +153,18 @@ def check_data(data: DenseData, stage: str, limit: int) -> None:
 
 
 def suggest(argv: list[str]) -> None:
-    """Before Hydra says that a choice is unknown, name the nearest known one on standard error."""
+    """Before Hydra says that a choice is unknown, name the nearest known one on standard error.
+
+    What Hydra could not even read ends here, with a message.
+    """
     groups = {
         folder.name: sorted(f.stem for f in folder.glob("*.yaml")) for folder in CONF.iterdir() if folder.is_dir()
     }
+    refuse_unreadable(argv, list(groups))
     for argument in argv:
         group, _, choices = argument.partition("=")
         for choice in choices.split(",") if group in groups else ():
-            if choice.isidentifier() and choice not in (*groups[group], "null"):
+            if choice.isidentifier() and choice not in groups[group]:
                 nearest = difflib.get_close_matches(choice, groups[group], n=1, cutoff=0.4)
                 hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
                 print(f"{group} {choice!r} is unknown.{hint} Known: {', '.join(groups[group])}", file=sys.stderr)

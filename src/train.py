@@ -14,11 +14,13 @@ from denseup.runs.processes import is_first
 from denseup.runs.state import alone_in
 from src import sweep
 from src.build import build_callbacks, build_data, build_task, check_data, plain, run_info, suggest, user_errors
+from src.checks import check_config
 
 
 def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """Train what `cfg` describes into `folder`; what comes back is also its result.json."""
     info = run_info(cfg)
+    check_config(cfg)
     folder.make()
     if is_first():
         folder.write_config(OmegaConf.to_yaml(cfg, resolve=True))

@@ -33,6 +33,14 @@ def build_data(cfg: DictConfig) -> DenseData:
     return data
 
 
+def group_file(data: DictConfig | None) -> dict[str, Any]:
+    """What the file of conf/data says whose class these options are for, unresolved; {} if there is none."""
+    target = None if data is None else data.get("_target_")
+    files = (cast(DictConfig, OmegaConf.load(file)) for file in sorted((CONF / "data").glob("*.yaml")))
+    found = (file for file in files if target is not None and file.get("_target_") == target)
+    return cast(dict[str, Any], OmegaConf.to_container(next(found, OmegaConf.create({})), resolve=False))
+
+
 def build_callbacks(cfg: DictConfig) -> list[pl.Callback]:
     """The callbacks that conf/callbacks switches on; a config made before there were any has none."""
     return [hydra.utils.instantiate(options) for options in (cfg.get("callbacks") or {}).values() if options]
@@ -60,6 +68,9 @@ def check_data(data: DenseData, stage: str, limit: int) -> None:
     """
     data.setup(stage)
     splits = {"fit": ("train", "val"), "test": ("test",)}[stage]
+    for split in splits:
+        if not len(cast(Any, data.dataset(split))):
+            raise ValueError(f"the {split} split of {type(data).__name__} is empty, expected at least one sample")
     report = check_datasets({split: cast(Any, data.dataset(split)) for split in splits if limit}, limit)
     for line in report.warnings if is_first() else ():
         print(f"warning: {line}", file=sys.stderr)

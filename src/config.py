@@ -17,6 +17,8 @@ from omegaconf.errors import OmegaConfBaseException
 from denseup.runs import RunFolder
 from denseup.runs.info import RunInfo
 from denseup.runs.state import FolderInUseError, read_result
+from src import elsewhere  # noqa: F401  # registers the data of conf/evaluate.yaml
+from src.quoting import refuse_unreadable
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
@@ -43,7 +45,7 @@ def user_errors(folder: RunFolder, cfg: DictConfig | None = None) -> Iterator[No
         raise RunError(str(error)) from error
     except BaseException as error:
         record_failure(folder, error, cfg)
-        if isinstance(error, ValueError | OSError | CompactHydraException | OmegaConfBaseException):
+        if isinstance(error, _of_users()):
             raise RunError(f"{_cause(error)}\n(traceback: {folder.error})") from error
         raise
 
@@ -52,8 +54,11 @@ def record_failure(folder: RunFolder, error: BaseException, cfg: DictConfig | No
     """Write error.txt, and a result.json that names the run as far as its config allows.
 
     Its status is "failed", or "killed" where a person or the system ended the process: such a run can be resumed. Of
-    several processes that train it together the first to fail is heard: the others lose it and fail for that.
+    several processes that train it together the first to fail is heard: the others lose it and fail for that. A run
+    that has finished stays finished, whatever comes after it.
     """
+    if folder.finished():
+        return
     if _together() and read_result(folder).get("status") == "failed":
         return
     folder.make()
@@ -78,14 +83,18 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
 
 
 def suggest(argv: list[str]) -> None:
-    """Before Hydra says that a choice is unknown, name the nearest known one on standard error."""
+    """Before Hydra says that a choice is unknown, name the nearest known one on standard error.
+
+    What Hydra could not even read ends here, with a message.
+    """
     groups = {
         folder.name: sorted(f.stem for f in folder.glob("*.yaml")) for folder in CONF.iterdir() if folder.is_dir()
     }
+    refuse_unreadable(argv, list(groups))
     for argument in argv:
         group, _, choices = argument.partition("=")
         for choice in choices.split(",") if group in groups else ():
-            if choice.isidentifier() and choice not in (*groups[group], "null"):
+            if choice.isidentifier() and choice not in groups[group]:
                 nearest = difflib.get_close_matches(choice, groups[group], n=1, cutoff=0.4)
                 hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
                 print(f"{group} {choice!r} is unknown.{hint} Known: {', '.join(groups[group])}", file=sys.stderr)
@@ -102,3 +111,10 @@ def _together() -> bool:
     """Whether this process trains the run together with others; before torch has been imported none does."""
     torch = sys.modules.get("torch")
     return torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _of_users() -> tuple[type[BaseException], ...]:
+    """What is shown as a message; the last is Lightning's own, of arguments of the trainer that do not go together."""
+    ours = (ValueError, OSError, CompactHydraException, OmegaConfBaseException)
+    lightning = sys.modules.get("pytorch_lightning.utilities.exceptions")
+    return ours if lightning is None else (*ours, lightning.MisconfigurationException)

@@ -1,4 +1,4 @@
-"""Measure a checkpoint: python -m src.evaluate ckpt=runs/…/checkpoints/best.ckpt [data=matting_folder data.root=…]."""
+"""Measure a checkpoint: python -m src.evaluate ckpt=runs/…/checkpoints/best.ckpt [data.root=…] [data=…]."""
 
 import sys
 from typing import Any
@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from denseup.runs import RunFolder
 from src.config import plain, run_info, suggest, user_errors
+from src.elsewhere import merged_data
 from src.importing import quick_imports
 
 
@@ -16,12 +17,18 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """Evaluate the checkpoint `cfg.ckpt`; what comes back is also `folder`'s result.json."""
     with quick_imports():
         from denseup.runs.evaluation import evaluate, read_checkpoint
-        from src.build import build_data, build_task, check_data
+        from denseup.tasks.checks import check_whole
+        from src.build import build_data, build_task, check_data, group_file
+        from src.checks import check_data_options, check_path
 
+    check_path("ckpt", cfg.ckpt, "file")
+    check_whole("check_data", cfg.check_data, 0)
     config, weights = read_checkpoint(cfg.ckpt)
     whole = OmegaConf.create({**config, "trainer": cfg.trainer, "logger": cfg.logger})
-    if cfg.get("data") is not None:
-        whole.data = OmegaConf.to_container(cfg.data, resolve=False)
+    whole.data, notes = merged_data(cfg.get("data"), config["data"], group_file(cfg.get("data")))
+    for note in notes:
+        print(note)
+    check_data_options(whole.data)
     folder.make()
     folder.write_config(OmegaConf.to_yaml(whole, resolve=True))
     data = build_data(whole)

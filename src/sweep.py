@@ -26,6 +26,7 @@ from denseup.runs.processes import is_first
 from denseup.runs.state import FolderInUseError, alone_in, note_death, plan, read_result
 from src.config import ROOT, record_failure, run_info
 from src.importing import quick_imports
+from src.quoting import quoted
 from src.sweep_table import print_table
 
 PARENT, JOURNAL = "DENSEUP_SWEEP_PARENT", "DENSEUP_SWEEP_JOURNAL"
@@ -76,8 +77,8 @@ def run_job(cfg: DictConfig, folder: RunFolder) -> float | None:
     except FolderInUseError as error:
         entry = {"status": "in use", "action": "none", "error": str(error)}
     except Exception as error:  # the others go on; the closing table has it
-        record_failure(folder, error, cfg)
-        entry = {"status": "failed", "action": "none"}
+        record_failure(folder, error, cfg)  # not in a folder that holds a finished run: the table has it from here
+        entry = {"status": "failed", "action": "none", "error": f"{type(error).__name__}: {error}"}
     _note({"folder": str(folder.path), "overrides": list(HydraConfig.get().overrides.task), **entry})
     return monitored(folder) if entry["status"] in ("finished", "skipped") else None
 
@@ -119,9 +120,9 @@ def clear(folder: RunFolder) -> None:
 
 def _run_process(folder: RunFolder, checkpoint: Path | None, devices: Any) -> int:
     """Train in a process of its own, which dies with this one; its exit code."""
-    overrides = [*HydraConfig.get().overrides.task, f"hydra.run.dir='{folder.path.resolve()}'"]
+    overrides = [*HydraConfig.get().overrides.task, "hydra.run.dir=" + quoted(str(folder.path.resolve()), "'")]
     if checkpoint is not None:
-        overrides.append(f"resume='{checkpoint.resolve()}'")
+        overrides.append("resume=" + quoted(str(checkpoint.resolve()), "'"))
     environment = _share_of_cores(devices if isinstance(devices, int) else 1) | os.environ | {PARENT: str(os.getpid())}
     with (folder.path / "output.log").open("a") as output:
         command = [sys.executable, "-m", "src.train", *overrides]

@@ -64,6 +64,7 @@ def _row(entry: Entry, result: dict[str, Any]) -> list[str]:
     best = ""
     if result.get("status") == "finished":
         monitor = result["monitor"]
-        best = f"{monitor} {result['metrics']['best'][monitor]:.4f}"
+        value = result["metrics"]["best"][monitor]
+        best = f"{monitor} {'undefined' if value is None else f'{value:.4f}'}"
     names = [str(result.get(key, "?")) for key in ("task", "upsampler", "seed")]
     return [*names, entry["status"], best, Path(entry["folder"]).name]

@@ -23,8 +23,10 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
 
         from denseup.runs.training import train
         from src.build import build_callbacks, build_data, build_task, check_data
+        from src.checks import check_config
 
     info = run_info(cfg)
+    check_config(cfg)
     folder.make()
     if is_first():
         folder.write_config(OmegaConf.to_yaml(cfg, resolve=True))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from configuring import TINY, configure
 from hydra.errors import ConfigCompositionException, MissingConfigException
+from omegaconf import OmegaConf
 from torch import nn
 
 from denseup.data.datamodule import DenseData
@@ -28,7 +29,9 @@ def test_every_upsampler_has_a_config_of_its_name() -> None:
     files = {file.stem for file in (CONF / "upsampler").glob("*.yaml")}
     assert files == set(list_upsamplers())
     for name in files:
-        assert configure(f"upsampler={name}").upsampler.name == name
+        cfg = configure(f"upsampler={name}")
+        assert cfg.upsampler.name == name
+        assert cfg.upsampler == OmegaConf.load(CONF / "upsampler" / f"{name}.yaml")
 
 
 @pytest.mark.parametrize(("task_name", "upsampler"), product(TASKS, list_upsamplers()))

@@ -10,7 +10,7 @@ from denseup.ops import cpu_pointwise, pointwise, use_backend
 from denseup.ops.branching import pointwise_branch
 
 TOLERANCE = 4e-6
-"""Of the largest value, as for the other operators in float32 (test_backends.py)."""
+"""Of the largest value, 34 eps, as for the other operators in float32: see `TOLERANCES` of test_backends.py."""
 SHAPES = [  # batch, height, width, channels, outputs
     (1, 16, 17, 64, 64),
     (2, 7, 5, 16, 16),

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from golden import array, check, manifest
+from golden import array, manifest
+from rounding import check_sums
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -42,9 +43,9 @@ def test_reassemble_equals_the_published_operator(name: str) -> None:
     de, kernels = double(name, "features").requires_grad_(), double(name, "masks").requires_grad_()
     out = reassemble(de, kernels, case["kernel_size"], case["group_size"])
     out.backward(double(name, "grad_out"))
-    check(out, array("ops", f"{name}/out"), "out")
-    check(de.grad, array("ops", f"{name}/grad_features"), "grad_features")
-    check(kernels.grad, array("ops", f"{name}/grad_masks"), "grad_masks")
+    check_sums(out, array("ops", f"{name}/out"), "out")
+    check_sums(de.grad, array("ops", f"{name}/grad_features"), "grad_features")
+    check_sums(kernels.grad, array("ops", f"{name}/grad_masks"), "grad_masks")
 
 
 @pytest.mark.parametrize("name", SIMILARITY_CASES)
@@ -55,7 +56,7 @@ def test_local_similarity_equals_sapa(name: str) -> None:
     out = local_similarity(query, key, case["kernel_size"])
     grads = torch.autograd.grad(out, (query, key), double(name, "grad_out").permute(0, 3, 1, 2))
     for actual, expected in zip((out, *grads), ("out", "grad_query", "grad_key"), strict=True):
-        check(actual.permute(0, 2, 3, 1), array("ops", f"{name}/{expected}"), expected)
+        check_sums(actual.permute(0, 2, 3, 1), array("ops", f"{name}/{expected}"), expected)
 
 
 @pytest.mark.parametrize("name", ATTENTION_CASES)
@@ -66,7 +67,7 @@ def test_reassemble_equals_sapas_attention(name: str) -> None:
     out = reassemble(de, kernels, case["kernel_size"])
     grads = torch.autograd.grad(out, (kernels, de), double(name, "grad_out").permute(0, 3, 1, 2))
     for actual, expected in zip((out, *grads), ("out", "grad_attn", "grad_value"), strict=True):
-        check(actual.permute(0, 2, 3, 1), array("ops", f"{name}/{expected}"), expected)
+        check_sums(actual.permute(0, 2, 3, 1), array("ops", f"{name}/{expected}"), expected)
 
 
 @pytest.mark.parametrize(("low", "high"), SIZES)
@@ -80,10 +81,10 @@ def test_any_size_equals_brute_force(
     grad = torch.randn(2, 8, *high, dtype=torch.float64)
     expected = unfolded(de, kernels, kernel_size, groups)
     actual = reassemble(de, kernels, kernel_size, groups)
-    check(actual, expected.detach(), "out")
+    check_sums(actual, expected.detach(), "out")
     pairs = zip(*(torch.autograd.grad(out, (de, kernels), grad) for out in (actual, expected)), strict=True)
     for ours, theirs in pairs:
-        check(ours, theirs, "gradient")
+        check_sums(ours, theirs, "gradient")
 
 
 def test_softmax_normalises_each_group() -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from golden import array, check, manifest
+from golden import array, manifest
+from rounding import check_sums
 from torch import Tensor
 
 from denseup.ops import backends, reference, resize_nearest, triton_backend
 from denseup.ops import reassemble as public_reassemble
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-SINGLE = 2e-6  # relative to the largest value, for float32 sums of up to 49·40 products
 # low, high, channels, groups, kernel size
 CASES = [
     ((3, 5), (6, 10), 16, 2, 5),
@@ -76,14 +76,14 @@ def test_contractions_equal_the_reference(low, high, channels: int, groups: int,
     }.items():
         actual = getattr(triton_backend, name)(*arguments)
         exact = [x.double() if isinstance(x, Tensor) else x for x in arguments]
-        check(actual, getattr(reference, name)(*exact), name, SINGLE)
+        check_sums(actual, getattr(reference, name)(*exact), name)
         assert in_layout_of(actual, arguments[0]), name
 
 
 def test_more_channels_than_a_tile_of_the_similarity() -> None:
     de, _, grad = maps((2, 3), (4, 6), 300, 9, torch.channels_last)
     expected = reference.similarity(grad.double(), de.double(), 3, 1)
-    check(triton_backend.similarity(grad, de, 3, 1), expected, "similarity", SINGLE)
+    check_sums(triton_backend.similarity(grad, de, 3, 1), expected, "similarity")
 
 
 @pytest.mark.parametrize("gated", [False, True])
@@ -97,7 +97,7 @@ def test_fused_equals_softmax_reassembly_and_gate(
     guide = (en, gate) if gated else (None, None)
     exact = [None if x is None else x.double().requires_grad_() for x in (de, logits, *guide)]
     expected = plain_fused(*exact, kernel_size, groups)
-    check(triton_backend.fused(de, logits, *guide, kernel_size, groups), expected.detach(), "out", SINGLE)
+    check_sums(triton_backend.fused(de, logits, *guide, kernel_size, groups), expected.detach(), "out")
 
     grad = torch.randn_like(en)
     inputs = [x for x in exact if x is not None]
@@ -108,7 +108,7 @@ def test_fused_equals_softmax_reassembly_and_gate(
         if slope.abs().max() == 0:  # of the logits, where there is one tap: it is always 1
             assert actual.abs().max() == 0
         else:
-            check(actual, slope, f"gradient of {name}", SINGLE)
+            check_sums(actual, slope, f"gradient of {name}")
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_NAMES)
@@ -150,20 +150,18 @@ def test_any_strides_and_mixed_layouts() -> None:
     wide = torch.zeros(2, 6, 3, 8, device=DEVICE)
     wide[..., ::2] = de
     turned = kernels.transpose(2, 3).contiguous().transpose(2, 3)
-    check(triton_backend.reassemble(wide[..., ::2], turned, 3, 2), expected, "strided", SINGLE)
-    check(triton_backend.reassemble(de, kernels.to(memory_format=last), 3, 2), expected, "mixed", SINGLE)
+    check_sums(triton_backend.reassemble(wide[..., ::2], turned, 3, 2), expected, "strided")
+    check_sums(triton_backend.reassemble(de, kernels.to(memory_format=last), 3, 2), expected, "mixed")
     once = grad[:, :1].expand(2, 6, 6, 8)
-    check(
+    check_sums(
         triton_backend.adjoint(once, turned, 3, 2, (3, 4)),
         triton_backend.adjoint(once.contiguous(), kernels, 3, 2, (3, 4)),
         "expanded",
-        SINGLE,
     )
-    check(
+    check_sums(
         triton_backend.similarity(grad.to(memory_format=last), wide[..., ::2], 3, 2),
         triton_backend.similarity(grad, de, 3, 2),
         "mixed similarity",
-        SINGLE,
     )
 
 
@@ -172,7 +170,7 @@ def test_the_window_is_zero_outside_the_map_and_looks_no_further() -> None:
     around = torch.full((1, 3, 7, 9), torch.nan, device=DEVICE)
     around[:, :, 1:-1, 1:-1] = torch.randn(1, 3, 5, 7, device=DEVICE)
     de, kernels = around[:, :, 1:-1, 1:-1], torch.randn(1, 9, 10, 14, device=DEVICE)
-    check(triton_backend.reassemble(de, kernels, 3, 1), reference.reassemble(de, kernels, 3, 1), "out", SINGLE)
+    check_sums(triton_backend.reassemble(de, kernels, 3, 1), reference.reassemble(de, kernels, 3, 1), "out")
     holed = de.clone()
     holed[:, :, 2, 3] = torch.nan
     reached = triton_backend.reassemble(holed, kernels, 3, 1).isnan()
@@ -183,11 +181,10 @@ def test_the_window_is_zero_outside_the_map_and_looks_no_further() -> None:
 def test_large_logits_do_not_overflow() -> None:
     de, logits, _ = maps((3, 3), (6, 6), 4, 9, torch.contiguous_format)
     logits = logits * 1e4
-    check(
+    check_sums(
         triton_backend.fused(de, logits, None, None, 3, 1),
         plain_fused(de.double(), logits.double(), None, None, 3, 1),
         "out",
-        SINGLE,
     )
 
 
@@ -216,9 +213,9 @@ def test_published_vectors_through_autograd(monkeypatch: pytest.MonkeyPatch) -> 
     )
     out = public_reassemble(de, kernels, case["kernel_size"], case["group_size"], backend="triton")
     out.backward(grad)
-    check(out.cpu(), array("ops", f"{name}/out"), "out", SINGLE)
-    check(de.grad.cpu(), array("ops", f"{name}/grad_features"), "grad_features", SINGLE)
-    check(kernels.grad.cpu(), array("ops", f"{name}/grad_masks"), "grad_masks", SINGLE)
+    check_sums(out.cpu(), array("ops", f"{name}/out"), "out")
+    check_sums(de.grad.cpu(), array("ops", f"{name}/grad_features"), "grad_features")
+    check_sums(kernels.grad.cpu(), array("ops", f"{name}/grad_masks"), "grad_masks")
 
 
 @pytest.mark.skipif(DEVICE == "cpu", reason="4 GiB of scratch memory: needs a GPU")

@@ -11,7 +11,7 @@ import torch
 from omegaconf import OmegaConf
 from reporting.synthetic import base_config, run_config, write_run
 
-from denseup.runs.training import CONFIG_KEY
+from denseup.runs.folder import CONFIG_KEY
 from src import rebuild, report, sweep
 from src.build import build_data, build_task
 

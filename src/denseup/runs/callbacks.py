@@ -1,6 +1,7 @@
 """Callbacks of a training run."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -42,6 +43,8 @@ class KeepHistory(pl.Callback):
     def __init__(self) -> None:
         self.history: list[dict[str, float]] = []
         self.per_class: list[dict[str, list[float]]] = []
+        self.first = 0
+        """The earliest evaluation whose checkpoint can be the best: of those before it there is none any more."""
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record the metrics at full precision."""
@@ -54,8 +57,13 @@ class KeepHistory(pl.Callback):
 
     def best_and_last(self, task: DenseTask) -> dict[str, dict[str, float]]:
         """The evaluation that is best by the task's monitor, and the last one."""
-        choose = min if task.mode == "min" else max
-        best = choose(self.history, key=lambda values: values[task.monitor])
+        sign = 1 if task.mode == "min" else -1
+
+        def badness(values: dict[str, float]) -> float:
+            value = values[task.monitor]
+            return math.inf if math.isnan(value) else sign * value  # NaN: undefined, and less than nothing
+
+        best = min(self.history[self.first :] or self.history, key=badness)
         return {"best": best, "last": self.history[-1]}
 
     def state_dict(self) -> dict[str, object]:
@@ -74,7 +82,7 @@ def flat(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     return {f"{kind}/{name}": value for kind, values in metrics.items() for name, value in values.items()}
 
 
-def checkpoints(folder: RunFolder, task: DenseTask) -> Sequence[ModelCheckpoint]:
+def checkpoints(folder: RunFolder, task: DenseTask) -> tuple[ModelCheckpoint, ModelCheckpoint]:
     """checkpoints/best.ckpt by the task's monitor, and checkpoints/last.ckpt after every evaluation."""
     keep = partial(ModelCheckpoint, folder.checkpoints, enable_version_counter=False)
     return keep("best", monitor=f"val/{task.monitor}", mode=task.mode), keep("last")

@@ -6,17 +6,20 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import Logger
 from rich.console import Console
 
 from denseup.data.datamodule import DenseData
 from denseup.runs.callbacks import SavePredictions, flat
-from denseup.runs.folder import RunFolder
+from denseup.runs.folder import CONFIG_KEY, RunFolder
 from denseup.runs.info import RunInfo
 from denseup.runs.loggers import finish_loggers, identified, log_summary, make_loggers, wandb_note
-from denseup.runs.quiet import quiet_lightning
+from denseup.runs.options import check_trainer
+from denseup.runs.quiet import only_printed, quiet_lightning
+from denseup.runs.resuming import load_checkpoint
 from denseup.runs.summary import TRIVIAL, metrics_table
-from denseup.runs.training import CONFIG_KEY
 from denseup.tasks import DenseTask
+from denseup.tasks.divergence import DivergedError
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
@@ -25,13 +28,8 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.T
     Raises:
         ValueError: no such file, or a file that `train` did not write.
     """
-    if not Path(path).is_file():
-        raise ValueError(f"ckpt={path}: there is no such file; expected the checkpoints/best.ckpt of a run")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        return checkpoint[CONFIG_KEY], checkpoint["state_dict"]
-    except Exception as error:
-        raise ValueError(f"ckpt={path}: not a checkpoint written by this package ({error!r})") from error
+    checkpoint = load_checkpoint(path, "ckpt", CONFIG_KEY, "state_dict")
+    return checkpoint[CONFIG_KEY], checkpoint["state_dict"]
 
 
 def evaluate(
@@ -53,38 +51,62 @@ def evaluate(
 
     Returns:
         What result.json holds: status "finished", metrics, the trivial answer, seconds.
+
+    Raises:
+        ValueError: an argument of the trainer that no evaluation can have.
+        DivergedError: a weight or a prediction is not finite.
     """
     started = time.monotonic()
+    check_trainer(trainer)
     result = {"status": "running", **info.describe(), "checkpoint": str(checkpoint)}
     folder.write_result(result)
     options = identified(info.logger, "eval", result["config_hash"], str(folder.path.resolve()))
     loggers = make_loggers(folder.path, config={**info.config, "checkpoint": str(checkpoint)}, **options)
-    exit_code = 1
+    exit_code, note = 1, None
     try:
-        with quiet_lightning():
-            lightning = pl.Trainer(
-                logger=loggers or False, callbacks=[SavePredictions(folder)], default_root_dir=folder.path, **trainer
-            )
-            if lightning.world_size > 1:
-                raise ValueError(
-                    f"trainer.devices is {trainer.get('devices')!r}, expected 1: evaluation is one process's"
-                )
-            lightning.test(task, datamodule=data, verbose=False)
-        metrics = {name: float(value) for name, value in task.metrics.compute().items()}
+        metrics = _measure(task, data, folder, checkpoint, loggers, trainer)
         result |= {"status": "finished", "metrics": metrics, "baseline": task.baseline, "monitor": task.monitor}
-        result["picture"] = "images/test_000000.png"
+        result["picture"] = "images/test_000000.png" if task.num_examples else None
         result["seconds"] = round(time.monotonic() - started, 3)
-        log_summary(loggers, flat({"test": metrics, "baseline": task.baseline}))
-        note = wandb_note(loggers)
         folder.write_result(result)
         exit_code = 0
+        with only_printed("logging the result"):
+            log_summary(loggers, flat({"test": metrics, "baseline": task.baseline}))
+            note = wandb_note(loggers)
     finally:
-        finish_loggers(loggers, exit_code)
-    console = console or Console()
-    rows = [("checkpoint", metrics), (TRIVIAL[task.name], task.baseline)]
-    console.print(metrics_table(f"{info.task} · {info.upsampler}", rows))
+        with only_printed("closing the loggers"):
+            finish_loggers(loggers, exit_code)
+    with only_printed("the summary"):
+        _print(result, task, folder, note, console or Console())
+    return result
+
+
+def _measure(
+    task: DenseTask,
+    data: DenseData,
+    folder: RunFolder,
+    checkpoint: str | Path,
+    loggers: list[Logger],
+    options: dict[str, Any],
+) -> dict[str, float]:
+    with quiet_lightning():
+        trainer = pl.Trainer(
+            logger=loggers or False, callbacks=[SavePredictions(folder)], default_root_dir=folder.path, **options
+        )
+        if trainer.world_size > 1:
+            raise ValueError(f"trainer.devices is {options.get('devices')!r}, expected 1: evaluation is one process's")
+        try:
+            trainer.test(task, datamodule=data, verbose=False)
+        except DivergedError as error:
+            raise DivergedError(f"ckpt={checkpoint}: {error}") from error
+    return {name: float(value) for name, value in task.metrics.compute().items()}
+
+
+def _print(result: dict[str, Any], task: DenseTask, folder: RunFolder, note: str | None, console: Console) -> None:
+    rows = [("checkpoint", result["metrics"]), (TRIVIAL[task.name], task.baseline)]
+    console.print(metrics_table(f"{result['task']} · {result['upsampler']}", rows))
     for name, path in {"predictions": result["picture"], "result": folder.result.name}.items():
-        console.print(f"{name}: {folder.path / path}", highlight=False, soft_wrap=True)
+        if path is not None:
+            console.print(f"{name}: {folder.path / path}", highlight=False, soft_wrap=True)
     if note:
         console.print(f"W&B: {note}", highlight=False, soft_wrap=True)
-    return result

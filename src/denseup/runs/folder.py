@@ -13,6 +13,9 @@ from typing import Any
 IDENTITY = ("task", "upsampler", "model", "data", "recipe", "trainer", "seed")
 """The parts of a config that decide a run's result; where it is written and logged does not count."""
 
+CONFIG_KEY = "denseup_config"
+"""Entry of a checkpoint that holds the run's whole config, from which `evaluate` rebuilds the network."""
+
 FEATURES = "features"
 """Folder of what the callback `FeatureEvolution` draws."""
 
@@ -39,7 +42,11 @@ class RunFolder:
 
     def finished(self) -> bool:
         """Whether a run has finished in this folder."""
-        return self.result.is_file() and json.loads(self.result.read_text()).get("status") == "finished"
+        try:
+            result = json.loads(self.result.read_text())
+        except (OSError, ValueError):  # none, or a broken one
+            return False
+        return isinstance(result, dict) and result.get("status") == "finished"
 
     def write_config(self, yaml_text: str) -> None:
         """Write config.yaml."""

@@ -5,7 +5,7 @@ import hashlib
 import netrc
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
-from denseup.runs.quiet import quiet_lightning
+from denseup.runs.quiet import only_printed, quiet_lightning
 
 Mode = Literal["online", "offline", "disabled"]
 STEP = "trainer/global_step"
@@ -45,7 +45,20 @@ def make_loggers(
     if wandb is not None:
         again = {} if resumed_at is None else {"resume": "allow"}
         loggers.append(_wandb_logger(folder, again | wandb, config))
+    for logger in loggers:
+        setattr(logger, "finalize", _only_printing(logger))  # noqa: B010  # which Lightning calls too, after a training
     return loggers
+
+
+def _only_printing(logger: Logger) -> Callable[[str], None]:
+    """A logger's `finalize` whose error is printed: it comes after the work, and is no reason to lose it."""
+    close = logger.finalize
+
+    def finalize(status: str) -> None:
+        with only_printed(f"closing {type(logger).__name__}"):
+            close(status)
+
+    return finalize
 
 
 def identified(options: dict[str, Any], job_type: str, *names: str) -> dict[str, Any]:

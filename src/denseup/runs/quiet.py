@@ -1,6 +1,7 @@
 """Lightning's notices that say nothing about the run."""
 
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ NOTICES = (
     r".*Checkpoint directory .* exists and is not empty.*",
     r".*Using `DistributedSampler` with the dataloaders.*",  # what it repeats is not counted: DenseTask
     r".*It is recommended to use `self\.log\(.*sync_dist=True.*",  # torchmetrics has summed over the processes
+    r".*checkpoint that ended before the epoch ended and your dataloader is not resumable.*",  # it is: EpochSampler
+    r".*The dirpath has changed from .*",  # of a run that goes on in another folder: `resuming.GoOn`
     r".*The number of training batches .* is smaller than the logging interval.*",
 )
 
@@ -29,3 +32,12 @@ def quiet_lightning() -> Iterator[None]:
             yield
         finally:
             logger.setLevel(level)
+
+
+@contextmanager
+def only_printed(what: str) -> Iterator[None]:
+    """Print an error on standard error and go on: it comes after the result was written, and takes nothing back."""
+    try:
+        yield
+    except Exception as error:
+        print(f"{what} failed, which changes nothing in the result: {type(error).__name__}: {error}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """The table that closes a run."""
 
+import math
 from typing import Any
 
 from rich.console import Console
@@ -32,7 +33,8 @@ def print_summary(
     console.print(_comparison(result), highlight=False)
     paths = {"checkpoint": result["checkpoint"], "predictions": result["picture"], "result": folder.result.name}
     for name, path in paths.items():
-        console.print(f"{name}: {folder.path / path}", highlight=False, soft_wrap=True)
+        if path is not None:
+            console.print(f"{name}: {folder.path / path}", highlight=False, soft_wrap=True)
     if wandb:
         console.print(f"W&B: {wandb}", highlight=False, soft_wrap=True)
 
@@ -45,16 +47,27 @@ def metrics_table(title: str, rows: list[tuple[str, dict[str, float]]]) -> Table
     for name in names:
         table.add_column(TITLES[name], justify="right")
     for label, values in rows:
-        table.add_row(label, *(f"{values[name]:.4f}" if name in values else "" for name in names))
+        table.add_row(label, *(_shown(values[name]) if name in values else "" for name in names))
     return table
 
 
 def _comparison(result: dict[str, Any]) -> str:
-    """How far the best is from the trivial answer, in the words of the task."""
+    """How far the best is from the trivial answer, in the words of the task, as far as there are such numbers."""
     monitor = result["monitor"]
-    best, trivial = result["metrics"]["best"][monitor], result["baseline"][monitor]
+    best, trivial = result["metrics"]["best"][monitor], result["baseline"].get(monitor)
     title = TITLES[monitor].rsplit(" ", 1)[0]
+    if not (_is_finite(best) and _is_finite(trivial) and trivial):
+        return f"best {title} {_shown(best)}; the trivial answer's: {_shown(trivial)}"
     if result["mode"] == "min":
         side = "under" if best <= trivial else "above"
         return f"best {title} {best:.4f}: {abs(1 - best / trivial):.1%} {side} the trivial answer's {trivial:.4f}"
     return f"best {title} {best:.4f}: {best / trivial:.2f} × the trivial answer's {trivial:.4f}"
+
+
+def _is_finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _shown(value: float | None) -> str:
+    """A metric in four digits; null in result.json, NaN here, is one that nothing was measured for."""
+    return f"{value:.4f}" if value is not None and math.isfinite(value) else "undefined"

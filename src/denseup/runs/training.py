@@ -1,28 +1,28 @@
 """One training run: fit, evaluate, keep the best, write down what came out."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.loggers import Logger
 
 from denseup.data.datamodule import DenseData
 from denseup.runs.callbacks import KeepHistory, SavePredictions, checkpoints, flat
 from denseup.runs.feature_evolution import FeatureEvolution
-from denseup.runs.folder import FEATURES, RunFolder
+from denseup.runs.folder import CONFIG_KEY, FEATURES, RunFolder
 from denseup.runs.info import RunInfo
 from denseup.runs.loggers import finish_loggers, identified, log_summary, log_table, make_loggers, wandb_note
+from denseup.runs.options import check_trainer
 from denseup.runs.processes import is_first
 from denseup.runs.progress import RunProgress
-from denseup.runs.quiet import quiet_lightning
+from denseup.runs.quiet import only_printed, quiet_lightning
+from denseup.runs.resuming import GoOn, read_resumed, take_along
 from denseup.runs.summary import print_summary
 from denseup.tasks import DenseTask
-
-CONFIG_KEY = "denseup_config"
-"""Entry of a checkpoint that holds the run's whole config, from which `evaluate` rebuilds the network."""
+from denseup.tasks.divergence import DivergedError
 
 
 def train(
@@ -50,32 +50,63 @@ def train(
         What result.json holds: status "finished", metrics (best and last), the trivial answer, parameters, seconds.
 
     Raises:
-        Whatever the training raises, after the loggers have been closed as failed.
+        ValueError: an argument of the trainer, or the checkpoint to go on from, that no run can have.
+        DivergedError: a loss, gradient, weight or prediction is not finite.
+        Whatever else the training raises, after the loggers have been closed as failed. Once result.json says
+        "finished" nothing is raised any more: what fails after it is printed.
     """
     started = time.monotonic()
+    check_trainer(trainer)
+    resumed_at = None
+    if resume is not None:
+        resumed_at = read_resumed(resume, task, folder, info.config, trainer.get("max_steps", -1))
     result = {"status": "running", **info.describe(), "params": sum(p.numel() for p in task.network.parameters())}
-    loggers = _start(folder, info, result, _step_of(resume)) if is_first() else []
+    loggers = _start(folder, info, result, resumed_at) if is_first() else []
+    history = KeepHistory()
     exit_code = 1
     try:
-        history = KeepHistory()
-        with quiet_lightning():
-            lightning = _trainer(task, folder, info, trainer, loggers, [history, *callbacks])
+        with quiet_lightning(), _naming_what_is_kept(history):
+            everyone = [history, *callbacks, *_everyone(task, folder, info, trainer, history, resume, resumed_at)]
+            lightning = pl.Trainer(logger=loggers or False, callbacks=everyone, default_root_dir=folder.path, **trainer)
             lightning.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
             _evaluate_at_the_end(lightning, task, data, folder, history)
         result |= {"status": "finished", "steps": lightning.global_step, **_outcome(task, history, folder)}
         result |= _features(callbacks)
         result["seconds"] = round(time.monotonic() - started, 3)
-        log_table(loggers, "evaluations", history.history)
-        log_summary(loggers, _flat_summary(result))
-        note = wandb_note(loggers)
         if is_first():
             folder.write_result(result)
         exit_code = 0
     finally:
-        finish_loggers(loggers, exit_code)
+        note = _close(loggers, exit_code, history, result)
     if is_first():
-        print_summary(result, task, folder, note)
+        with only_printed("the summary"):
+            print_summary(result, task, folder, note)
     return result
+
+
+def _close(loggers: list[Logger], exit_code: int, history: KeepHistory, result: dict[str, Any]) -> str | None:
+    """Tell the loggers what came out, if the run has finished, and close them; where W&B's run is to be found."""
+    note = None
+    if exit_code == 0:
+        with only_printed("logging the result"):
+            log_table(loggers, "evaluations", history.history)
+            log_summary(loggers, _flat_summary(result))
+            note = wandb_note(loggers)
+    with only_printed("closing the loggers"):  # in a run that failed, its own error is the one to be seen
+        finish_loggers(loggers, exit_code)
+    return note
+
+
+@contextmanager
+def _naming_what_is_kept(history: KeepHistory) -> Iterator[None]:
+    """Add to the error of a run that diverged which of its checkpoints are good."""
+    try:
+        yield
+    except DivergedError as error:
+        kept = "no checkpoint was kept"
+        if history.history:
+            kept = f"the checkpoints are those up to the evaluation at step {history.history[-1]['step']}"
+        raise DivergedError(f"{error}; {kept}") from error
 
 
 def _start(folder: RunFolder, info: RunInfo, result: dict[str, Any], resumed_at: int | None) -> list[Logger]:
@@ -84,12 +115,6 @@ def _start(folder: RunFolder, info: RunInfo, result: dict[str, Any], resumed_at:
     config = {**info.config, "params": result["params"]}
     options = identified(info.logger, "train", result["config_hash"], str(folder.path.resolve()))
     return make_loggers(folder.path, config=config, resumed_at=resumed_at, **options)
-
-
-def _step_of(checkpoint: str | Path | None) -> int | None:
-    if checkpoint is None:
-        return None
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
 
 
 class _StoreConfig(pl.Callback):
@@ -102,34 +127,41 @@ class _StoreConfig(pl.Callback):
         checkpoint[CONFIG_KEY] = self.config
 
 
-def _trainer(
+def _everyone(
     task: DenseTask,
     folder: RunFolder,
     info: RunInfo,
     options: dict[str, Any],
-    loggers: list[Logger],
-    callbacks: Sequence[pl.Callback],
-) -> pl.Trainer:
-    """Callbacks keep this order: the history must be in a checkpoint that is saved after the same evaluation."""
-    everyone = [
-        *callbacks,
-        SavePredictions(folder),
-        _StoreConfig(info.config),
-        RunProgress(),
-        *checkpoints(folder, task),
-    ]
-    return pl.Trainer(logger=loggers or False, callbacks=everyone, default_root_dir=folder.path, **options)
+    history: KeepHistory,
+    resume: str | Path | None,
+    resumed_at: int | None,
+) -> list[pl.Callback]:
+    """Callbacks after the history, which must be in a checkpoint that is saved after the same evaluation."""
+    best, last = checkpoints(folder, task)
+    everyone: list[pl.Callback] = [SavePredictions(folder), _StoreConfig(info.config)]
+    if options.get("enable_progress_bar") is not False:
+        everyone.append(RunProgress())
+    if resume is not None and resumed_at is not None:
+        everyone.append(GoOn(best, history, take_along(resume, resumed_at, folder)))
+    return [*everyone, best, last]
 
 
 def _evaluate_at_the_end(
     trainer: pl.Trainer, task: DenseTask, data: DenseData, folder: RunFolder, history: KeepHistory
 ) -> None:
-    """Where the last step had no evaluation of its own, make up for it."""
-    if history.history and history.history[-1]["step"] == trainer.global_step:
-        return
+    """Where the last step had no evaluation of its own, or it was another process's, make up for it."""
     step = trainer.global_step
+    if not step:
+        raise ValueError("no step was trained: the trainer's limits leave nothing to do")
+    evaluated = bool(history.history) and history.history[-1]["step"] == step
+    if evaluated and task.baseline and not getattr(trainer, "fast_dev_run", False):  # that keeps no checkpoints
+        return
     trainer.validate(task, datamodule=data, verbose=False)
+    if not history.history:
+        raise ValueError("nothing was evaluated: the validation data are empty")
     history.history[-1]["step"] = step
+    if evaluated:  # twice
+        del history.history[-1], history.per_class[-1]
     if history.history[-1] == history.best_and_last(task)["best"]:
         trainer.save_checkpoint(folder.checkpoints / "best.ckpt")
     trainer.save_checkpoint(folder.checkpoints / "last.ckpt")
@@ -144,7 +176,7 @@ def _outcome(task: DenseTask, history: KeepHistory, folder: RunFolder) -> dict[s
         **_classes(task, history.per_class[history.history.index(metrics["best"])], history.per_class[-1]),
         "baseline": task.baseline,
         "checkpoint": str((folder.checkpoints / "best.ckpt").relative_to(folder.path)),
-        "picture": f"images/val_{int(metrics['best']['step']):06d}.png",
+        "picture": f"images/val_{int(metrics['best']['step']):06d}.png" if task.num_examples else None,
     }
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -13,12 +12,13 @@ from torch.optim import Optimizer
 from torch.utils.data import DistributedSampler
 from torchmetrics import Metric
 
+from denseup.tasks.checks import check_number, check_whole
 from denseup.tasks.optimization import Schedule, parameter_groups
+from denseup.tasks.watched import Batch, WatchedModule
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-Batch = dict[str, Any]
 UInt8 = NDArray[np.uint8]
 
 
@@ -35,6 +35,9 @@ class Optimization:
         freeze_norms_after: share of the steps after which all batch norms keep theirs. With small batches the
             statistics of a batch are noise that the evaluation does not have: the last part of the training then
             learns under the conditions of the evaluation.
+
+    Raises:
+        ValueError: a rate or share that is no finite number ≥ 0.
     """
 
     optimizer: Callable[..., Optimizer]
@@ -46,8 +49,12 @@ class Optimization:
     freeze_backbone_norms: bool = False
     freeze_norms_after: float = 1.0
 
+    def __post_init__(self) -> None:
+        for name in ("lr", "backbone_lr_scale", "head_lr_scale", "freeze_norms_after"):
+            check_number(name, getattr(self, name))
 
-class DenseTask(pl.LightningModule):
+
+class DenseTask(WatchedModule):
     """A network trained and evaluated on one task.
 
     Args:
@@ -76,6 +83,7 @@ class DenseTask(pl.LightningModule):
         channels_last: bool = True,
     ) -> None:
         super().__init__()
+        check_whole("num_examples", num_examples, 0)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network = network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         self.optimization = optimization
@@ -92,7 +100,11 @@ class DenseTask(pl.LightningModule):
         raise NotImplementedError
 
     def predict(self, batch: Batch) -> Tensor:
-        """Whole-image prediction, uint8 `[B, H, W]` at the size of the sample's target."""
+        """Whole-image prediction, uint8 `[B, H, W]` at the size of the sample's target.
+
+        Raises:
+            DivergedError: the network's output is not finite.
+        """
         raise NotImplementedError
 
     def update_metrics(self, prediction: Tensor, batch: Batch) -> None:
@@ -122,6 +134,7 @@ class DenseTask(pl.LightningModule):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Loss of a batch, logged as train/loss."""
         loss = self.loss(batch)
+        self.note_step(batch, loss)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["image"]))
         return loss
 
@@ -138,7 +151,8 @@ class DenseTask(pl.LightningModule):
                 module.eval()
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the last evaluation."""
+        """Forget the last evaluation; a DivergedError if the weights are not finite."""
+        self.check_weights()
         self.metrics.reset()
         self.examples = []
 

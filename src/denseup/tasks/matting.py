@@ -8,6 +8,7 @@ from torchmetrics import MeanMetric
 from denseup.losses import matting_loss
 from denseup.metrics import MattingMetrics, sad
 from denseup.tasks.base import Batch, DenseTask, Optimization, UInt8, to_uint8
+from denseup.tasks.checks import check_number, check_whole
 from denseup.visualization import matting_panel
 
 UNKNOWN = 128
@@ -39,6 +40,8 @@ class MattingTask(DenseTask):
         channels_last: bool = True,
     ) -> None:
         super().__init__(network, optimization, num_examples, channels_last)
+        check_number("composition_weight", composition_weight)
+        check_whole("stride", stride, 1)
         self.composition_weight = composition_weight
         self.stride = stride
         self.metrics = MattingMetrics()
@@ -61,6 +64,7 @@ class MattingTask(DenseTask):
         height, width = image.shape[2:]
         padded, padded_trimap = (pad_to_multiple(x, self.stride) for x in (image, trimap.to(image.dtype)))
         alpha = self(padded, padded_trimap)[:, 0, :height, :width].float()
+        self.check_output(alpha, batch, lambda: self(padded, padded_trimap))
         rounded = (alpha.clamp(0, 1) * 255).round().byte()
         return torch.where(trimap[:, 0] == UNKNOWN, rounded, trimap[:, 0])
 

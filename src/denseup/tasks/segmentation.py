@@ -1,5 +1,6 @@
 """Semantic segmentation: image in, class map out."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -60,17 +61,20 @@ class SegmentationTask(DenseTask):
     def predict(self, batch: Batch) -> Tensor:
         """Most likely class as uint8 `[B, H, W]` at the label's size: logits resized bilinearly."""
         size = batch["label"].shape[1:]
-        logits = F.interpolate(self(batch["image"]).float(), size=size, mode="bilinear", align_corners=False)
-        return logits.argmax(1).byte()
+        logits = self(batch["image"]).float()
+        self.check_output(logits, batch, lambda: self(batch["image"]))
+        return F.interpolate(logits, size=size, mode="bilinear", align_corners=False).argmax(1).byte()
 
     def update_metrics(self, prediction: Tensor, batch: Batch) -> None:
         """Add a batch."""
         self.metrics.update(prediction, batch["label"])
 
     def compute_baseline(self) -> dict[str, float]:
-        """mIoU and accuracy of predicting the data set's most frequent class everywhere."""
+        """mIoU and accuracy of predicting the data set's most frequent class everywhere; NaN without any label."""
         with self.metrics.sync_context():
             areas = self.metrics.region[2].double()
+        if not areas.any():  # void alone: nothing to predict
+            return {"miou": math.nan, "aacc": math.nan}
         share = (areas.max() / areas.sum()).item()
         return {"miou": share / int((areas > 0).sum()), "aacc": share}
 

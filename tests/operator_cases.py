@@ -1,0 +1,185 @@
+"""The operators' cases of the golden vectors: our module with the authors' weights, how to run it, what they got."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from golden import array, arrays_of, manifest
+from rounding import Nudge, Values, nudged
+from torch import Tensor, nn
+
+from denseup.checkpoints import load_official
+from denseup.checkpoints.layouts import for_module
+from denseup.upsamplers import (
+    A2U,
+    CARAFE,
+    FADE,
+    SAPA,
+    DySample,
+    FADELite,
+    IndexNet,
+    IndexNetM2O,
+    IndexNetO2O,
+    SAPACat,
+    SAPAGate,
+    SemiShift,
+    Upsampler,
+)
+from denseup.upsamplers.semishift import SemiShiftKernels
+
+FILES = ("fade", "carafe", "a2u", "indexnet", "sapa", "dysample")
+GATE = "L2H_GateGenerator_C8"  # no operator by itself
+CASES = [
+    (file, name, mode)
+    for file in FILES
+    for name, case in manifest(file).items()
+    for mode in case["modes"]
+    if name != GATE
+]
+INDEX_BLOCKS = {"Holistic": IndexNet, "DepthwiseO2O": IndexNetO2O, "DepthwiseM2O": IndexNetM2O}
+
+
+def renamed(arguments: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    return {names.get(key, key): value for key, value in arguments.items()}
+
+
+def build_fade(case: dict[str, Any]) -> nn.Module:
+    args, kind = case["args"], case["module"].split()[0].split(".")[1]
+    channels = (args["in_channels_de"] or args["in_channels_en"], args["in_channels_en"])
+    if kind == "SemiShift":
+        return SemiShiftKernels(*channels)
+    operator = {"FADE": FADE, "FADELite": FADELite, "SemiShiftUp": SemiShift}[kind]
+    return operator(*channels, kernel_size=args["up_kernel_size"])
+
+
+def build_carafe(case: dict[str, Any]) -> CARAFE:
+    names = {
+        "channels": "de_channels",
+        "up_kernel": "kernel_size",
+        "up_group": "groups",
+        "encoder_kernel": "encoder_kernel_size",
+        "compressed_channels": "embed_channels",
+    }
+    return CARAFE(**renamed(case["args"], names))
+
+
+def build_a2u(case: dict[str, Any]) -> A2U:
+    names = {
+        "c": "de_channels",
+        "in_channels": "de_channels",
+        "share": "shared",
+        "encode_kernel_size": "encoder_kernel_size",
+        "up_kernel_size": "kernel_size",
+        "up_kernel": "kernel_size",
+        "downupsample_group": "groups",
+        "scale": "scale_factor",
+    }
+    return A2U(**renamed(case["args"], names), own_downsampling="bconv_DP" in str(case["state_dict_keys"]))
+
+
+def build_indexnet(case: dict[str, Any]) -> IndexNet:
+    args = case["args"]
+    kind = next(kind for block, kind in INDEX_BLOCKS.items() if f"{block}IndexBlock" in case["module"])
+    return kind(args.get("inp", args.get("in_channels")), nonlinear=args["use_nonlinear"], context=args["use_context"])
+
+
+def build_sapa(case: dict[str, Any]) -> SAPA:
+    args = case["args"]
+    kind = {"encoder_only": SAPA, "cat": SAPACat, "gate": SAPAGate}[args.get("q_mode", "encoder_only")]
+    options = {"embed_channels": args["embedding_dim"]} if "embedding_dim" in args else {}
+    return kind(args.get("dim_x", args["dim_y"]), args["dim_y"], **options)
+
+
+def build_dysample(case: dict[str, Any]) -> DySample:
+    return DySample(
+        **renamed(case["args"], {"in_channels": "de_channels", "scale": "scale_factor", "dyscope": "dynamic_scope"})
+    )
+
+
+BUILD: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
+    "fade": build_fade,
+    "carafe": build_carafe,
+    "a2u": build_a2u,
+    "indexnet": build_indexnet,
+    "sapa": build_sapa,
+    "dysample": build_dysample,
+}
+
+
+def a2u_kernels(module: A2U, x: Values) -> list[Tensor]:
+    """Ours are kept before their softmax, which the operators do."""
+    affinity = module.affinity(x["x"])
+    groups = (module.groups, -1)
+    logits = (module.down_logits(x["x"], affinity), module.up_logits(x["x"], affinity))
+    return [kernels.unflatten(1, groups).softmax(2).flatten(1, 2) for kernels in logits]
+
+
+def stage(module: Upsampler, x: Values) -> list[Tensor]:
+    pooled, state = module.downsample(x["x"])
+    return [pooled, module(x["de"], x["x"], state=state)]
+
+
+def indexed_stage(module: IndexNet, x: Values) -> list[Tensor]:
+    pooled, state = module.downsample(x["x"])
+    return [module.skip(x["x"], state), pooled, module(x["de"], x["x"], state=state)]
+
+
+def single(module: nn.Module, x: Values) -> list[Tensor]:
+    guide = x.get("en", x.get("y"))
+    return [module(x.get("de", x.get("x")), *([] if guide is None else [guide]))]
+
+
+FORWARD: dict[tuple[str, ...], Callable[[Any, Values], list[Tensor]]] = {
+    ("out_d", "out_u"): a2u_kernels,
+    ("down", "up"): stage,
+    ("idx_en", "idx_de"): lambda module, x: list(module.index(x["x"])),
+    ("masked", "pooled", "up"): indexed_stage,
+    ("out",): single,
+}
+
+
+class OperatorCase:
+    """One operator in one mode; calling it runs forward and backward on nudged values."""
+
+    def __init__(self, file: str, name: str, mode: str) -> None:
+        self.case = manifest(file)[name]
+        self.inputs = {key: value.double() for key, value in arrays_of(file, name, "in")}
+        self.outputs = list(self.case["outputs"])
+        self.cotangents = [array(file, f"{name}/G/{key}").double() for key in self.outputs]
+        self.expected = dict(arrays_of(file, name, mode))
+        self.module = BUILD[file](self.case)
+        assert sum(p.numel() for p in self.module.parameters()) == self.case["n_params"]
+        weights = dict(arrays_of(file, name, "param"))
+        report = load_official(self.module, weights)
+        assert (report.missing, report.unexpected, report.mismatched) == ([], [], {})
+        self.module.double().train(mode == "train")
+        if file == "dysample" and self.module.style == "lp":
+            self._use_stored_positions(weights["init_pos"])
+
+    def _use_stored_positions(self, positions: Tensor) -> None:
+        """The authors keep where bilinear interpolation reads in float32; at scale 3, thirds of a pixel. Ours are
+        computed: what theirs are off by goes into the bias of the offsets, in quarters of which both count."""
+        cells = 2 * self.module.scale_factor
+        true = (positions.double() * cells).round() / cells
+        with torch.no_grad():
+            self.module.offset.bias += 4 * (positions - true).flatten()
+
+    def __call__(self, nudge: Nudge) -> Values:
+        inputs = {key: nudge(value).requires_grad_() for key, value in self.inputs.items()}
+        with nudged(self.module, nudge):
+            outputs = FORWARD[tuple(self.outputs)](self.module, inputs)
+            torch.autograd.backward(outputs, [nudge(g) for g in self.cotangents])
+            values = {key: out.detach() for key, out in zip(self.outputs, outputs, strict=True)}
+            values |= {f"grad_in/{key}": value.grad for key, value in inputs.items() if value.grad is not None}
+            return values | self._state()
+
+    def _state(self) -> Values:
+        """Gradients of parameters and running statistics, by the authors' keys."""
+        convert = for_module(self.module)
+        parameters, buffers = dict(self.module.named_parameters()), dict(self.module.named_buffers())
+        keys = [key.split("/", 1) for key in self.expected if "/" in key]
+        gradients = {
+            f"grad_param/{key}": parameters[convert(key)[0]].grad for kind, key in keys if kind == "grad_param"
+        }
+        after = {f"buf_after/{key}": buffers[convert(key)[0]].clone() for kind, key in keys if kind == "buf_after"}
+        return gradients | after

@@ -33,7 +33,7 @@ def pointwise_branch(x: Tensor, convolution: nn.Module) -> tuple[Tensor, Tensor]
     weight, bias = cast(nn.Conv2d, convolution).weight, cast(nn.Conv2d, convolution).bias
     if not torch.is_grad_enabled():
         return pointwise.convolve(x, weight, bias), x
-    if not x.requires_grad:
+    if not x.requires_grad or torch.jit.is_tracing():  # a traced graph is to hold no Python
         return convolution(x), x
     branched: tuple[Tensor, Tensor] = _Branch.apply(x, weight, bias)  # type: ignore[no-untyped-call]
     return branched

@@ -86,7 +86,7 @@ def fused_backward(
 
 def by_group(x: Tensor, groups: int) -> Tensor:
     """`[B, G·K², H, W]` → `[B, G, K², H, W]`."""
-    return x.reshape(x.shape[0], groups, -1, *x.shape[2:])
+    return x.reshape(x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
 
 
 def accumulate(x: Tensor) -> Tensor:

@@ -18,8 +18,11 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import register_flop_formula
 
 from denseup.ops import decompositions
-from denseup.ops.composed import accumulate
+from denseup.ops.arguments import check_alike, check_device, check_groups, check_map, check_shape, whole_number
+from denseup.ops.batching import fold_batch
+from denseup.ops.composed import accumulate, by_group
 from denseup.ops.geometry import Size, size_of
+from denseup.ops.transforms import register_composed
 
 
 def bidownsample(
@@ -50,10 +53,14 @@ def bidownsample(
     Raises:
         ValueError: an argument has a wrong shape or value; the message names it.
     """
+    kernel_size, scale_factor, groups = (
+        whole_number(name, value)
+        for name, value in (("kernel_size", kernel_size), ("scale_factor", scale_factor), ("groups", groups))
+    )
     _check(features, kernels, kernel_size, scale_factor, groups)
     if normalize == "softmax":
         dtype = torch.promote_types(kernels.dtype, torch.float32)
-        kernels = _split(kernels, groups).softmax(2, dtype=dtype).flatten(1, 2)
+        kernels = by_group(kernels, groups).softmax(2, dtype=dtype).flatten(1, 2)
     elif normalize is not None:
         raise ValueError(f"normalize is {normalize!r}, valid: None, 'softmax'")
     operator = decompositions.bidownsample if decompositions.are_wanted() else _bidownsample
@@ -64,9 +71,10 @@ def bidownsample(
 @torch.library.custom_op("denseup::bidownsample", mutates_args=())
 def _bidownsample(features: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int) -> Tensor:
     """`[B, C, H, W]`, `[B, G·k², h, w]` → `[B, C, h, w]`."""
+    _check(features, kernels, kernel_size, scale_factor, groups)
     size = size_of(kernels)
-    phases = _to_phases(_split(accumulate(features), groups), kernel_size, scale_factor, size)
-    taps = _split(accumulate(kernels), groups)
+    phases = _to_phases(by_group(accumulate(features), groups), kernel_size, scale_factor, size)
+    taps = by_group(accumulate(kernels), groups)
     out = phases.new_zeros(features.shape[0], groups, features.shape[1] // groups, *size)
     for tap, window in _windows(phases, kernel_size, scale_factor, size):
         out.addcmul_(taps[:, :, tap, None], window)
@@ -78,8 +86,9 @@ def _adjoint(
     grad: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int, height: int, width: int
 ) -> Tensor:
     """Gradient of the features: `[B, C, h, w]`, `[B, G·k², h, w]` → `[B, C, height, width]`."""
+    _check_adjoint(grad, kernels, kernel_size, scale_factor, groups, height, width)
     size = size_of(kernels)
-    low, taps = _split(accumulate(grad), groups), _split(accumulate(kernels), groups)
+    low, taps = by_group(accumulate(grad), groups), by_group(accumulate(kernels), groups)
     extent = [length + (kernel_size - 1) // scale_factor for length in size]
     phases = low.new_zeros(*low.shape[:3], scale_factor, scale_factor, *extent)
     for tap, window in _windows(phases, kernel_size, scale_factor, size):
@@ -90,8 +99,9 @@ def _adjoint(
 @torch.library.custom_op("denseup::bidownsample_similarity", mutates_args=())
 def _similarity(grad: Tensor, features: Tensor, kernel_size: int, scale_factor: int, groups: int) -> Tensor:
     """Gradient of the kernels: `[B, C, h, w]`, `[B, C, H, W]` → `[B, G·k², h, w]`."""
-    size, low = size_of(grad), _split(accumulate(grad), groups)
-    phases = _to_phases(_split(accumulate(features), groups), kernel_size, scale_factor, size)
+    _check_similarity(grad, features, kernel_size, scale_factor, groups)
+    size, low = size_of(grad), by_group(accumulate(grad), groups)
+    phases = _to_phases(by_group(accumulate(features), groups), kernel_size, scale_factor, size)
     out = low.new_empty(grad.shape[0], groups, kernel_size**2, *size)
     for tap, window in _windows(phases, kernel_size, scale_factor, size):
         torch.sum(low * window, 2, out=out[:, :, tap])
@@ -149,6 +159,25 @@ _adjoint.register_autograd(_adjoint_backward, setup_context=_save)
 _similarity.register_autograd(_similarity_backward, setup_context=_save)
 
 
+def _composed(features: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int) -> Tensor:
+    _check(features, kernels, kernel_size, scale_factor, groups)
+    return decompositions.bidownsample(features, kernels, kernel_size, scale_factor, groups)
+
+
+def _composed_adjoint(
+    grad: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int, height: int, width: int
+) -> Tensor:
+    _check_adjoint(grad, kernels, kernel_size, scale_factor, groups, height, width)
+    return decompositions.bidownsample_adjoint(grad, kernels, kernel_size, scale_factor, groups, height, width)
+
+
+def _composed_similarity(
+    grad: Tensor, features: Tensor, kernel_size: int, scale_factor: int, groups: int
+) -> Tensor:
+    _check_similarity(grad, features, kernel_size, scale_factor, groups)
+    return decompositions.bidownsample_similarity(grad, features, kernel_size, scale_factor, groups)
+
+
 def _flops(low_shape: Any, channels: int, kernel_size: int) -> int:
     """torch counts a multiply-add as 2; every contraction does k² of them for each low-resolution pixel and channel."""
     return int(2 * kernel_size**2 * channels * low_shape[0] * low_shape[2] * low_shape[3])
@@ -162,10 +191,6 @@ def _bidownsample_flops(features_shape: Any, kernels_shape: Any, kernel_size: in
 @register_flop_formula([torch.ops.denseup.bidownsample_adjoint, torch.ops.denseup.bidownsample_similarity])
 def _gradient_flops(grad_shape: Any, other_shape: Any, kernel_size: int, *args: Any, **kwargs: Any) -> int:
     return _flops(grad_shape, grad_shape[1], kernel_size)
-
-
-def _split(x: Tensor, groups: int) -> Tensor:
-    return x.reshape(x.shape[0], groups, -1, *x.shape[2:])
 
 
 def _windows(phases: Tensor, kernel_size: int, scale_factor: int, size: Size) -> Iterator[tuple[int, Tensor]]:
@@ -194,15 +219,51 @@ def _from_phases(phases: Tensor, kernel_size: int, output_size: Size) -> Tensor:
 
 
 def _check(features: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int) -> None:
-    if features.dim() != 4 or not features.is_floating_point():
-        raise ValueError(f"features is {features.dtype} {list(features.shape)}, expected floating point [B, C, H, W]")
-    for name, value in (("kernel_size", kernel_size), ("scale_factor", scale_factor)):
-        if value < 1:
-            raise ValueError(f"{name} is {value}, expected a whole number ≥ 1")
-    batch, channels, height, width = features.shape
-    if groups < 1 or channels % groups:
-        raise ValueError(f"groups is {groups}, expected a divisor of the {channels} channels of features")
+    check_map("features", features, "[B, C, H, W]")
+    _check_numbers(features.shape[1], kernel_size, scale_factor, groups, "features")
+    batch, _, height, width = features.shape
     expected = [batch, groups * kernel_size**2, -(-height // scale_factor), -(-width // scale_factor)]
-    if list(kernels.shape) != expected:
-        meaning = "(batch, groups·kernel_size², ⌈H/scale_factor⌉, ⌈W/scale_factor⌉)"
-        raise ValueError(f"kernels has shape {list(kernels.shape)}, expected {expected} {meaning}")
+    check_shape(
+        "kernels", kernels, expected, "(batch, groups·kernel_size², ⌈H/scale_factor⌉, ⌈W/scale_factor⌉)"
+    )
+    check_map("kernels", kernels)
+    check_device("kernels", kernels, "features", features)
+
+
+def _check_adjoint(
+    grad: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int, height: int, width: int
+) -> None:
+    check_map("grad", grad)
+    _check_numbers(grad.shape[1], kernel_size, scale_factor, groups, "grad")
+    check_shape("kernels", kernels, [grad.shape[0], groups * kernel_size**2, *grad.shape[2:]], "as grad has")
+    check_device("kernels", kernels, "grad", grad)
+    _check_low("grad", grad, (height, width), scale_factor)
+
+
+def _check_similarity(grad: Tensor, features: Tensor, kernel_size: int, scale_factor: int, groups: int) -> None:
+    check_map("grad", grad)
+    check_map("features", features, "[B, C, H, W]")
+    _check_numbers(grad.shape[1], kernel_size, scale_factor, groups, "grad")
+    check_shape("features", features, [*grad.shape[:2], *features.shape[2:]], "as grad has")
+    check_alike("features", features, "grad", grad)
+    _check_low("grad", grad, size_of(features), scale_factor)
+
+
+def _check_numbers(channels: int, kernel_size: int, scale_factor: int, groups: int, name: str) -> None:
+    for argument, value in (("kernel_size", kernel_size), ("scale_factor", scale_factor)):
+        if value < 1:
+            raise ValueError(f"{argument} is {value}, expected a whole number ≥ 1")
+    check_groups(groups, channels, name)
+
+
+def _check_low(name: str, low: Tensor, size: Size, scale_factor: int) -> None:
+    expected = tuple(-(-length // scale_factor) for length in size)
+    if size_of(low) != expected:
+        raise ValueError(f"{name} is {size_of(low)} in size, expected {expected}, that of {tuple(size)} downsampled")
+
+
+register_composed(_bidownsample, _composed)
+register_composed(_adjoint, _composed_adjoint)
+register_composed(_similarity, _composed_similarity)
+for _operator in (_bidownsample, _adjoint, _similarity):
+    _operator.register_vmap(fold_batch(_operator))

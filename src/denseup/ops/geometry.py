@@ -57,6 +57,8 @@ def like_layout(x: Tensor, other: Tensor) -> Tensor:
 
 
 def layout(x: Tensor) -> torch.memory_format:
-    """The memory format that results for a map `x` have."""
+    """The memory format that results for a map `x` have; under `torch.vmap` nobody may ask."""
+    if not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
+        return torch.contiguous_format
     last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     return torch.channels_last if last else torch.contiguous_format

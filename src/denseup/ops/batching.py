@@ -17,6 +17,7 @@ def fold_batch(operator: Callable[..., Any]) -> Callable[..., Any]:
             return x.flatten(0, 1)
 
         out = operator(*(join(x, dim) for x, dim in zip(args, in_dims, strict=True)))
+
         def split(x: Any) -> Any:
             return x.reshape(info.batch_size, x.shape[0] // info.batch_size, *x.shape[1:])
 

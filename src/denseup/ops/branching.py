@@ -28,12 +28,13 @@ def pointwise_branch(x: Tensor, convolution: nn.Module) -> tuple[Tensor, Tensor]
     Returns:
         `[B, E, H, W]`, and `x` as it is to be used from here on.
     """
-    if not is_plain(convolution, 1) or torch.compiler.is_compiling() or is_transformed(x):
+    rewritten = torch.compiler.is_compiling() or torch.jit.is_tracing()  # into a graph, which is to hold no Python
+    if not is_plain(convolution, 1) or rewritten or is_transformed(x):
         return convolution(x), x
     weight, bias = cast(nn.Conv2d, convolution).weight, cast(nn.Conv2d, convolution).bias
     if not torch.is_grad_enabled():
         return pointwise.convolve(x, weight, bias), x
-    if not x.requires_grad or torch.jit.is_tracing():  # a traced graph is to hold no Python
+    if not x.requires_grad:
         return convolution(x), x
     branched: tuple[Tensor, Tensor] = _Branch.apply(x, weight, bias)  # type: ignore[no-untyped-call]
     return branched

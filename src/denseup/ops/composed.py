@@ -55,7 +55,7 @@ def fused(
     if en is None or gate is None:
         return up
     blend = resize_nearest(gate, (logits.shape[2], logits.shape[3])).to(up.dtype)
-    return torch.lerp(up, en, blend)
+    return mix(up, en, blend)
 
 
 def fused_backward(
@@ -82,6 +82,11 @@ def fused_backward(
     grad_gate = sum_of_cells(of_pixels, size)
     grad_logits = (1 - blend) * grad_logits
     return grad_de, grad_logits.to(logits.dtype), (grad * blend).to(en.dtype), grad_gate.to(gate.dtype)
+
+
+def mix(low: Tensor, high: Tensor, gate: Tensor) -> Tensor:
+    """gate·high + (1 - gate)·low as it stands: `torch.lerp` subtracts the two, which makes NaN of what is infinite."""
+    return torch.addcmul((1 - gate) * low, gate, high)
 
 
 def by_group(x: Tensor, groups: int) -> Tensor:

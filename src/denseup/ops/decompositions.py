@@ -76,9 +76,7 @@ def bidownsample_adjoint(
     return _spread(grad, kernels, kernel_size, groups, rows, columns, (height, width))
 
 
-def bidownsample_similarity(
-    grad: Tensor, features: Tensor, kernel_size: int, scale_factor: int, groups: int
-) -> Tensor:
+def bidownsample_similarity(grad: Tensor, features: Tensor, kernel_size: int, scale_factor: int, groups: int) -> Tensor:
     """`[B, C, h, w]`, `[B, C, H, W]` → `[B, G·k², h, w]`."""
     return _correlate(grad, _lowered(features, grad, kernel_size, scale_factor, groups), groups)
 

@@ -171,9 +171,7 @@ def _composed_adjoint(
     return decompositions.bidownsample_adjoint(grad, kernels, kernel_size, scale_factor, groups, height, width)
 
 
-def _composed_similarity(
-    grad: Tensor, features: Tensor, kernel_size: int, scale_factor: int, groups: int
-) -> Tensor:
+def _composed_similarity(grad: Tensor, features: Tensor, kernel_size: int, scale_factor: int, groups: int) -> Tensor:
     _check_similarity(grad, features, kernel_size, scale_factor, groups)
     return decompositions.bidownsample_similarity(grad, features, kernel_size, scale_factor, groups)
 
@@ -223,9 +221,7 @@ def _check(features: Tensor, kernels: Tensor, kernel_size: int, scale_factor: in
     _check_numbers(features.shape[1], kernel_size, scale_factor, groups, "features")
     batch, _, height, width = features.shape
     expected = [batch, groups * kernel_size**2, -(-height // scale_factor), -(-width // scale_factor)]
-    check_shape(
-        "kernels", kernels, expected, "(batch, groups·kernel_size², ⌈H/scale_factor⌉, ⌈W/scale_factor⌉)"
-    )
+    check_shape("kernels", kernels, expected, "(batch, groups·kernel_size², ⌈H/scale_factor⌉, ⌈W/scale_factor⌉)")
     check_map("kernels", kernels)
     check_device("kernels", kernels, "features", features)
 

@@ -6,6 +6,7 @@ rounding of a floating-point scale. For an integer factor s this is floor(y / s)
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 Size = tuple[int, int]
 
@@ -49,6 +50,15 @@ def pad_to_even(x: Tensor) -> Tensor:
         if not isinstance(odd, int) or odd:
             x = torch.cat([x, x.narrow(dim, x.shape[dim] - odd, odd)], dim)
     return x
+
+
+def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
+    """`[B, C·factor², H, W]` → `[B, C, H·factor, W·factor]`; torch's own has no gradient where there are no images."""
+    batch, channels, height, width = x.shape
+    if isinstance(batch, torch.SymInt) or batch != 0:
+        return F.pixel_shuffle(x, factor)
+    cells = x.reshape(0, channels // factor**2, factor, factor, height, width).permute(0, 1, 4, 2, 5, 3)
+    return cells.reshape(0, channels // factor**2, height * factor, width * factor)
 
 
 def like_layout(x: Tensor, other: Tensor) -> Tensor:

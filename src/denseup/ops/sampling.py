@@ -1,11 +1,11 @@
 """Bilinear sampling at any positions, differentiable twice.
 
 `torch.nn.functional.grid_sample` has no second derivative, and a plain-torch version of it (four gathers) measured 2-8
-times slower on CPU. So the forward and the first derivative are torch's own kernels, and only what they do not have, the
-second derivative and those of `torch.func` and of forward mode, takes the plain way.
+times slower on CPU. So the forward and the first derivative are torch's own kernels, and only what these lack, the
+second derivative and those of `torch.func` and forward mode, takes the plain way.
 
-A position that is not a number is nowhere: the result there is NaN, and so is the gradient of the position; the map gets
-none from there. torch's kernels take it for a corner of the map, and their gradient writes outside it.
+A position that is not a number is nowhere: the result there is NaN, and so is the gradient of the position; the map
+gets none from there. torch's kernels take it for a corner of the map, and their gradient writes outside it.
 """
 
 import itertools

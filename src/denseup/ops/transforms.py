@@ -2,7 +2,8 @@
 
 `torch.library` knows only one kind of derivative, the gradient that autograd asks for: in forward mode a tangent is
 dropped without a word, and the transforms of `torch.func` refuse the operator. So where either is at work the operator
-is taken apart (`ops.decompositions` and the like), into what torch differentiates as often and in whatever mode one likes.
+is taken apart (`ops.decompositions` and the like) into what torch differentiates as often and in whatever mode one
+likes.
 """
 
 from collections.abc import Callable
@@ -29,8 +30,8 @@ def in_forward_mode() -> bool:
 def register_composed(operator: CustomOpDef, composed: Callable[..., Any]) -> None:
     """Differentiate `composed`, of the operator's arguments, where the operator itself cannot be.
 
-    It is registered for the devices one by one: torch holds the rule that knows gradients only for all of them together,
-    and takes the nearer one.
+    It is registered for the devices one by one: torch holds the rule that knows gradients only for all of them, and
+    takes the nearer one.
     """
     ordinary = make_autograd_impl(operator._opoverload, operator)
 

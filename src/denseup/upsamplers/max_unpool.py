@@ -5,7 +5,8 @@ Written as one of the family that IndexNet describes (`indexnet.py`): up = index
 is 1 at the maximum of each cell and 0 elsewhere. At ×2 this is torch's `max_unpool2d`. In a network that pools by this
 operator the indices are those of the pooling; elsewhere, and at any other ratio, the guide is pooled for them: every
 pixel of `de` owns the cell of `en` that nearest-neighbour interpolation would give it.
-No gradient reaches the guide through indices, only through the pooled map.
+No gradient reaches the guide through indices, only through the pooled map. A NaN counts as a maximum, and is one in
+the result: where a cell of the guide holds it, nobody knows where the value of `de` belongs.
 """
 
 import torch
@@ -33,6 +34,7 @@ class MaxUnpool(Upsampler):
 
     def downsample(self, en: Tensor) -> tuple[Tensor, Tensor]:
         """2×2 max pooling, `[B, C, H, W]` → `[B, C, ⌈H/2⌉, ⌈W/2⌉]`; the state marks the maxima, bool `[B, C, H, W]`."""
+        self.check_encoder(en)
         pooled, indices = F.max_pool2d(en, 2, ceil_mode=True, return_indices=True)
         return pooled, _marks(indices, en)
 
@@ -44,20 +46,23 @@ class MaxUnpool(Upsampler):
         halves = (-(-size[0] // 2), -(-size[1] // 2))
         if state is None or tuple(de.shape[2:]) != halves:
             state = _maxima(en, (de.shape[2], de.shape[3]))
-        return torch.where(state, resize_nearest(de, size), 0)
+        out = torch.where(state, resize_nearest(de, size), 0)
+        return out + torch.where(en.isnan(), torch.nan, 0.0).to(out.dtype)
 
 
 def _maxima(en: Tensor, cells: Size) -> Tensor:
     """Marks of the maximum of every cell of `[B, C, H, W]`; output pixel y lies in cell ⌊y·cells / H⌋."""
     row_factor, rows = phase_slots(cells[0], en.shape[2], en.device)
     column_factor, columns = phase_slots(cells[1], en.shape[3], en.device)
-    slots = en.new_full((*en.shape[:2], row_factor * cells[0], column_factor * cells[1]), -torch.inf)
-    slots[:, :, rows[:, None], columns] = en.detach()
+    high = en.new_full((*en.shape[:2], row_factor * cells[0], en.shape[3]), -torch.inf)
+    high = high.index_copy(2, rows, en.detach())
+    slots = en.new_full((*high.shape[:3], column_factor * cells[1]), -torch.inf).index_copy(3, columns, high)
     _, indices = F.max_pool2d(slots, (row_factor, column_factor), return_indices=True)
-    return _marks(indices, slots)[:, :, rows[:, None], columns]
+    return _marks(indices, slots).index_select(2, rows).index_select(3, columns)
 
 
 def _marks(indices: Tensor, x: Tensor) -> Tensor:
     """True at the flat `indices` of each channel of `x`."""
     marks = torch.zeros_like(x, dtype=torch.bool, memory_format=torch.contiguous_format)
-    return marks.flatten(2).scatter_(2, indices.flatten(2), True).reshape(x.shape)
+    indices = indices.flatten(2)
+    return marks.flatten(2).scatter(2, indices, torch.ones_like(indices, dtype=torch.bool)).reshape(x.shape)

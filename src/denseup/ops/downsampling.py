@@ -232,6 +232,7 @@ def _check_adjoint(
     check_map("grad", grad)
     _check_numbers(grad.shape[1], kernel_size, scale_factor, groups, "grad")
     check_shape("kernels", kernels, [grad.shape[0], groups * kernel_size**2, *grad.shape[2:]], "as grad has")
+    check_map("kernels", kernels)
     check_device("kernels", kernels, "grad", grad)
     _check_low("grad", grad, (height, width), scale_factor)
 

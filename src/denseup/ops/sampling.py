@@ -106,8 +106,8 @@ def _nowhere(grid: Tensor) -> tuple[Tensor, Tensor]:
 
 def _check(x: Tensor, grid: Tensor) -> None:
     check_map("x", x)
-    if grid.dim() != 4 or grid.shape[0] != x.shape[0] or grid.shape[3] != 2:
-        raise ValueError(f"grid has shape {list(grid.shape)}, expected [{x.shape[0]}, H, W, 2]")
+    if grid.dim() != 4 or grid.shape[0] != x.shape[0] or grid.shape[3] != 2 or 0 in grid.shape[1:]:
+        raise ValueError(f"grid has shape {list(grid.shape)}, expected [{x.shape[0]}, H, W, 2] with H and W ≥ 1")
     check_alike("grid", grid, "x", x)
 
 

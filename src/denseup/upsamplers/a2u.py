@@ -87,7 +87,7 @@ class A2U(Upsampler):
         self.kernel_size, self.encoder_kernel_size, self.groups = kernel_size, encoder_kernel_size, groups
         channels = self.en_channels
         self.u, self.v = (nn.Conv2d(channels, 1 if shared else channels, 1) for _ in range(2))
-        self.norm_u, self.norm_v = (nn.GroupNorm(math.gcd(NORM_GROUPS, channels), channels) for _ in range(2))
+        self.norm_u, self.norm_v = (_GroupNorm(math.gcd(NORM_GROUPS, channels), channels) for _ in range(2))
         self.up = nn.Conv2d(channels, 4 * groups * kernel_size**2, 1)
         self.down: nn.Conv2d | None = None
         if own_downsampling:
@@ -135,6 +135,13 @@ class A2U(Upsampler):
     def up_logits(self, en: Tensor, affinity: Tensor) -> Tensor:
         """Upsampling kernels before their softmax, in (0, 1): `[B, groups·s_k², H, W]`, group-major."""
         return torch.sigmoid(pixel_shuffle(affinity * self.up(_global_average(en)), 2))
+
+
+class _GroupNorm(nn.GroupNorm):
+    """Of a single value too, which torch refuses though nothing is to be learnt from it: it becomes the bias."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
 
 def _global_average(en: Tensor) -> Tensor:

@@ -136,7 +136,8 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _gradient(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    return gradients(grad, *ctx.saved_tensors, ctx.needs_input_grad)
+    x, weight = ctx.saved_tensors
+    return gradients(grad, x, weight, ctx.needs_input_grad)
 
 
 def _composed(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

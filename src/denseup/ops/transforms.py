@@ -13,7 +13,7 @@ import torch
 from torch._library.autograd import make_autograd_impl
 from torch._library.custom_ops import CustomOpDef
 
-_LIBRARY = torch.library.Library("denseup", "FRAGMENT")
+_LIBRARY = torch.library.Library("denseup", "FRAGMENT")  # type: ignore[no-untyped-call]
 _DEVICES = ("CPU", "CUDA", "XLA", "MPS", "XPU", "HPU", "Meta", "Lazy", "PrivateUse1", "PrivateUse2", "PrivateUse3")
 
 
@@ -41,4 +41,4 @@ def register_composed(operator: CustomOpDef, composed: Callable[..., Any]) -> No
         return ordinary(keyset, *args)
 
     for device in _DEVICES:
-        _LIBRARY.impl(operator._name, rule, f"Autograd{device}", with_keyset=True)
+        _LIBRARY.impl(operator._name, rule, f"Autograd{device}", with_keyset=True)  # type: ignore[no-untyped-call]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.func import functional_call
+from torch.utils._pytree import tree_leaves
 
 from denseup.ops import use_backend
 from denseup.upsamplers import Upsampler, create_upsampler, list_upsamplers
@@ -105,6 +106,8 @@ def test_gradients_and_second_order(name: str) -> None:
     scalar = torch.func.jvp(lambda v: torch.func.jvp(loss, (v,), (tangents,))[1], (values,), (tangents,))[1]
     expected_scalar = sum((over[k] * tangents[k]).sum() for k in values)
     torch.testing.assert_close(scalar, expected_scalar, rtol=1e-8, atol=1e-8)
+    back = torch.func.grad(lambda v: torch.func.jvp(loss, (v,), (tangents,))[1])(values)
+    torch.testing.assert_close(list(back.values()), list(over.values()), rtol=1e-8, atol=1e-8)
     by_differences = along(lambda v: sum((g * tangents[k]).sum() for k, g in gradient(v).items()), values, tangents)
     torch.testing.assert_close(scalar, by_differences, rtol=1e-4, atol=1e-3)
 
@@ -122,8 +125,8 @@ def test_gradients_of_each_sample(name: str) -> None:
     gradient = torch.func.grad(loss, argnums=argnums)
     mapped = torch.func.vmap(gradient, (None, 0, 0))(parameters, values["de"], values["en"])
     each = [gradient(parameters, de, en) for de, en in zip(values["de"], values["en"], strict=True)]
-    flat, spec = torch.utils._pytree.tree_flatten(mapped)
-    expected = [torch.stack(x) for x in zip(*(torch.utils._pytree.tree_flatten(g)[0] for g in each), strict=True)]
+    flat = tree_leaves(mapped)
+    expected = [torch.stack(x) for x in zip(*(tree_leaves(g) for g in each), strict=True)]
     torch.testing.assert_close(flat, expected, rtol=1e-8, atol=1e-10)
 
 

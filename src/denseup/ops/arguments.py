@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from denseup.ops.geometry import Size
+from denseup.ops.geometry import Size, size_of
 
 
 def whole_number(name: str, value: Any, at_least: int = 1) -> int:
@@ -133,6 +133,54 @@ def check_fused_backward(
     check_fused(de, logits, en, gate, kernel_size, groups)
     check_shape("grad", grad, [*de.shape[:2], *logits.shape[2:]], "as de and logits have")
     check_alike("grad", grad, "de", de)
+
+
+def check_downsampling(features: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int) -> None:
+    """A map `[B, C, H, W]` and kernels of its size divided, rounding up."""
+    check_map("features", features, "[B, C, H, W]")
+    _check_numbers(features.shape[1], kernel_size, scale_factor, groups, "features")
+    batch, _, height, width = features.shape
+    expected = [batch, groups * kernel_size**2, -(-height // scale_factor), -(-width // scale_factor)]
+    check_shape("kernels", kernels, expected, "(batch, groups·kernel_size², ⌈H/scale_factor⌉, ⌈W/scale_factor⌉)")
+    check_map("kernels", kernels)
+    check_device("kernels", kernels, "features", features)
+
+
+def check_downsampling_adjoint(
+    grad: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int, height: int, width: int
+) -> None:
+    """A gradient `[B, C, h, w]`, its kernels, and the size of the map."""
+    check_map("grad", grad)
+    _check_numbers(grad.shape[1], kernel_size, scale_factor, groups, "grad")
+    check_shape("kernels", kernels, [grad.shape[0], groups * kernel_size**2, *grad.shape[2:]], "as grad has")
+    check_map("kernels", kernels)
+    check_device("kernels", kernels, "grad", grad)
+    _check_low("grad", grad, (height, width), scale_factor)
+
+
+def check_downsampling_similarity(
+    grad: Tensor, features: Tensor, kernel_size: int, scale_factor: int, groups: int
+) -> None:
+    """A gradient `[B, C, h, w]` and the map `[B, C, H, W]`."""
+    check_map("grad", grad)
+    check_map("features", features, "[B, C, H, W]")
+    _check_numbers(grad.shape[1], kernel_size, scale_factor, groups, "grad")
+    check_shape("features", features, [*grad.shape[:2], *features.shape[2:]], "as grad has")
+    check_alike("features", features, "grad", grad)
+    _check_low("grad", grad, size_of(features), scale_factor)
+
+
+def _check_numbers(channels: int, kernel_size: int, scale_factor: int, groups: int, name: str) -> None:
+    for argument, value in (("kernel_size", kernel_size), ("scale_factor", scale_factor)):
+        if value < 1:
+            raise ValueError(f"{argument} is {value}, expected a whole number ≥ 1")
+    check_groups(groups, channels, name)
+
+
+def _check_low(name: str, low: Tensor, size: Size, scale_factor: int) -> None:
+    expected = tuple(-(-length // scale_factor) for length in size)
+    if size_of(low) != expected:
+        raise ValueError(f"{name} is {size_of(low)} in size, expected {expected}, that of {tuple(size)} downsampled")
 
 
 def check_shape(name: str, x: Tensor, expected: list[int], meaning: str) -> None:

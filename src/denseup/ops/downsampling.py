@@ -18,7 +18,12 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import register_flop_formula
 
 from denseup.ops import decompositions
-from denseup.ops.arguments import check_alike, check_device, check_groups, check_map, check_shape, whole_number
+from denseup.ops.arguments import (
+    check_downsampling,
+    check_downsampling_adjoint,
+    check_downsampling_similarity,
+    whole_number,
+)
 from denseup.ops.batching import fold_batch
 from denseup.ops.composed import accumulate, by_group
 from denseup.ops.geometry import Size, size_of
@@ -57,7 +62,7 @@ def bidownsample(
         whole_number(name, value)
         for name, value in (("kernel_size", kernel_size), ("scale_factor", scale_factor), ("groups", groups))
     )
-    _check(features, kernels, kernel_size, scale_factor, groups)
+    check_downsampling(features, kernels, kernel_size, scale_factor, groups)
     if normalize == "softmax":
         dtype = torch.promote_types(kernels.dtype, torch.float32)
         kernels = by_group(kernels, groups).softmax(2, dtype=dtype).flatten(1, 2)
@@ -71,7 +76,7 @@ def bidownsample(
 @torch.library.custom_op("denseup::bidownsample", mutates_args=())
 def _bidownsample(features: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int) -> Tensor:
     """`[B, C, H, W]`, `[B, G·k², h, w]` → `[B, C, h, w]`."""
-    _check(features, kernels, kernel_size, scale_factor, groups)
+    check_downsampling(features, kernels, kernel_size, scale_factor, groups)
     size = size_of(kernels)
     phases = _to_phases(by_group(accumulate(features), groups), kernel_size, scale_factor, size)
     taps = by_group(accumulate(kernels), groups)
@@ -86,7 +91,7 @@ def _adjoint(
     grad: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int, height: int, width: int
 ) -> Tensor:
     """Gradient of the features: `[B, C, h, w]`, `[B, G·k², h, w]` → `[B, C, height, width]`."""
-    _check_adjoint(grad, kernels, kernel_size, scale_factor, groups, height, width)
+    check_downsampling_adjoint(grad, kernels, kernel_size, scale_factor, groups, height, width)
     size = size_of(kernels)
     low, taps = by_group(accumulate(grad), groups), by_group(accumulate(kernels), groups)
     extent = [length + (kernel_size - 1) // scale_factor for length in size]
@@ -99,7 +104,7 @@ def _adjoint(
 @torch.library.custom_op("denseup::bidownsample_similarity", mutates_args=())
 def _similarity(grad: Tensor, features: Tensor, kernel_size: int, scale_factor: int, groups: int) -> Tensor:
     """Gradient of the kernels: `[B, C, h, w]`, `[B, C, H, W]` → `[B, G·k², h, w]`."""
-    _check_similarity(grad, features, kernel_size, scale_factor, groups)
+    check_downsampling_similarity(grad, features, kernel_size, scale_factor, groups)
     size, low = size_of(grad), by_group(accumulate(grad), groups)
     phases = _to_phases(by_group(accumulate(features), groups), kernel_size, scale_factor, size)
     out = low.new_empty(grad.shape[0], groups, kernel_size**2, *size)
@@ -160,19 +165,19 @@ _similarity.register_autograd(_similarity_backward, setup_context=_save)
 
 
 def _composed(features: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int) -> Tensor:
-    _check(features, kernels, kernel_size, scale_factor, groups)
+    check_downsampling(features, kernels, kernel_size, scale_factor, groups)
     return decompositions.bidownsample(features, kernels, kernel_size, scale_factor, groups)
 
 
 def _composed_adjoint(
     grad: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int, height: int, width: int
 ) -> Tensor:
-    _check_adjoint(grad, kernels, kernel_size, scale_factor, groups, height, width)
+    check_downsampling_adjoint(grad, kernels, kernel_size, scale_factor, groups, height, width)
     return decompositions.bidownsample_adjoint(grad, kernels, kernel_size, scale_factor, groups, height, width)
 
 
 def _composed_similarity(grad: Tensor, features: Tensor, kernel_size: int, scale_factor: int, groups: int) -> Tensor:
-    _check_similarity(grad, features, kernel_size, scale_factor, groups)
+    check_downsampling_similarity(grad, features, kernel_size, scale_factor, groups)
     return decompositions.bidownsample_similarity(grad, features, kernel_size, scale_factor, groups)
 
 
@@ -214,49 +219,6 @@ def _from_phases(phases: Tensor, kernel_size: int, output_size: Size) -> Tensor:
     x = phases.permute(0, 1, 2, 5, 3, 6, 4).flatten(5, 6).flatten(3, 4)
     after = (output_size[0] + before - x.shape[3], output_size[1] + before - x.shape[4])
     return F.pad(x, (-before, after[1], -before, after[0])).contiguous()
-
-
-def _check(features: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int) -> None:
-    check_map("features", features, "[B, C, H, W]")
-    _check_numbers(features.shape[1], kernel_size, scale_factor, groups, "features")
-    batch, _, height, width = features.shape
-    expected = [batch, groups * kernel_size**2, -(-height // scale_factor), -(-width // scale_factor)]
-    check_shape("kernels", kernels, expected, "(batch, groups·kernel_size², ⌈H/scale_factor⌉, ⌈W/scale_factor⌉)")
-    check_map("kernels", kernels)
-    check_device("kernels", kernels, "features", features)
-
-
-def _check_adjoint(
-    grad: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int, height: int, width: int
-) -> None:
-    check_map("grad", grad)
-    _check_numbers(grad.shape[1], kernel_size, scale_factor, groups, "grad")
-    check_shape("kernels", kernels, [grad.shape[0], groups * kernel_size**2, *grad.shape[2:]], "as grad has")
-    check_map("kernels", kernels)
-    check_device("kernels", kernels, "grad", grad)
-    _check_low("grad", grad, (height, width), scale_factor)
-
-
-def _check_similarity(grad: Tensor, features: Tensor, kernel_size: int, scale_factor: int, groups: int) -> None:
-    check_map("grad", grad)
-    check_map("features", features, "[B, C, H, W]")
-    _check_numbers(grad.shape[1], kernel_size, scale_factor, groups, "grad")
-    check_shape("features", features, [*grad.shape[:2], *features.shape[2:]], "as grad has")
-    check_alike("features", features, "grad", grad)
-    _check_low("grad", grad, size_of(features), scale_factor)
-
-
-def _check_numbers(channels: int, kernel_size: int, scale_factor: int, groups: int, name: str) -> None:
-    for argument, value in (("kernel_size", kernel_size), ("scale_factor", scale_factor)):
-        if value < 1:
-            raise ValueError(f"{argument} is {value}, expected a whole number ≥ 1")
-    check_groups(groups, channels, name)
-
-
-def _check_low(name: str, low: Tensor, size: Size, scale_factor: int) -> None:
-    expected = tuple(-(-length // scale_factor) for length in size)
-    if size_of(low) != expected:
-        raise ValueError(f"{name} is {size_of(low)} in size, expected {expected}, that of {tuple(size)} downsampled")
 
 
 register_composed(_bidownsample, _composed)

@@ -135,15 +135,19 @@ def check_fused_backward(
     check_alike("grad", grad, "de", de)
 
 
-def check_downsampling(features: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int) -> None:
-    """A map `[B, C, H, W]` and kernels of its size divided, rounding up."""
+def check_downsampling(
+    features: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int, whole: bool = False
+) -> None:
+    """A map `[B, C, H, W]` and kernels of its size divided, rounding up; of its first pixels alone, if not `whole`."""
     check_map("features", features, "[B, C, H, W]")
     _check_numbers(features.shape[1], kernel_size, scale_factor, groups, "features")
     batch, _, height, width = features.shape
     expected = [batch, groups * kernel_size**2, -(-height // scale_factor), -(-width // scale_factor)]
-    check_shape("kernels", kernels, expected, "(batch, groups·kernel_size², ⌈H/scale_factor⌉, ⌈W/scale_factor⌉)")
+    came = expected if whole else [*expected[:2], *kernels.shape[2:]]
+    check_shape("kernels", kernels, came, "(batch, groups·kernel_size², ⌈H/scale_factor⌉, ⌈W/scale_factor⌉)")
     check_map("kernels", kernels)
     check_device("kernels", kernels, "features", features)
+    _check_low("kernels", kernels, (height, width), scale_factor)
 
 
 def check_downsampling_adjoint(
@@ -178,9 +182,11 @@ def _check_numbers(channels: int, kernel_size: int, scale_factor: int, groups: i
 
 
 def _check_low(name: str, low: Tensor, size: Size, scale_factor: int) -> None:
-    expected = tuple(-(-length // scale_factor) for length in size)
-    if size_of(low) != expected:
-        raise ValueError(f"{name} is {size_of(low)} in size, expected {expected}, that of {tuple(size)} downsampled")
+    most = tuple(-(-length // scale_factor) for length in size)
+    if low.shape[2] > most[0] or low.shape[3] > most[1]:
+        raise ValueError(
+            f"{name} is {size_of(low)} in size, expected at most {most}, that of {tuple(size)} downsampled"
+        )
 
 
 def check_shape(name: str, x: Tensor, expected: list[int], meaning: str) -> None:

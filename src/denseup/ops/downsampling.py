@@ -62,7 +62,7 @@ def bidownsample(
         whole_number(name, value)
         for name, value in (("kernel_size", kernel_size), ("scale_factor", scale_factor), ("groups", groups))
     )
-    check_downsampling(features, kernels, kernel_size, scale_factor, groups)
+    check_downsampling(features, kernels, kernel_size, scale_factor, groups, whole=True)
     if normalize == "softmax":
         dtype = torch.promote_types(kernels.dtype, torch.float32)
         kernels = by_group(kernels, groups).softmax(2, dtype=dtype).flatten(1, 2)

@@ -450,6 +450,14 @@ static void FN(blend_alone)(const T *const *query, long channels, FN(blending) *
     blend->product += NAME(sum)(sums);
 }
 
+/* What the similarity with a neighbour outside the map is: zero, but NaN for a query that holds one, or an infinite value. */
+static void FN(similarity_with_nothing)(const T *query, long channels, float *out, long taps) {
+    vf sums = {0};
+    for (long c = 0; c < channels; c += V) sums += 0.0f * FN(get)(query + c, channels - c < V ? (int)(channels - c) : 0);
+    float nothing = NAME(sum)(sums);
+    for (long t = 0; t < taps; t++) out[t] = nothing;
+}
+
 /* All K² similarities of up to MAX_PIXELS pixels of one source pixel, in one group; zero outside the map. `blend` may be
  * NULL. The pixels of a later source pixel lie `ahead` further on: each row of the window brings one of them near. */
 static void FN(similarities)(
@@ -459,7 +467,7 @@ static void FN(similarities)(
     int K = (int)s->kernel_size;
     long per_group = s->channels / s->groups;
     int whole = w.last_row - w.first_row == K && w.last_column - w.first_column == K;
-    for (int n = 0; n < pixels && !whole; n++) __builtin_memset(out[n], 0, (size_t)K * K * sizeof(float));
+    for (int n = 0; n < pixels && !whole; n++) FN(similarity_with_nothing)(query[n], per_group, out[n], K * K);
     int with_first = blend && pixels == 4 && w.last_column - w.first_column >= 5;
     if (blend && !with_first) FN(blend_alone)(query, per_group, blend, pixels);
     for (int i = w.first_row; i < w.last_row; i++)

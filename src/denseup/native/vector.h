@@ -85,11 +85,14 @@ INLINE vf NAME(maximum)(vf a, vf b) {
     return (vf)(((vi)a & greater) | ((vi)b & ~greater));
 }
 
-/* exp for x ≤ 0, to about 2 ulp: 2^n · e^r with n an integer and |r| ≤ ln(2)/2. */
+/* exp for x ≤ 0, to about 2 ulp: 2^n · e^r with n an integer and |r| ≤ ln(2)/2. Below -87, where results would no longer
+ * be normal numbers, it is 0; a NaN stays one. */
 INLINE vf NAME(exponential)(vf x) {
     const float magic = 12582912.0f; /* 1.5 · 2^23: adding it rounds to an integer */
+    const float least = -87.0f;
     vf zero = {0};
-    x = NAME(maximum)(x, zero - 87.0f);
+    vi vanishes = x < least;
+    x = NAME(maximum)(zero + least, x); /* in this order, for of two that do not compare the second is taken */
     vf n = (x * 1.44269504f + magic) - magic;
     vf r = x - n * 0.693359375f + n * 2.12194440e-4f;
     vf p = zero + 1.9875691500e-4f;
@@ -100,7 +103,7 @@ INLINE vf NAME(exponential)(vf x) {
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
     vi scale = (__builtin_convertvector(n, vi) + 127) << 23;
-    return p * (vf)scale;
+    return (vf)((vi)(p * (vf)scale) & ~vanishes);
 }
 
 typedef float NAME(v4) __attribute__((vector_size(16)));
@@ -145,18 +148,18 @@ INLINE float NAME(largest)(vf v) {
     return v[0];
 }
 
-/* Softmax of n < V values. */
+/* Softmax of n < V values. A NaN among them, or an infinite value that is the largest, makes the sum NaN, and so all. */
 INLINE void NAME(softmax_short)(const float *from, float *to, int n) {
     float padded[V];
-    for (int k = 0; k < V; k++) padded[k] = -1e30f;
+    for (int k = 0; k < V; k++) padded[k] = -__builtin_inff();
     __builtin_memcpy(padded, from, n * sizeof(float));
     vf x = NAME(load_float)(padded);
-    vf e = NAME(exponential)(x - NAME(largest)(x)); /* the padding's share, exp(-87), is far below the rounding of the sum */
+    vf e = NAME(exponential)(x - NAME(largest)(x));
     NAME(store_float)(padded, e / NAME(sum)(e));
     __builtin_memcpy(to, padded, n * sizeof(float));
 }
 
-/* Softmax of n values from one place to another. The last vector of n ≥ V values overlaps the one before it. */
+/* Softmax of n values from one place to another, NaN as in `softmax_short`. The last vector of n ≥ V values overlaps the one before it. */
 INLINE void NAME(softmax)(const float *from, float *to, int n) {
     if (n < V) {
         NAME(softmax_short)(from, to, n);

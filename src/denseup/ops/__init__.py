@@ -1,6 +1,7 @@
 """Reassembly, local similarity and their kin, which dynamic upsamplers are made of, and their back ends."""
 
-import denseup.ops.flop_formulas  # noqa: F401  registers what FLOP counters need
+import denseup.ops.flop_formulas
+import denseup.ops.library_composed  # noqa: F401  registers what forward mode and `torch.func` need
 from denseup.ops.backends import available_backends, use_backend
 from denseup.ops.downsampling import bidownsample
 from denseup.ops.exporting import decomposition_table

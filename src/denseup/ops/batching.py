@@ -17,9 +17,15 @@ def fold_batch(operator: Callable[..., Any]) -> Callable[..., Any]:
             return x.flatten(0, 1)
 
         out = operator(*(join(x, dim) for x, dim in zip(args, in_dims, strict=True)))
+
+        def split(x: Any) -> Any:
+            return x.reshape(info.batch_size, x.shape[0] // info.batch_size, *x.shape[1:])
+
         if torch.is_tensor(out):
-            return out.reshape(info.batch_size, -1, *out.shape[1:]), 0
-        split = tuple(x.reshape(info.batch_size, -1, *x.shape[1:]) if x.numel() else x for x in out)
-        return split, tuple(0 if x.numel() else None for x in out)
+            return split(out), 0
+        of_maps = [x.dim() > 1 for x in out]  # what stands for "none" has one dimension
+        return tuple(split(x) if there else x for x, there in zip(out, of_maps, strict=True)), tuple(
+            0 if there else None for there in of_maps
+        )
 
     return rule

@@ -28,7 +28,9 @@ def pointwise_branch(x: Tensor, convolution: nn.Module) -> tuple[Tensor, Tensor]
     Returns:
         `[B, E, H, W]`, and `x` as it is to be used from here on.
     """
-    if not is_plain(convolution, 1) or torch.compiler.is_compiling() or is_transformed(x):
+    tracing = torch.jit.is_tracing()  # type: ignore[no-untyped-call]
+    rewritten = torch.compiler.is_compiling() or tracing  # into a graph, which is to hold no Python
+    if not is_plain(convolution, 1) or rewritten or is_transformed(x):
         return convolution(x), x
     weight, bias = cast(nn.Conv2d, convolution).weight, cast(nn.Conv2d, convolution).bias
     if not torch.is_grad_enabled():

@@ -55,7 +55,7 @@ def fused(
     if en is None or gate is None:
         return up
     blend = resize_nearest(gate, (logits.shape[2], logits.shape[3])).to(up.dtype)
-    return torch.lerp(up, en, blend)
+    return mix(up, en, blend)
 
 
 def fused_backward(
@@ -84,9 +84,14 @@ def fused_backward(
     return grad_de, grad_logits.to(logits.dtype), (grad * blend).to(en.dtype), grad_gate.to(gate.dtype)
 
 
+def mix(low: Tensor, high: Tensor, gate: Tensor) -> Tensor:
+    """gate·high + (1 - gate)·low as it stands: `torch.lerp` subtracts the two, which makes NaN of what is infinite."""
+    return torch.addcmul((1 - gate) * low, gate, high)
+
+
 def by_group(x: Tensor, groups: int) -> Tensor:
     """`[B, G·K², H, W]` → `[B, G, K², H, W]`."""
-    return x.reshape(x.shape[0], groups, -1, *x.shape[2:])
+    return x.reshape(x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
 
 
 def accumulate(x: Tensor) -> Tensor:

@@ -63,6 +63,7 @@ def fused(de: Tensor, logits: Tensor, en: Tensor | None, gate: Tensor | None, ke
 
 def adjoint(grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, size: Size) -> Tensor:
     """`[B, C, H, W]`, `[B, G·K², H, W]` → `[B, C, *size]`."""
+    _require(grad, kernel_size, groups)
     high, weights = dense(grad), dense(kernels.float())
     out = _empty(grad, grad.shape[1], size, grad.dtype)
     shape = _shape(size, high, kernel_size, groups)
@@ -73,6 +74,7 @@ def adjoint(grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, size: 
 
 def similarity(query: Tensor, key: Tensor, kernel_size: int, groups: int) -> Tensor:
     """`[B, C, H, W]`, `[B, C, h, w]` → `[B, G·K², H, W]`."""
+    _require(query, kernel_size, groups)
     high, low = dense(query), dense(key)
     out = _empty(query, groups * kernel_size**2, size_of(query), torch.float32)
     shape = _shape(size_of(key), high, kernel_size, groups)
@@ -90,6 +92,7 @@ def fused_backward(
     groups: int,
 ) -> Gradients:
     """Gradients of `fused` in de, logits, en and gate."""
+    _require(de, kernel_size, groups)
     high, low, weights = dense(grad), dense(de), dense(logits.float())
     guide, blend = None if en is None else dense(en), None if gate is None else dense(gate.float())
     grad_logits, scaled = torch.empty_like(weights), torch.empty_like(weights)
@@ -119,6 +122,7 @@ def _reassemble(
     groups: int,
     normalize: bool,
 ) -> Tensor:
+    _require(de, kernel_size, groups)
     low, weights = dense(de), dense(kernels.float())
     guide, blend = None if en is None else dense(en), None if gate is None else dense(gate.float())
     out = _empty(de, de.shape[1], size_of(kernels), de.dtype)
@@ -128,6 +132,13 @@ def _reassemble(
         _library().denseup_reassemble(shape, _is_bfloat16(de), low.data_ptr(), weights.data_ptr(), normalize, *pointers)
     )
     return like_layout(out, de)
+
+
+def _require(x: Tensor, kernel_size: int, groups: int) -> None:
+    """The kernels trust what they are given, and an operator can be called with any back end's name."""
+    reasons = objections(x, kernel_size, groups)
+    if reasons:
+        raise ValueError(f"backend {NAME!r} cannot serve this call: {'; '.join(reasons)}")
 
 
 def _empty(like: Tensor, channels: int, size: Size, dtype: torch.dtype) -> Tensor:

@@ -42,18 +42,25 @@ class _Weights(ctypes.Structure):
 
 
 def serves(high: Tensor, low: Tensor | None, weight: Tensor, bias: Tensor | None) -> bool:
-    """Whether the kernels, if they are there, take these: only what fits together, for they check nothing.
+    """Whether the kernels, if they are there, are the better way.
 
     In another layout than theirs torch's convolution is as fast as a copy and they together.
     """
+    return can_take(high, low, weight, bias) and layout(high) is torch.channels_last
+
+
+def can_take(high: Tensor, low: Tensor | None, weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether the kernels, if they are there, can take these: only what fits together, for they check nothing."""
     given = [x for x in (high, low, weight, bias) if x is not None]
     if any(x.device.type != "cpu" or x.dtype is not torch.float32 for x in given):
         return False
-    if high.dim() != 4 or high.numel() == 0 or layout(high) is not torch.channels_last:
+    if high.dim() != 4 or weight.dim() != 4 or high.numel() == 0:
         return False
-    if low is not None and (low.shape[:2] != high.shape[:2] or low.numel() == 0):
+    if low is not None and (low.dim() != 4 or low.shape[:2] != high.shape[:2] or low.numel() == 0):
         return False
     outputs, channels, *taps = weight.shape
+    if bias is not None and tuple(bias.shape) != (outputs,):
+        return False
     return taps == [3, 3] and channels == high.shape[1] and min(outputs, channels) >= MIN_CHANNELS
 
 

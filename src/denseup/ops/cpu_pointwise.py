@@ -26,13 +26,20 @@ class _Shape(ctypes.Structure):
 
 
 def serves(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Whether the kernels, if they are there, take these: only what fits together, for they check nothing."""
+    """Whether the kernels, if they are there, are the better way; a map in another layout would have to be copied."""
+    return can_take(x, weight, bias) and layout(x) is torch.channels_last
+
+
+def can_take(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether the kernels, if they are there, can take these: only what fits together, for they check nothing."""
     given = [t for t in (x, weight, bias) if t is not None]
     if any(t.device.type != "cpu" or t.dtype is not torch.float32 for t in given):
         return False
-    if x.dim() != 4 or x.numel() == 0 or layout(x) is not torch.channels_last:
+    if x.dim() != 4 or weight.dim() != 4 or x.numel() == 0 or weight.numel() == 0:
         return False
-    _, channels, *taps = weight.shape
+    outputs, channels, *taps = weight.shape
+    if bias is not None and tuple(bias.shape) != (outputs,):
+        return False
     return taps == [1, 1] and channels == x.shape[1] and channels % LANES == 0
 
 

@@ -18,8 +18,16 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import register_flop_formula
 
 from denseup.ops import decompositions
-from denseup.ops.composed import accumulate
+from denseup.ops.arguments import (
+    check_downsampling,
+    check_downsampling_adjoint,
+    check_downsampling_similarity,
+    whole_number,
+)
+from denseup.ops.batching import fold_batch
+from denseup.ops.composed import accumulate, by_group
 from denseup.ops.geometry import Size, size_of
+from denseup.ops.transforms import register_composed
 
 
 def bidownsample(
@@ -50,10 +58,14 @@ def bidownsample(
     Raises:
         ValueError: an argument has a wrong shape or value; the message names it.
     """
-    _check(features, kernels, kernel_size, scale_factor, groups)
+    kernel_size, scale_factor, groups = (
+        whole_number(name, value)
+        for name, value in (("kernel_size", kernel_size), ("scale_factor", scale_factor), ("groups", groups))
+    )
+    check_downsampling(features, kernels, kernel_size, scale_factor, groups, whole=True)
     if normalize == "softmax":
         dtype = torch.promote_types(kernels.dtype, torch.float32)
-        kernels = _split(kernels, groups).softmax(2, dtype=dtype).flatten(1, 2)
+        kernels = by_group(kernels, groups).softmax(2, dtype=dtype).flatten(1, 2)
     elif normalize is not None:
         raise ValueError(f"normalize is {normalize!r}, valid: None, 'softmax'")
     operator = decompositions.bidownsample if decompositions.are_wanted() else _bidownsample
@@ -64,9 +76,10 @@ def bidownsample(
 @torch.library.custom_op("denseup::bidownsample", mutates_args=())
 def _bidownsample(features: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int) -> Tensor:
     """`[B, C, H, W]`, `[B, G·k², h, w]` → `[B, C, h, w]`."""
+    check_downsampling(features, kernels, kernel_size, scale_factor, groups)
     size = size_of(kernels)
-    phases = _to_phases(_split(accumulate(features), groups), kernel_size, scale_factor, size)
-    taps = _split(accumulate(kernels), groups)
+    phases = _to_phases(by_group(accumulate(features), groups), kernel_size, scale_factor, size)
+    taps = by_group(accumulate(kernels), groups)
     out = phases.new_zeros(features.shape[0], groups, features.shape[1] // groups, *size)
     for tap, window in _windows(phases, kernel_size, scale_factor, size):
         out.addcmul_(taps[:, :, tap, None], window)
@@ -78,8 +91,9 @@ def _adjoint(
     grad: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int, height: int, width: int
 ) -> Tensor:
     """Gradient of the features: `[B, C, h, w]`, `[B, G·k², h, w]` → `[B, C, height, width]`."""
+    check_downsampling_adjoint(grad, kernels, kernel_size, scale_factor, groups, height, width)
     size = size_of(kernels)
-    low, taps = _split(accumulate(grad), groups), _split(accumulate(kernels), groups)
+    low, taps = by_group(accumulate(grad), groups), by_group(accumulate(kernels), groups)
     extent = [length + (kernel_size - 1) // scale_factor for length in size]
     phases = low.new_zeros(*low.shape[:3], scale_factor, scale_factor, *extent)
     for tap, window in _windows(phases, kernel_size, scale_factor, size):
@@ -90,8 +104,9 @@ def _adjoint(
 @torch.library.custom_op("denseup::bidownsample_similarity", mutates_args=())
 def _similarity(grad: Tensor, features: Tensor, kernel_size: int, scale_factor: int, groups: int) -> Tensor:
     """Gradient of the kernels: `[B, C, h, w]`, `[B, C, H, W]` → `[B, G·k², h, w]`."""
-    size, low = size_of(grad), _split(accumulate(grad), groups)
-    phases = _to_phases(_split(accumulate(features), groups), kernel_size, scale_factor, size)
+    check_downsampling_similarity(grad, features, kernel_size, scale_factor, groups)
+    size, low = size_of(grad), by_group(accumulate(grad), groups)
+    phases = _to_phases(by_group(accumulate(features), groups), kernel_size, scale_factor, size)
     out = low.new_empty(grad.shape[0], groups, kernel_size**2, *size)
     for tap, window in _windows(phases, kernel_size, scale_factor, size):
         torch.sum(low * window, 2, out=out[:, :, tap])
@@ -149,6 +164,23 @@ _adjoint.register_autograd(_adjoint_backward, setup_context=_save)
 _similarity.register_autograd(_similarity_backward, setup_context=_save)
 
 
+def _composed(features: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int) -> Tensor:
+    check_downsampling(features, kernels, kernel_size, scale_factor, groups)
+    return decompositions.bidownsample(features, kernels, kernel_size, scale_factor, groups)
+
+
+def _composed_adjoint(
+    grad: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int, height: int, width: int
+) -> Tensor:
+    check_downsampling_adjoint(grad, kernels, kernel_size, scale_factor, groups, height, width)
+    return decompositions.bidownsample_adjoint(grad, kernels, kernel_size, scale_factor, groups, height, width)
+
+
+def _composed_similarity(grad: Tensor, features: Tensor, kernel_size: int, scale_factor: int, groups: int) -> Tensor:
+    check_downsampling_similarity(grad, features, kernel_size, scale_factor, groups)
+    return decompositions.bidownsample_similarity(grad, features, kernel_size, scale_factor, groups)
+
+
 def _flops(low_shape: Any, channels: int, kernel_size: int) -> int:
     """torch counts a multiply-add as 2; every contraction does k² of them for each low-resolution pixel and channel."""
     return int(2 * kernel_size**2 * channels * low_shape[0] * low_shape[2] * low_shape[3])
@@ -162,10 +194,6 @@ def _bidownsample_flops(features_shape: Any, kernels_shape: Any, kernel_size: in
 @register_flop_formula([torch.ops.denseup.bidownsample_adjoint, torch.ops.denseup.bidownsample_similarity])
 def _gradient_flops(grad_shape: Any, other_shape: Any, kernel_size: int, *args: Any, **kwargs: Any) -> int:
     return _flops(grad_shape, grad_shape[1], kernel_size)
-
-
-def _split(x: Tensor, groups: int) -> Tensor:
-    return x.reshape(x.shape[0], groups, -1, *x.shape[2:])
 
 
 def _windows(phases: Tensor, kernel_size: int, scale_factor: int, size: Size) -> Iterator[tuple[int, Tensor]]:
@@ -193,16 +221,8 @@ def _from_phases(phases: Tensor, kernel_size: int, output_size: Size) -> Tensor:
     return F.pad(x, (-before, after[1], -before, after[0])).contiguous()
 
 
-def _check(features: Tensor, kernels: Tensor, kernel_size: int, scale_factor: int, groups: int) -> None:
-    if features.dim() != 4 or not features.is_floating_point():
-        raise ValueError(f"features is {features.dtype} {list(features.shape)}, expected floating point [B, C, H, W]")
-    for name, value in (("kernel_size", kernel_size), ("scale_factor", scale_factor)):
-        if value < 1:
-            raise ValueError(f"{name} is {value}, expected a whole number ≥ 1")
-    batch, channels, height, width = features.shape
-    if groups < 1 or channels % groups:
-        raise ValueError(f"groups is {groups}, expected a divisor of the {channels} channels of features")
-    expected = [batch, groups * kernel_size**2, -(-height // scale_factor), -(-width // scale_factor)]
-    if list(kernels.shape) != expected:
-        meaning = "(batch, groups·kernel_size², ⌈H/scale_factor⌉, ⌈W/scale_factor⌉)"
-        raise ValueError(f"kernels has shape {list(kernels.shape)}, expected {expected} {meaning}")
+register_composed(_bidownsample, _composed)
+register_composed(_adjoint, _composed_adjoint)
+register_composed(_similarity, _composed_similarity)
+for _operator in (_bidownsample, _adjoint, _similarity):
+    _operator.register_vmap(fold_batch(_operator))

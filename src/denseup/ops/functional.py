@@ -5,6 +5,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from denseup.ops import decompositions, library
+from denseup.ops.arguments import check_gate, check_kernels, check_query, odd_number, whole_number
 from denseup.ops.backends import choose_backend
 from denseup.ops.geometry import Size
 
@@ -39,7 +40,8 @@ def reassemble(
     Raises:
         ValueError: an argument has a wrong shape or value; the message names it.
     """
-    _check_kernels(de, kernels, kernel_size, groups, "kernels")
+    kernel_size, groups = odd_number("kernel_size", kernel_size), whole_number("groups", groups)
+    check_kernels(de, kernels, kernel_size, groups, "kernels")
     if output_size is not None and tuple(output_size) != tuple(kernels.shape[2:]):
         raise ValueError(f"output_size is {tuple(output_size)}, but kernels is {tuple(kernels.shape[2:])} in size")
     if normalize not in (None, "softmax"):
@@ -83,12 +85,9 @@ def reassemble_gated(
     Raises:
         ValueError: an argument has a wrong shape or value; the message names it.
     """
-    _check_kernels(de, logits, kernel_size, groups, "logits")
-    expected = [*de.shape[:2], *logits.shape[2:]]
-    if list(en.shape) != expected:
-        raise ValueError(f"en has shape {list(en.shape)}, expected {expected} as de and logits have")
-    if list(gate.shape) != [de.shape[0], 1, *de.shape[2:]]:
-        raise ValueError(f"gate has shape {list(gate.shape)}, expected {[de.shape[0], 1, *de.shape[2:]]} as de has")
+    kernel_size, groups = odd_number("kernel_size", kernel_size), whole_number("groups", groups)
+    check_kernels(de, logits, kernel_size, groups, "logits")
+    check_gate(de, logits, en, gate)
     chosen = choose_backend(backend, de, kernel_size, groups)
     out: Tensor = _operators().fused(de, logits, en.to(de.dtype), gate, kernel_size, groups, chosen)
     return out
@@ -115,10 +114,8 @@ def local_similarity(
     Raises:
         ValueError: an argument has a wrong shape or value; the message names it.
     """
-    _check_window(kernel_size, groups, key, "key")
-    if query.dim() != 4 or query.shape[:2] != key.shape[:2]:
-        raise ValueError(f"query has shape {list(query.shape)}, expected {[*key.shape[:2]]} + [H, W] as in key")
-    _check_sizes(key, query, "key", "query")
+    kernel_size, groups = odd_number("kernel_size", kernel_size), whole_number("groups", groups)
+    check_query(query, key, kernel_size, groups)
     chosen = choose_backend(backend, key, kernel_size, groups)
     out: Tensor = _operators().similarity(query, key.to(query.dtype), kernel_size, groups, chosen)
     return out
@@ -127,26 +124,3 @@ def local_similarity(
 def _operators() -> Any:
     """What the functions above call."""
     return decompositions if decompositions.are_wanted() else library
-
-
-def _check_kernels(de: Tensor, kernels: Tensor, kernel_size: int, groups: int, name: str) -> None:
-    _check_window(kernel_size, groups, de, "de")
-    if kernels.dim() != 4 or kernels.shape[0] != de.shape[0] or kernels.shape[1] != groups * kernel_size**2:
-        expected = f"[{de.shape[0]}, {groups * kernel_size**2}, H, W] (batch, groups·kernel_size², height, width)"
-        raise ValueError(f"{name} has shape {list(kernels.shape)}, expected {expected}")
-    _check_sizes(de, kernels, "de", name)
-
-
-def _check_window(kernel_size: int, groups: int, features: Tensor, name: str) -> None:
-    if features.dim() != 4 or not features.is_floating_point():
-        raise ValueError(f"{name} is {features.dtype} {list(features.shape)}, expected floating point [B, C, h, w]")
-    if kernel_size < 1 or kernel_size % 2 == 0:
-        raise ValueError(f"kernel_size is {kernel_size}, expected an odd number ≥ 1")
-    if groups < 1 or features.shape[1] % groups:
-        raise ValueError(f"groups is {groups}, expected a divisor of {name}'s {features.shape[1]} channels")
-
-
-def _check_sizes(low: Tensor, high: Tensor, low_name: str, high_name: str) -> None:
-    if high.shape[2] < low.shape[2] or high.shape[3] < low.shape[3]:
-        sizes = f"{high_name} is {tuple(high.shape[2:])}, {low_name} is {tuple(low.shape[2:])}"
-        raise ValueError(f"{sizes}: {high_name} must be at least as large as {low_name}; were the two swapped?")

@@ -6,6 +6,7 @@ rounding of a floating-point scale. For an integer factor s this is floor(y / s)
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 Size = tuple[int, int]
 
@@ -51,12 +52,23 @@ def pad_to_even(x: Tensor) -> Tensor:
     return x
 
 
+def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
+    """`[B, C·factor², H, W]` → `[B, C, H·factor, W·factor]`; torch's own has no gradient where there are no images."""
+    batch, channels, height, width = x.shape
+    if isinstance(batch, torch.SymInt) or batch != 0:
+        return F.pixel_shuffle(x, factor)
+    cells = x.reshape(0, channels // factor**2, factor, factor, height, width).permute(0, 1, 4, 2, 5, 3)
+    return cells.reshape(0, channels // factor**2, height * factor, width * factor)
+
+
 def like_layout(x: Tensor, other: Tensor) -> Tensor:
     """`x` dense and in the memory format of `other`: channels-last if that is and is not plainly contiguous too."""
     return x.contiguous(memory_format=layout(other))
 
 
 def layout(x: Tensor) -> torch.memory_format:
-    """The memory format that results for a map `x` have."""
+    """The memory format that results for a map `x` have; under `torch.vmap` nobody may ask."""
+    if not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
+        return torch.contiguous_format
     last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     return torch.channels_last if last else torch.contiguous_format

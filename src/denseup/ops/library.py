@@ -1,8 +1,11 @@
-"""The operators as torch sees them: `torch.library` operators with fake kernels, autograd and vmap rules.
+"""The operators as torch sees them: `torch.library` operators with fake kernels, autograd, forward-mode and vmap rules.
 
 Each of the three contractions of `ops.reference` is differentiated by the other two, so gradients of any order exist.
 The fused operator (softmax, reassembly, gate) has a fused gradient, which is differentiated through the contractions.
 Nothing but the inputs is kept for backward. Results have the memory format of the first argument.
+
+Each checks its arguments itself, for it can be called as `torch.ops.denseup.…` too, and back ends trust what they get.
+Where there is nothing to compute, no image or no channel, no back end is asked.
 """
 
 from typing import Any, cast
@@ -11,6 +14,14 @@ import torch
 from torch import Tensor
 
 from denseup.ops import composed
+from denseup.ops.arguments import (
+    check_adjoint,
+    check_alike,
+    check_fused,
+    check_fused_backward,
+    check_kernels,
+    check_query,
+)
 from denseup.ops.backends import get_backend
 from denseup.ops.batching import fold_batch
 from denseup.ops.geometry import layout, like_layout
@@ -19,6 +30,9 @@ from denseup.ops.geometry import layout, like_layout
 @torch.library.custom_op("denseup::reassemble", mutates_args=())
 def reassemble(de: Tensor, kernels: Tensor, kernel_size: int, groups: int, backend: str) -> Tensor:
     """`[B, C, h, w]`, `[B, G·K², H, W]` → `[B, C, H, W]`."""
+    check_kernels(de, kernels, kernel_size, groups, "kernels")
+    if not de.numel():
+        return de.new_zeros(*de.shape[:2], *kernels.shape[2:])
     return like_layout(get_backend(backend).reassemble(de, kernels, kernel_size, groups), de)
 
 
@@ -27,12 +41,19 @@ def adjoint(
     grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, height: int, width: int, backend: str
 ) -> Tensor:
     """`[B, C, H, W]`, `[B, G·K², H, W]` → `[B, C, height, width]`."""
+    check_adjoint(grad, kernels, kernel_size, groups, (height, width))
+    if not grad.numel():
+        return grad.new_zeros(*grad.shape[:2], height, width)
     return like_layout(get_backend(backend).adjoint(grad, kernels, kernel_size, groups, (height, width)), grad)
 
 
 @torch.library.custom_op("denseup::local_similarity", mutates_args=())
 def similarity(query: Tensor, key: Tensor, kernel_size: int, groups: int, backend: str) -> Tensor:
     """`[B, C, H, W]`, `[B, C, h, w]` → `[B, G·K², H, W]`."""
+    check_query(query, key, kernel_size, groups)
+    check_alike("key", key, "query", query)
+    if not query.numel():
+        return query.new_zeros(query.shape[0], groups * kernel_size**2, *query.shape[2:])
     return like_layout(get_backend(backend).similarity(query, key, kernel_size, groups), query)
 
 
@@ -41,6 +62,9 @@ def fused(
     de: Tensor, logits: Tensor, en: Tensor | None, gate: Tensor | None, kernel_size: int, groups: int, backend: str
 ) -> Tensor:
     """Softmax, reassembly and, where there is one, gate: `[B, C, h, w]`, `[B, G·K², H, W]` → `[B, C, H, W]`."""
+    check_fused(de, logits, en, gate, kernel_size, groups)
+    if not de.numel():
+        return de.new_zeros(*de.shape[:2], *logits.shape[2:])
     return like_layout(get_backend(backend).fused(de, logits, en, gate, kernel_size, groups), de)
 
 
@@ -56,7 +80,12 @@ def fused_backward(
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of de, logits, en and gate, each in the layout of its tensor; empty for those that are None."""
-    grads = get_backend(backend).fused_backward(grad, de, logits, en, gate, kernel_size, groups)
+    check_fused_backward(grad, de, logits, en, gate, kernel_size, groups)
+    grads: composed.Gradients = (torch.zeros_like(de), torch.zeros_like(logits), None, None)
+    if de.numel():
+        grads = get_backend(backend).fused_backward(grad, de, logits, en, gate, kernel_size, groups)
+    elif en is not None and gate is not None:
+        grads = (*grads[:2], torch.zeros_like(en), torch.zeros_like(gate))
     out = [
         grad.new_empty(0) if x is None or found is None else like_layout(found, x)
         for x, found in zip((de, logits, en, gate), grads, strict=True)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from denseup.ops.composed import Gradients, by_group, softmax
+from denseup.ops.composed import Gradients, by_group, mix, softmax
 from denseup.ops.geometry import Size, size_of
 from denseup.ops.nearest import resize_nearest, sum_of_cells
 
@@ -77,7 +77,7 @@ def fused(de: Tensor, logits: Tensor, en: Tensor | None, gate: Tensor | None, ke
     up = reassemble(de, softmax(logits, groups), kernel_size, groups)
     if en is None or gate is None:
         return up
-    return torch.lerp(up, en.to(up.dtype), resize_nearest(gate, size_of(up)).to(up.dtype))
+    return mix(up, en.to(up.dtype), resize_nearest(gate, size_of(up)).to(up.dtype))
 
 
 def fused_backward(

@@ -8,14 +8,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from denseup.ops.arguments import check_map, whole_number
 from denseup.ops.batching import fold_batch
 from denseup.ops.geometry import Size, layout, like_layout, size_of, source_index
+from denseup.ops.transforms import register_composed
 
 
 def resize_nearest(x: Tensor, output_size: Size) -> Tensor:
-    """Nearest-neighbour resizing of `[B, C, H, W]` to `output_size` by the exact integer rule of `ops.geometry`."""
+    """Nearest-neighbour resizing of `[B, C, H, W]` to `output_size` by the exact integer rule of `ops.geometry`.
+
+    Raises:
+        ValueError: `x` has no height and width ≥ 1, or `output_size` is not two whole numbers ≥ 1.
+    """
     height, width = x.shape[-2:]
-    out_height, out_width = output_size
+    out_height, out_width = output_size = _checked(x, output_size)
     if (height, width) == (out_height, out_width):
         return x
     if _power_of_two(height, out_height) and _power_of_two(width, out_width):
@@ -58,6 +64,7 @@ class _Select(torch.autograd.Function):
 @torch.library.custom_op("denseup::sum_of_cells", mutates_args=())
 def _sum(x: Tensor, height: int, width: int) -> Tensor:
     """`[B, C, H, W]` → `[B, C, height, width]`."""
+    _check_cells(x, height, width)
     rows = source_index(height, x.shape[2], x.device)
     columns = source_index(width, x.shape[3], x.device)
     by_row = x.new_zeros(*x.shape[:2], height, x.shape[3]).index_add_(2, rows, x)
@@ -78,6 +85,29 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
     return resize_nearest(grad, ctx.size), None, None
 
 
+def _composed(x: Tensor, height: int, width: int) -> Tensor:
+    _check_cells(x, height, width)
+    rows = source_index(height, x.shape[2], x.device)
+    columns = source_index(width, x.shape[3], x.device)
+    by_row = x.new_zeros(*x.shape[:2], height, x.shape[3]).index_add(2, rows, x)
+    return x.new_zeros(*x.shape[:2], height, width).index_add(3, columns, by_row)
+
+
+def _check_cells(x: Tensor, height: int, width: int) -> None:
+    check_map("x", x)
+    for name, length in (("height", height), ("width", width)):
+        if length < 1:
+            raise ValueError(f"{name} is {length}, expected a whole number ≥ 1")
+
+
+def _checked(x: Tensor, output_size: Size) -> Size:
+    if x.dim() < 2 or not x.shape[-2] or not x.shape[-1]:
+        raise ValueError(f"x has shape {list(x.shape)}, expected [B, C, H, W] with a height and a width ≥ 1")
+    height, width = output_size
+    return whole_number("height of output_size", height), whole_number("width of output_size", width)
+
+
+register_composed(_sum, _composed)
 _sum.register_autograd(_backward, setup_context=_save)
 _sum.register_vmap(fold_batch(_sum))
 

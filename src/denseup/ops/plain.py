@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from denseup.ops import transforms
+
 
 def is_plain(module: nn.Module, kernel_size: int) -> bool:
     """A dense `nn.Conv2d` of this size, stride 1, zero padding that keeps the size, and no hooks that want calling."""
@@ -15,8 +17,8 @@ def is_plain(module: nn.Module, kernel_size: int) -> bool:
 
 
 def is_transformed(x: Tensor) -> bool:
-    """Whether something that runs rewrites what is called here: autocast, or vmap and the like of `torch.func`."""
+    """Whether something that runs rewrites what is called here: autocast, `torch.func` or forward mode."""
     device = x.device.type
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         return True
-    return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
+    return not torch.compiler.is_compiling() and transforms.are_active()

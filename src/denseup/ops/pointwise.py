@@ -5,13 +5,16 @@ the maps have left the caches, and with few outputs. Elsewhere torch's operators
 differentiable whole of it.
 """
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
+from denseup import native
 from denseup.ops import cpu_backend, cpu_pointwise
+from denseup.ops.arguments import check_alike, check_map, check_shape
 from denseup.ops.backends import choose_backend
+from denseup.ops.transforms import register_composed
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -33,6 +36,12 @@ def backward(grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, paramet
     """
     if _served(x, weight, None) and (to is None or to.is_contiguous(memory_format=torch.channels_last)):
         return cast(tuple[Tensor, Tensor], _backward(grad, x, weight, to, parameters))
+    return _torchs_backward(grad, x, weight, to, parameters)
+
+
+def _torchs_backward(
+    grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, parameters: bool
+) -> tuple[Tensor, Tensor]:
     if to is not None:
         _add_gradient(to, grad, weight)
     if not parameters:
@@ -74,12 +83,41 @@ def _pixels(x: Tensor) -> Tensor:
 
 @torch.library.custom_op("denseup::pointwise", mutates_args=())
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return cpu_pointwise.convolve(x, weight, bias)
+    _check(x, weight, bias)
+    if _can_take(x, weight, bias):
+        return cpu_pointwise.convolve(x, weight, bias)
+    return torch.conv2d(x, weight, bias).contiguous(memory_format=torch.channels_last)
 
 
 @torch.library.custom_op("denseup::pointwise_backward", mutates_args=("to",))
 def _backward(grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, parameters: bool) -> tuple[Tensor, Tensor]:
-    return cpu_pointwise.backward(grad, x, weight, to, parameters)
+    _check_backward(grad, x, weight, to)
+    if _can_take(x, weight, None) and (to is None or to.is_contiguous(memory_format=torch.channels_last)):
+        return cpu_pointwise.backward(grad, x, weight, to, parameters)
+    return _torchs_backward(grad, x, weight, to, parameters)
+
+
+def _can_take(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    return native.library() is not None and cpu_pointwise.can_take(x, weight, bias)
+
+
+def _check(x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    check_map("x", x, "[B, C, H, W]")
+    if weight.dim() != 4 or weight.shape[1:] != (x.shape[1], 1, 1):
+        raise ValueError(f"weight has shape {list(weight.shape)}, expected [O, {x.shape[1]}, 1, 1] as x has")
+    check_alike("weight", weight, "x", x)
+    if bias is not None:
+        check_shape("bias", bias, [weight.shape[0]], "as weight has")
+        check_alike("bias", bias, "x", x)
+
+
+def _check_backward(grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None) -> None:
+    _check(x, weight, None)
+    check_shape("grad", grad, [x.shape[0], weight.shape[0], *x.shape[2:]], "as x and weight have")
+    check_alike("grad", grad, "x", x)
+    if to is not None:
+        check_shape("to", to, list(x.shape), "as x has")
+        check_alike("to", to, "x", x)
 
 
 @_convolve.register_fake
@@ -91,3 +129,26 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def _(grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, parameters: bool) -> tuple[Tensor, Tensor]:
     of_weight, of_bias = (x.new_empty(size) if parameters else x.new_empty(0) for size in (weight.shape, grad.shape[1]))
     return of_weight, of_bias
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:2])
+
+
+def _gradient(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    x, weight = ctx.saved_tensors
+    return gradients(grad, x, weight, ctx.needs_input_grad)
+
+
+def _composed(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    _check(x, weight, bias)
+    return torch.conv2d(x, weight, bias)
+
+
+def _refused(*args: Any) -> Any:
+    raise RuntimeError("denseup::pointwise_backward writes to its argument `to`: torch.func and forward mode cannot")
+
+
+_convolve.register_autograd(_gradient, setup_context=_save)
+register_composed(_convolve, _composed)
+register_composed(_backward, _refused)

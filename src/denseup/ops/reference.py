@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from denseup.ops import composed
-from denseup.ops.composed import accumulate
+from denseup.ops.composed import accumulate, by_group
 from denseup.ops.geometry import Size, phase_slots, size_of
 
 NAME = "reference"
@@ -49,7 +49,7 @@ def reassemble(de: Tensor, kernels: Tensor, kernel_size: int, groups: int) -> Te
 
 def adjoint(grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, size: Size) -> Tensor:
     """Adjoint of `reassemble` in the features: `[B, C, H, W]`, `[B, G·K², H, W]` → `[B, C, *size]`."""
-    phases = _split(_to_phases(accumulate(grad), size), groups, -1)
+    phases = by_group(_to_phases(accumulate(grad), size), groups)
     taps = _split(_to_phases(accumulate(kernels), size), groups, 1, kernel_size**2)
     radius = kernel_size // 2
     out = phases.new_zeros(*phases.shape[:3], size[0] + 2 * radius, size[1] + 2 * radius)
@@ -63,7 +63,7 @@ def adjoint(grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, size: 
 def similarity(query: Tensor, key: Tensor, kernel_size: int, groups: int) -> Tensor:
     """Inner products with the K×K window of the key: `[B, C, H, W]`, `[B, C, h, w]` → `[B, G·K², H, W]`."""
     size = size_of(key)
-    phases = _split(_to_phases(accumulate(query), size), groups, -1)
+    phases = by_group(_to_phases(accumulate(query), size), groups)
     padded = _pad(accumulate(key), kernel_size, groups)
     out = phases.new_empty(query.shape[0], groups, kernel_size**2, *phases.shape[3:])
     products = torch.empty_like(phases)  # one for all taps: to allocate it each time takes longer than to fill it
@@ -99,7 +99,7 @@ def _pad(x: Tensor, kernel_size: int, groups: int) -> Tensor:
     """Zero-pad by K//2 and open the group and phase dimensions: `[B, G, C/G, 1, 1, h + 2r, w + 2r]`."""
     radius = kernel_size // 2
     padded = F.pad(x, (radius, radius, radius, radius))
-    return _split(padded.contiguous(), groups, -1)[:, :, :, None, None]
+    return by_group(padded.contiguous(), groups)[:, :, :, None, None]
 
 
 def _windows(padded: Tensor, kernel_size: int, size: Size) -> Iterator[tuple[int, Tensor]]:

@@ -194,10 +194,10 @@ def reassemble_kernel(
         g = g.to(tl.float32)[None, :]
         en00 = en + batch * en_b + (y0 * en_y + x0 * en_x)[None, :] + channel[:, None] * en_c
         en10 = en00 + en_y
-        sum00 += g * (tl.load(en00, mask=mask00, other=0.0).to(tl.float32) - sum00)
-        sum01 += g * (tl.load(en00 + en_x, mask=mask01, other=0.0).to(tl.float32) - sum01)
-        sum10 += g * (tl.load(en10, mask=mask10, other=0.0).to(tl.float32) - sum10)
-        sum11 += g * (tl.load(en10 + en_x, mask=mask11, other=0.0).to(tl.float32) - sum11)
+        sum00 = g * tl.load(en00, mask=mask00, other=0.0).to(tl.float32) + (1.0 - g) * sum00
+        sum01 = g * tl.load(en00 + en_x, mask=mask01, other=0.0).to(tl.float32) + (1.0 - g) * sum01
+        sum10 = g * tl.load(en10, mask=mask10, other=0.0).to(tl.float32) + (1.0 - g) * sum10
+        sum11 = g * tl.load(en10 + en_x, mask=mask11, other=0.0).to(tl.float32) + (1.0 - g) * sum11
     out00 = out + batch * out_b + (y0 * out_y + x0 * out_x)[None, :] + channel[:, None] * out_c
     out10 = out00 + out_y
     tl.store(out00, sum00.to(out.dtype.element_ty), mask=mask00)

@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseup.ops import bidownsample, reassemble
-from denseup.ops.geometry import Size, pad_to_even
+from denseup.ops.arguments import odd_number, whole_number
+from denseup.ops.geometry import Size, pad_to_even, pixel_shuffle
 from denseup.upsamplers.base import Upsampler, check_state_size
 from denseup.upsamplers.registry import register_upsampler
 
@@ -78,14 +79,15 @@ class A2U(Upsampler):
         own_downsampling: bool = True,
     ) -> None:
         super().__init__(de_channels, en_channels, scale_factor)
-        if kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size is {kernel_size}, expected an odd number")
-        if groups < 1 or math.gcd(de_channels, self.en_channels) % groups:
+        kernel_size = odd_number("kernel_size", kernel_size)
+        encoder_kernel_size = whole_number("encoder_kernel_size", encoder_kernel_size)
+        groups = whole_number("groups", groups)
+        if math.gcd(de_channels, self.en_channels) % groups:
             raise ValueError(f"groups is {groups}, expected a divisor of {de_channels} and {self.en_channels} channels")
         self.kernel_size, self.encoder_kernel_size, self.groups = kernel_size, encoder_kernel_size, groups
         channels = self.en_channels
         self.u, self.v = (nn.Conv2d(channels, 1 if shared else channels, 1) for _ in range(2))
-        self.norm_u, self.norm_v = (nn.GroupNorm(math.gcd(NORM_GROUPS, channels), channels) for _ in range(2))
+        self.norm_u, self.norm_v = (_GroupNorm(math.gcd(NORM_GROUPS, channels), channels) for _ in range(2))
         self.up = nn.Conv2d(channels, 4 * groups * kernel_size**2, 1)
         self.down: nn.Conv2d | None = None
         if own_downsampling:
@@ -95,6 +97,7 @@ class A2U(Upsampler):
         """Content-aware pooling, `[B, C, H, W]` → `[B, C, ⌈H/2⌉, ⌈W/2⌉]`; the state is the up kernels' logits."""
         if self.down is None:
             return super().downsample(en)
+        self.check_encoder(en)
         height, width = en.shape[2:]
         en = pad_to_even(en)
         affinity = self.affinity(en)
@@ -131,7 +134,14 @@ class A2U(Upsampler):
 
     def up_logits(self, en: Tensor, affinity: Tensor) -> Tensor:
         """Upsampling kernels before their softmax, in (0, 1): `[B, groups·s_k², H, W]`, group-major."""
-        return torch.sigmoid(F.pixel_shuffle(affinity * self.up(_global_average(en)), 2))
+        return torch.sigmoid(pixel_shuffle(affinity * self.up(_global_average(en)), 2))
+
+
+class _GroupNorm(nn.GroupNorm):
+    """Of a single value too, which torch refuses though nothing is to be learnt from it: it becomes the bias."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
 
 def _global_average(en: Tensor) -> Tensor:
@@ -161,7 +171,7 @@ def _convolve_each(x: Tensor, kernels: Tensor) -> Tensor:
     """
     batch, channels, height, width = x.shape
     size = kernels.shape[-1]
-    if isinstance(batch, torch.SymInt):  # an exported convolution must know its number of groups
+    if isinstance(batch, torch.SymInt) or batch == 0:  # a convolution must know its number of groups, and have one
         everywhere = kernels.flatten(1)[..., None, None].expand(-1, -1, height // 2, width // 2)
         return bidownsample(x, everywhere.to(x.dtype), size, 2, groups=kernels.shape[1])
     weight = kernels.expand(batch, channels, size, size).reshape(batch * channels, 1, size, size)

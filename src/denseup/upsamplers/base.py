@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from denseup.ops.arguments import is_whole, whole_number
 from denseup.ops.geometry import Size
 
 
@@ -43,9 +44,9 @@ class Upsampler(nn.Module):
 
     def __init__(self, de_channels: int, en_channels: int | None = None, scale_factor: int = 2) -> None:
         super().__init__()
-        self.de_channels = _positive("de_channels", de_channels)
-        self.en_channels = de_channels if en_channels is None else _positive("en_channels", en_channels)
-        self.scale_factor = _positive("scale_factor", scale_factor)
+        self.de_channels = whole_number("de_channels", de_channels)
+        self.en_channels = self.de_channels if en_channels is None else whole_number("en_channels", en_channels)
+        self.scale_factor = whole_number("scale_factor", scale_factor)
         if self.equal_channels_only and self.en_channels != self.de_channels:
             raise ValueError(
                 f"{type(self).__name__}: en_channels is {en_channels}, expected de_channels, {de_channels}: "
@@ -58,6 +59,7 @@ class Upsampler(nn.Module):
         Returns:
             The pooled map and the state that `forward` wants back (None where there is none).
         """
+        self.check_encoder(en)
         return F.max_pool2d(en, 2, ceil_mode=True), None
 
     def skip(self, en: Tensor, state: Any) -> Tensor:
@@ -87,7 +89,11 @@ class Upsampler(nn.Module):
             ValueError: an argument does not fit; the message names it, what came and what is valid.
         """
         size = self._check(de, en, output_size)
-        return self.upsample(de, en, size, state)
+        try:
+            return self.upsample(de, en, size, state)
+        except RuntimeError:
+            self._explain(de, en)
+            raise
 
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
         """The operator itself, on checked arguments; `size` is the output size."""
@@ -96,6 +102,28 @@ class Upsampler(nn.Module):
     def extra_repr(self) -> str:
         """Channels and factor, for `print(module)`."""
         return f"de_channels={self.de_channels}, en_channels={self.en_channels}, scale_factor={self.scale_factor}"
+
+    def check_encoder(self, en: Tensor) -> None:
+        """An encoder feature `[B, C_en, H, W]`, as `downsample` takes it; ValueError if it is none."""
+        name, weight = type(self).__name__, self._weight()
+        _check_map(name, "en", en, self.en_channels if self.guided else None)
+        if weight is None or not self.paired:
+            return
+        cast = torch.amp.is_autocast_available(en.device.type) and torch.is_autocast_enabled(en.device.type)
+        for what in ("device",) if cast else ("device", "dtype"):
+            _check_same(name, what, "en", en, "the weights", weight)
+
+    def _weight(self) -> Tensor | None:
+        return next((p for p in self.parameters() if p.is_floating_point()), None)
+
+    def _explain(self, de: Tensor, en: Tensor | None) -> None:
+        """Why a call may have failed: ValueError for a map of another device or dtype than the weights or `de`."""
+        weight = self._weight()
+        expected, owner = (de, "de") if weight is None else (weight, "the weights")
+        for argument, x in (("de", de), ("en", en if self.guided else None)):
+            for what in ("device", "dtype"):
+                if x is not None:
+                    _check_same(type(self).__name__, what, argument, x, owner, expected)
 
     def _check(self, de: Tensor, en: Tensor | None, output_size: Size | None) -> Size:
         name = type(self).__name__
@@ -114,6 +142,7 @@ class Upsampler(nn.Module):
                 )
             if self.guided:
                 _check_map(name, "en", en, self.en_channels)
+                _check_pair(name, de, en)
             size = (en.shape[2], en.shape[3]) if output_size is None or self.guided else output_size
             if output_size is not None and tuple(output_size) != tuple(size):
                 raise ValueError(
@@ -134,20 +163,11 @@ UpsamplerFactory = Callable[..., Upsampler]
 """Any callable (de_channels, en_channels=None) → Upsampler; a network calls it once a stage."""
 
 
-def _positive(name: str, value: int) -> int:
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} is {value!r}, expected a whole number ≥ 1")
-    return value
-
-
 def _two_whole_numbers(operator: str, size: Size) -> Size:
-    if not isinstance(size, (tuple, list)) or len(size) != 2 or not all(_whole(n) for n in size):
+    if not isinstance(size, (tuple, list)) or len(size) != 2 or not all(is_whole(n) for n in size):
         raise ValueError(f"{operator}: output_size is {size!r}, expected (height, width), two whole numbers")
-    return size[0], size[1]
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, (int, torch.SymInt)) or hasattr(value, "__index__")  # NumPy's have it
+    height, width = (n if isinstance(n, (int, torch.SymInt)) else whole_number("output_size", n) for n in size)
+    return height, width
 
 
 def check_state_size(operator: str, state_size: Size, size: Size) -> None:
@@ -159,9 +179,22 @@ def check_state_size(operator: str, state_size: Size, size: Size) -> None:
         )
 
 
-def _check_map(operator: str, name: str, value: Tensor, channels: int) -> None:
-    if not torch.is_tensor(value) or value.dim() != 4 or value.shape[1] != channels:
+def _check_pair(operator: str, de: Tensor, en: Tensor) -> None:
+    if en.shape[0] != de.shape[0]:
+        raise ValueError(f"{operator}: en has {en.shape[0]} images, de has {de.shape[0]}: expected as many")
+    _check_same(operator, "device", "en", en, "de", de)
+
+
+def _check_same(operator: str, what: str, name: str, x: Tensor, other: str, y: Tensor) -> None:
+    came, valid = getattr(x, what), getattr(y, what)
+    if came != valid:
+        raise ValueError(f"{operator}: the {what} of {name} is {came}, expected {valid}, that of {other}")
+
+
+def _check_map(operator: str, name: str, value: Tensor, channels: int | None) -> None:
+    expected = f"a tensor [B, {channels or 'C'}, H, W]"
+    if not torch.is_tensor(value) or value.dim() != 4 or value.shape[1] != (channels or value.shape[1]):
         came = list(value.shape) if torch.is_tensor(value) else type(value).__name__
-        raise ValueError(
-            f"{operator}: {name} is {came}, expected a tensor [B, {channels}, H, W]; the order is (de, en)"
-        )
+        raise ValueError(f"{operator}: {name} is {came}, expected {expected}; the order is (de, en)")
+    if value.shape[2] == 0 or value.shape[3] == 0:
+        raise ValueError(f"{operator}: {name} is {list(value.shape)}, expected {expected} with H and W ≥ 1")

@@ -14,11 +14,11 @@ encoder_kernel_size, compressed_channels → embed_channels; channel_compressor 
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from denseup.ops import reassemble, resize_nearest
+from denseup.ops.arguments import check_groups, odd_number, whole_number
 from denseup.ops.encoding import encode_content
-from denseup.ops.geometry import Size
+from denseup.ops.geometry import Size, pixel_shuffle
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 
@@ -34,6 +34,9 @@ class CARAFE(Upsampler):
         encoder_kernel_size: of the convolution that predicts the kernels, odd.
         encoder_dilation: of the same convolution.
         embed_channels: channels after the compressor.
+
+    Raises:
+        ValueError: a size of a kernel is even, or groups does not divide the channels.
     """
 
     official_keys = {"channel_compressor": "compress", "content_encoder": "encode"}
@@ -51,11 +54,15 @@ class CARAFE(Upsampler):
         embed_channels: int = 64,
     ) -> None:
         super().__init__(de_channels, en_channels, scale_factor)
-        self.kernel_size, self.groups = kernel_size, groups
-        self.compress = nn.Conv2d(de_channels, embed_channels, 1)
+        self.kernel_size, self.groups = odd_number("kernel_size", kernel_size), whole_number("groups", groups)
+        check_groups(self.groups, self.de_channels, "de")
+        encoder_kernel_size = odd_number("encoder_kernel_size", encoder_kernel_size)
+        encoder_dilation = whole_number("encoder_dilation", encoder_dilation)
+        embed_channels = whole_number("embed_channels", embed_channels)
+        self.compress = nn.Conv2d(self.de_channels, embed_channels, 1)
         self.encode = nn.Conv2d(
             embed_channels,
-            groups * kernel_size**2 * scale_factor**2,
+            self.groups * self.kernel_size**2 * self.scale_factor**2,
             encoder_kernel_size,
             padding=(encoder_kernel_size - 1) * encoder_dilation // 2,
             dilation=encoder_dilation,
@@ -76,4 +83,4 @@ class CARAFE(Upsampler):
 
     def kernels(self, de: Tensor, size: Size) -> Tensor:
         """Reassembly logits: `[B, C, h, w]` → `[B, G·K², *size]`."""
-        return resize_nearest(F.pixel_shuffle(encode_content(self.encode, self.compress(de)), self.scale_factor), size)
+        return resize_nearest(pixel_shuffle(encode_content(self.encode, self.compress(de)), self.scale_factor), size)

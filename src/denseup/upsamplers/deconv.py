@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from denseup.ops.arguments import whole_number
 from denseup.ops.geometry import Size
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
@@ -39,7 +40,10 @@ class Deconv(Upsampler):
         kernel_size: int | None = None,
     ) -> None:
         super().__init__(de_channels, en_channels, scale_factor)
-        kernel_size = 2 * scale_factor - scale_factor % 2 if kernel_size is None else kernel_size
+        de_channels, scale_factor = self.de_channels, self.scale_factor
+        if kernel_size is None:
+            kernel_size = 2 * scale_factor - scale_factor % 2
+        kernel_size = whole_number("kernel_size", kernel_size)
         if kernel_size < scale_factor:
             raise ValueError(f"kernel_size is {kernel_size}, expected at least scale_factor, {scale_factor}")
         surplus = kernel_size - scale_factor

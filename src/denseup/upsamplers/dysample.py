@@ -21,10 +21,10 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from denseup.ops import resize_nearest, sample_bilinear
-from denseup.ops.geometry import Size, layout, source_positions
+from denseup.ops.arguments import whole_number
+from denseup.ops.geometry import Size, layout, pixel_shuffle, source_positions
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 
@@ -59,7 +59,8 @@ class DySample(Upsampler):
         super().__init__(de_channels, en_channels, scale_factor)
         if style not in ("lp", "pl"):
             raise ValueError(f"style is {style!r}, valid: 'lp', 'pl'")
-        if groups < 1 or de_channels % groups:
+        de_channels, scale_factor, groups = self.de_channels, self.scale_factor, whole_number("groups", groups)
+        if de_channels % groups:
             raise ValueError(f"groups is {groups}, expected a divisor of de_channels, {de_channels}")
         cells = scale_factor**2
         if style == "pl" and de_channels % cells:
@@ -89,17 +90,18 @@ class DySample(Upsampler):
 
     def offsets(self, de: Tensor) -> Tensor:
         """Learned offsets `[B, 2·G, s·h, s·w]` in pixels of `de`: to the right for each group, then downwards."""
+        cells = self.scale_factor**2
         shuffle_first = self.style == "pl" and layout(de) is torch.channels_last
         x = de
         if shuffle_first:
-            x = F.pixel_shuffle(de, self.scale_factor)
+            x = pixel_shuffle(de, self.scale_factor)
         elif self.style == "pl":  # the same, linear on each of the s² cells before they are shuffled: no map to move
-            x = de.reshape(de.shape[0], -1, self.scale_factor**2 * de.shape[2], de.shape[3])
+            x = de.reshape(de.shape[0], self.de_channels // cells, cells * de.shape[2], de.shape[3])
         offsets: Tensor = self.offset(x)
         offsets = 0.25 * offsets if self.scope is None else 0.5 * offsets * torch.sigmoid(self.scope(x))
         if shuffle_first:
             return offsets
-        return F.pixel_shuffle(offsets.reshape(de.shape[0], -1, *de.shape[2:]), self.scale_factor)
+        return pixel_shuffle(offsets.reshape(de.shape[0], 2 * self.groups * cells, *de.shape[2:]), self.scale_factor)
 
 
 @register_upsampler("dysample_scope")

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from denseup.ops import reassemble_gated
+from denseup.ops.arguments import odd_number
 from denseup.ops.branching import pointwise_branch
 from denseup.ops.geometry import Size
 from denseup.upsamplers.base import Upsampler
@@ -49,9 +50,9 @@ class FADE(Upsampler):
         encoder_kernel_size: int = 3,
     ) -> None:
         super().__init__(de_channels, en_channels, scale_factor)
-        self.kernel_size = kernel_size
+        self.kernel_size = odd_number("kernel_size", kernel_size)
         self.kernels = SemiShiftKernels(
-            self.de_channels, self.en_channels, kernel_size, embed_channels, encoder_kernel_size, self.depthwise
+            self.de_channels, self.en_channels, self.kernel_size, embed_channels, encoder_kernel_size, self.depthwise
         )
         self.gate = nn.Conv2d(self.de_channels, 1, 1)
         _xavier(self.gate)

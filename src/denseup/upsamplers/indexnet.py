@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from denseup.ops.geometry import Size, pad_to_even
+from denseup.ops.geometry import Size, pad_to_even, pixel_shuffle
 from denseup.ops.nearest import resize_nearest
 from denseup.upsamplers.base import Upsampler, check_state_size
 from denseup.upsamplers.registry import register_upsampler
@@ -85,11 +85,12 @@ class IndexNet(Upsampler):
         blocks = torch.stack(logits, 2) if len(logits) == 4 else logits[0].unsqueeze(1)  # [B, C or 1, 4, H/2, W/2]
         y = torch.sigmoid(blocks.to(torch.promote_types(blocks.dtype, torch.float32)))
         z = y.softmax(2)
-        pooling, upsampling = (F.pixel_shuffle(values.flatten(1, 2), 2).to(en.dtype) for values in (z, y))
+        pooling, upsampling = (pixel_shuffle(values.flatten(1, 2), 2).to(en.dtype) for values in (z, y))
         return pooling, upsampling
 
     def downsample(self, en: Tensor) -> tuple[Tensor, IndexState]:
         """Indexed pooling: `[B, C, H, W]` → `[B, C, ⌈H/2⌉, ⌈W/2⌉]` and the state."""
+        self.check_encoder(en)
         height, width = en.shape[2:]
         en = pad_to_even(en)
         pooling, upsampling = self.index(en)

@@ -5,8 +5,11 @@ Written as one of the family that IndexNet describes (`indexnet.py`): up = index
 is 1 at the maximum of each cell and 0 elsewhere. At ×2 this is torch's `max_unpool2d`. In a network that pools by this
 operator the indices are those of the pooling; elsewhere, and at any other ratio, the guide is pooled for them: every
 pixel of `de` owns the cell of `en` that nearest-neighbour interpolation would give it.
-No gradient reaches the guide through indices, only through the pooled map.
+No gradient reaches the guide through indices, only through the pooled map. Where a cell of the guide holds a NaN,
+nobody knows where the value of `de` belongs, and the whole cell is NaN.
 """
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +19,15 @@ from denseup.ops.geometry import Size, phase_slots
 from denseup.ops.nearest import resize_nearest
 from denseup.upsamplers.base import Upsampler, check_state_size
 from denseup.upsamplers.registry import register_upsampler
+
+
+class Maxima(NamedTuple):
+    """Where the maxima of the guide's cells are."""
+
+    marks: Tensor
+    """True at the maximum of every cell, `[B, C, H, W]`."""
+    blame: Tensor
+    """NaN for the cells that hold one, else 0, `[B, C, h, w]`."""
 
 
 @register_upsampler("max_unpool")
@@ -31,33 +43,41 @@ class MaxUnpool(Upsampler):
     paired = True
     equal_channels_only = "each channel of de goes where the same channel of en had its maximum"
 
-    def downsample(self, en: Tensor) -> tuple[Tensor, Tensor]:
-        """2×2 max pooling, `[B, C, H, W]` → `[B, C, ⌈H/2⌉, ⌈W/2⌉]`; the state marks the maxima, bool `[B, C, H, W]`."""
+    def downsample(self, en: Tensor) -> tuple[Tensor, Maxima]:
+        """2×2 max pooling, `[B, C, H, W]` → `[B, C, ⌈H/2⌉, ⌈W/2⌉]`; the state marks the maxima."""
+        self.check_encoder(en)
         pooled, indices = F.max_pool2d(en, 2, ceil_mode=True, return_indices=True)
-        return pooled, _marks(indices, en)
+        return pooled, Maxima(_marks(indices, en), _blame(pooled))
 
-    def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Tensor | None) -> Tensor:
+    def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Maxima | None) -> Tensor:
         """`[B, C, h, w]` → `[B, C, *size]`, zero but for one pixel of each cell."""
         assert en is not None
         if state is not None:
-            check_state_size(type(self).__name__, (state.shape[2], state.shape[3]), size)
+            check_state_size(type(self).__name__, (state.marks.shape[2], state.marks.shape[3]), size)
         halves = (-(-size[0] // 2), -(-size[1] // 2))
         if state is None or tuple(de.shape[2:]) != halves:
             state = _maxima(en, (de.shape[2], de.shape[3]))
-        return torch.where(state, resize_nearest(de, size), 0)
+        blame = state.blame.to(de.dtype)
+        return torch.where(state.marks, resize_nearest(de + blame, size), resize_nearest(blame, size))
 
 
-def _maxima(en: Tensor, cells: Size) -> Tensor:
-    """Marks of the maximum of every cell of `[B, C, H, W]`; output pixel y lies in cell ⌊y·cells / H⌋."""
+def _maxima(en: Tensor, cells: Size) -> Maxima:
+    """The maximum of every cell of `[B, C, H, W]`; output pixel y lies in cell ⌊y·cells / H⌋."""
     row_factor, rows = phase_slots(cells[0], en.shape[2], en.device)
     column_factor, columns = phase_slots(cells[1], en.shape[3], en.device)
-    slots = en.new_full((*en.shape[:2], row_factor * cells[0], column_factor * cells[1]), -torch.inf)
-    slots[:, :, rows[:, None], columns] = en.detach()
-    _, indices = F.max_pool2d(slots, (row_factor, column_factor), return_indices=True)
-    return _marks(indices, slots)[:, :, rows[:, None], columns]
+    high = en.new_full((*en.shape[:2], row_factor * cells[0], en.shape[3]), -torch.inf)
+    high = high.index_copy(2, rows, en.detach())
+    slots = en.new_full((*high.shape[:3], column_factor * cells[1]), -torch.inf).index_copy(3, columns, high)
+    pooled, indices = F.max_pool2d(slots, (row_factor, column_factor), return_indices=True)
+    return Maxima(_marks(indices, slots).index_select(2, rows).index_select(3, columns), _blame(pooled))
 
 
 def _marks(indices: Tensor, x: Tensor) -> Tensor:
     """True at the flat `indices` of each channel of `x`."""
     marks = torch.zeros_like(x, dtype=torch.bool, memory_format=torch.contiguous_format)
-    return marks.flatten(2).scatter_(2, indices.flatten(2), True).reshape(x.shape)
+    indices = indices.flatten(2)
+    return marks.flatten(2).scatter(2, indices, torch.ones_like(indices, dtype=torch.bool)).reshape(x.shape)
+
+
+def _blame(pooled: Tensor) -> Tensor:
+    return torch.where(pooled.isnan(), torch.nan, 0.0).to(pooled.dtype)

@@ -9,9 +9,9 @@ Names of mmcv → ours: upsample_kernel → encoder_kernel_size; upsample_conv �
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from denseup.ops.geometry import Size
+from denseup.ops.arguments import odd_number
+from denseup.ops.geometry import Size, pixel_shuffle
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 
@@ -37,11 +37,9 @@ class PixelShuffle(Upsampler):
         encoder_kernel_size: int = 3,
     ) -> None:
         super().__init__(de_channels, en_channels, scale_factor)
-        if encoder_kernel_size % 2 == 0:
-            raise ValueError(f"encoder_kernel_size is {encoder_kernel_size}, expected an odd number")
-        self.encode = nn.Conv2d(
-            de_channels, de_channels * scale_factor**2, encoder_kernel_size, padding=encoder_kernel_size // 2
-        )
+        encoder_kernel_size = odd_number("encoder_kernel_size", encoder_kernel_size)
+        outputs = self.de_channels * self.scale_factor**2
+        self.encode = nn.Conv2d(self.de_channels, outputs, encoder_kernel_size, padding=encoder_kernel_size // 2)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -52,4 +50,4 @@ class PixelShuffle(Upsampler):
 
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
         """`[B, C, h, w]` → `[B, C, s·h, s·w]`."""
-        return F.pixel_shuffle(self.encode(de), self.scale_factor)
+        return pixel_shuffle(self.encode(de), self.scale_factor)

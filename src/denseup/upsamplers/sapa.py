@@ -24,7 +24,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from denseup.ops import local_similarity, reassemble, resize_nearest
+from denseup.ops import local_similarity, reassemble, resize_nearest, transforms
+from denseup.ops.arguments import odd_number, whole_number
+from denseup.ops.composed import accumulate, mix
 from denseup.ops.geometry import Size
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
@@ -60,8 +62,9 @@ class SAPA(Upsampler):
         embed_channels: int = 64,
     ) -> None:
         super().__init__(de_channels, en_channels, scale_factor)
-        self.kernel_size = kernel_size
-        self.norm_en, self.norm_de = nn.LayerNorm(self.en_channels), nn.LayerNorm(self.de_channels)
+        self.kernel_size = odd_number("kernel_size", kernel_size)
+        embed_channels = whole_number("embed_channels", embed_channels)
+        self.norm_en, self.norm_de = _LayerNorm(self.en_channels), _LayerNorm(self.de_channels)
         self._build_query(embed_channels)
         self.embed_key = nn.Linear(self.de_channels, embed_channels)
         self.reset_parameters()
@@ -129,7 +132,22 @@ class SAPAGate(SAPA):
         size = (high.shape[2], high.shape[3])
         low = resize_nearest(_channels_first(self.embed_query_de(de)), size)
         gate = resize_nearest(_channels_first(torch.sigmoid(self.gate(normed_de))), size)
-        return torch.lerp(low, high, gate)
+        return mix(low, high, gate)
+
+
+class _LayerNorm(nn.LayerNorm):
+    """Written out where forward mode may be at work: derivatives of the derivative that torch's has there are wrong.
+
+    `jvp` of `jvp` and `grad` of `jvp` take its mean and deviation for constants (torch 2.13).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.compiler.is_compiling() or not transforms.are_active():
+            return super().forward(x)
+        wide = accumulate(x)
+        centred = wide - wide.mean(-1, keepdim=True)
+        normed = centred * (centred.square().mean(-1, keepdim=True) + self.eps).rsqrt()
+        return normed.to(x.dtype) * self.weight + self.bias
 
 
 def _channels_last(x: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from denseup.ops import reassemble
+from denseup.ops.arguments import odd_number, whole_number
 from denseup.ops.branching import pointwise_branch
 from denseup.ops.encoding import encode_content
 from denseup.ops.geometry import Size
@@ -60,8 +61,9 @@ class SemiShiftKernels(nn.Module):
         depthwise: bool = False,
     ) -> None:
         super().__init__()
-        logits = kernel_size**2
-        embed = logits if depthwise else embed_channels
+        logits = odd_number("kernel_size", kernel_size) ** 2
+        encoder_kernel_size = odd_number("encoder_kernel_size", encoder_kernel_size)
+        embed = logits if depthwise else whole_number("embed_channels", embed_channels)
         self.embed_en = nn.Conv2d(en_channels, embed, 1)
         self.embed_de = nn.Conv2d(de_channels, embed, 1, bias=False)
         self.encode = nn.Conv2d(
@@ -113,9 +115,9 @@ class SemiShift(Upsampler):
         encoder_kernel_size: int = 3,
     ) -> None:
         super().__init__(de_channels, en_channels, scale_factor)
-        self.kernel_size = kernel_size
+        self.kernel_size = odd_number("kernel_size", kernel_size)
         self.kernels = SemiShiftKernels(
-            self.de_channels, self.en_channels, kernel_size, embed_channels, encoder_kernel_size
+            self.de_channels, self.en_channels, self.kernel_size, embed_channels, encoder_kernel_size
         )
 
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:

@@ -50,7 +50,8 @@ def _unseen(packages: tuple[str, ...]) -> Iterator[None]:
     def spec(name: str, package: str | None = None) -> Any:
         return None if name in packages else find_spec(name, package)
 
-    replaced = {name: new for name, new in (("_version", version), ("find_spec", spec)) if hasattr(checks, name)}
+    replaced: dict[str, Any] = {"_version": version, "find_spec": spec}
+    replaced = {name: new for name, new in replaced.items() if hasattr(checks, name)}
     with patch.multiple(checks, **replaced) if replaced else nullcontext():
         yield
     for cached in (checks.package_available, checks.module_available):

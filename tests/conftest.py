@@ -9,8 +9,8 @@ os.environ.setdefault("WANDB_SILENT", "true")
 for name, value in PATIENCE.items():
     os.environ.setdefault(name, value)
 
-# Two workers share the cores of a small machine; several threads in each, or in the processes that it starts, would fight
-# for them: threads that wait for one another while another process has their core take ten times as long.
+# Two workers share the cores of a small machine; several threads in each, or in the processes that it starts, would
+# fight for them: threads that wait for one another while another process has their core take ten times as long.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)

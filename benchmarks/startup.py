@@ -22,9 +22,11 @@ ROOT = Path(__file__).parent.parent
 START = "processor time"
 BASELINE = "import torch"
 IMPORTS = (
-    "import src.build, src.train; from denseup.data import DemoMatting; "
-    "from denseup.runs import train; from denseup.tasks import MattingTask"
+    "from src.train import quick_imports\n"
+    "with quick_imports():\n"
+    "    import src.build, src.checks, denseup.runs.training"
 )
+"""What `src.train.run` imports, in its way."""
 ONE_STEP = (
     *("task=matting", "upsampler=bilinear", "logger=csv", "trainer=short", "trainer.max_steps=1"),
     *("trainer.val_check_interval=1", "trainer.limit_val_batches=1", "check_data=0"),
@@ -70,13 +72,13 @@ class Command:
 
 COMMANDS = {
     BASELINE: Command(["-c", "import torch"]),
-    "import denseup": Command(["-c", "import denseup"]),
+    "from denseup import FADE": Command(["-c", "from denseup import FADE"]),
     "train --help": Command(["-m", "src.train", "--help"], says="upsampler: a2u"),
     "train, misspelt key": Command(["-m", "src.train", "trainr=short"], code=1, says="trainr"),
     "imports of a training": Command(["-c", IMPORTS]),
     "training of one step": Command(["-m", "src.train", *ONE_STEP], says="result: "),
 }
-QUICK = (BASELINE, "import denseup")
+QUICK = (BASELINE, "from denseup import FADE")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -156,8 +156,9 @@ def test_a_summary_of_undefined_values_can_be_read(tmp_path: Path, capsys: pytes
         result = {"task": "matting", "upsampler": "fade", "seed": 0, "monitor": "sad", "mode": "min"}
         result |= {"metrics": {"best": values, "last": values}, "baseline": {"sad": trivial}}
         result |= {"checkpoint": "best.ckpt", "picture": None}
-        print_summary(result, task, RunFolder(tmp_path))
+        print_summary(result, task, RunFolder(tmp_path / "[b] [/x]"))  # which is no markup of rich's
     shown = capsys.readouterr().out
+    assert f"{tmp_path}/[b] [/x]/best.ckpt" in shown
     assert "best SAD [10³] undefined; the trivial answer's: 1.0000" in shown
     assert "best SAD [10³] 0.0000; the trivial answer's: 0.0000" in shown
 

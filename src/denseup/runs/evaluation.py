@@ -107,6 +107,6 @@ def _print(result: dict[str, Any], task: DenseTask, folder: RunFolder, note: str
     console.print(metrics_table(f"{result['task']} · {result['upsampler']}", rows))
     for name, path in {"predictions": result["picture"], "result": folder.result.name}.items():
         if path is not None:
-            console.print(f"{name}: {folder.path / path}", highlight=False, soft_wrap=True)
+            console.print(f"{name}: {folder.path / path}", highlight=False, soft_wrap=True, markup=False)
     if note:
-        console.print(f"W&B: {note}", highlight=False, soft_wrap=True)
+        console.print(f"W&B: {note}", highlight=False, soft_wrap=True, markup=False)

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from denseup.runs.folder import RunFolder
@@ -30,24 +31,24 @@ def print_summary(
     rows = [(f"{kind} (step {int(values['step'])})", values) for kind, values in result["metrics"].items()]
     rows.append((TRIVIAL[task.name], result["baseline"]))
     console.print(metrics_table(f"{result['task']} · {result['upsampler']} · seed {result['seed']}", rows))
-    console.print(_comparison(result), highlight=False)
+    console.print(_comparison(result), highlight=False, markup=False)
     paths = {"checkpoint": result["checkpoint"], "predictions": result["picture"], "result": folder.result.name}
     for name, path in paths.items():
         if path is not None:
-            console.print(f"{name}: {folder.path / path}", highlight=False, soft_wrap=True)
+            console.print(f"{name}: {folder.path / path}", highlight=False, soft_wrap=True, markup=False)
     if wandb:
-        console.print(f"W&B: {wandb}", highlight=False, soft_wrap=True)
+        console.print(f"W&B: {wandb}", highlight=False, soft_wrap=True, markup=False)
 
 
 def metrics_table(title: str, rows: list[tuple[str, dict[str, float]]]) -> Table:
     """A row for each (name, metrics); a metric that a row lacks is left empty."""
-    table = Table(title=title)
+    table = Table(title=escape(title))
     table.add_column("")
     names = [name for name in TITLES if any(name in values for _, values in rows)]
     for name in names:
         table.add_column(TITLES[name], justify="right")
     for label, values in rows:
-        table.add_row(label, *(_shown(values[name]) if name in values else "" for name in names))
+        table.add_row(escape(label), *(_shown(values[name]) if name in values else "" for name in names))
     return table
 
 

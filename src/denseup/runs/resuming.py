@@ -39,7 +39,8 @@ def load_checkpoint(path: str | Path, argument: str, *keys: str) -> dict[str, An
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         missing = [key for key in keys if key not in checkpoint]
     except Exception as error:
-        raise ValueError(f"{argument}={path}: not a checkpoint written by this package ({type(error).__name__})") from error
+        kind = type(error).__name__  # torch's message advises to load the file all the same
+        raise ValueError(f"{argument}={path}: not a checkpoint written by this package ({kind})") from error
     if missing:
         raise ValueError(f"{argument}={path}: not a checkpoint written by this package: it lacks {', '.join(missing)}")
     return checkpoint

@@ -48,7 +48,7 @@ def execute(path: Path, folder: Path, *, short: bool = False, timeout: int = 600
         path: of the notebook, which is left as it is.
         folder: the kernel's working directory, which also takes its settings.
         short: the short form.
-        timeout: of a cell, seconds.
+        timeout: of a cell, of the kernel's start, and of an output on its way; seconds.
 
     Returns:
         The notebook with its outputs, without metadata of this machine.
@@ -66,6 +66,8 @@ def execute(path: Path, folder: Path, *, short: bool = False, timeout: int = 600
         notebook,
         km=AsyncKernelManager(kernel_spec_manager=ThisPython(), transport_encryption="auto"),
         timeout=timeout,
+        startup_timeout=timeout,
+        iopub_timeout=timeout,
         record_timing=False,
         coalesce_streams=True,
         resources={"metadata": {"path": str(folder)}},

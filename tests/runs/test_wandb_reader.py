@@ -61,7 +61,10 @@ def log(folder: Path, ending: str = "", *, until: Callable[[LoggedRun], object])
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=GUARD)
     (file,) = find_runs(folder)
-    return file
+    kept = folder / "kept" / file.name  # the service, which is no child of ours, may be dying for a while yet
+    kept.parent.mkdir()
+    kept.write_bytes(file.read_bytes())
+    return kept
 
 
 def leet(file: Path, *options: str) -> str:

@@ -6,7 +6,14 @@ import torch
 from data.sample_folders import noise, write
 from torch.utils.data import default_collate
 
-from denseup.data import MattingAugmentation, MattingFolder, SegmentationAugmentation, SegmentationFolder
+from denseup.data import (
+    DemoMatting,
+    DemoScenes,
+    MattingAugmentation,
+    MattingFolder,
+    SegmentationAugmentation,
+    SegmentationFolder,
+)
 from denseup.networks import MattingResNet34, SegFormer
 from denseup.tasks import MattingTask, SegmentationTask
 
@@ -55,3 +62,8 @@ def test_logits_of_short_sides_are_those_of_the_padded_image(size):
     logits = network(image)
     assert logits.shape == (1, 2, -(-size[0] // 4), -(-size[1] // 4))
     assert torch.equal(logits, network(padded)[..., : logits.shape[2], : logits.shape[3]])
+
+
+def test_crops_of_a_pixel_mirrored_or_not():
+    for crops in (DemoMatting("train", crop_size=1, length=16), DemoScenes("train", crop_size=1, length=16)):
+        assert {crops[0, index]["image"].shape for index in range(16)} == {(3, 1, 1)}

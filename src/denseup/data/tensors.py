@@ -9,7 +9,8 @@ from denseup.data.io import Array
 
 def image_tensor(image: Array) -> Tensor:
     """float32 [3, H, W] in [0, 1] from uint8 or float32 [H, W, 3]."""
-    channels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    # A mirrored image one pixel wide counts as contiguous, and yet has a negative stride, which torch refuses: a copy.
+    channels = torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))
     return channels.float().div_(255) if channels.dtype == torch.uint8 else channels.float()
 
 

@@ -30,7 +30,8 @@ pytestmark = pytest.mark.skipif(
 
 
 def command(*arguments: str) -> list[str]:
-    return ["-m", "src.train", *TWO, *TINY, *arguments]
+    flags = [argument for argument in arguments if argument == "-m"]  # which Hydra wants before all overrides
+    return ["-m", "src.train", *flags, *TWO, *TINY, *(argument for argument in arguments if argument != "-m")]
 
 
 def train(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -24,6 +24,7 @@ from denseup.runs import RunFolder
 from denseup.runs.folder import config_hash
 from denseup.runs.processes import is_first
 from denseup.runs.state import FolderInUseError, alone_in, note_death, plan, read_result
+from src import report
 from src.config import ROOT, record_failure, run_info
 from src.importing import quick_imports
 from src.quoting import quoted
@@ -203,9 +204,6 @@ def close_early() -> None:
 def write_report(folder: Path) -> None:
     """Write the report of all runs in the sweep's folder; a failure is printed, for the runs themselves are fine."""
     try:
-        with quick_imports():
-            from src import report  # plots and all; the jobs have no need of it
-
         message = f"report: {report.run([folder])}"
     except Exception as error:
         message = f"no report: {type(error).__name__}: {error}"

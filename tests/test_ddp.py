@@ -110,7 +110,7 @@ def test_a_killed_run_resumes_to_the_same_numbers(tmp_path: Path) -> None:
     assert train("-m", f"hydra.sweep.dir={tmp_path / 'whole'}", *jobs).returncode == 0
     cut = ["-m", f"hydra.sweep.dir={tmp_path / 'cut'}", *jobs]
     launcher = started(*command(*cut, pausing.pausing(5)), env=environment() | pausing.environment())
-    wait_for(lambda: list((tmp_path / "cut").glob("*/.paused_5")))
+    wait_for(lambda: any(pausing.paused(run, 5).exists() for run in (tmp_path / "cut").glob("*nearest*")))
     (folder,) = (tmp_path / "cut").glob("*nearest*")
     both = processes_of(folder)
     assert len(both) == 2

@@ -21,7 +21,7 @@ from denseup.ops.branching import pointwise_branch
 from denseup.ops.geometry import Size
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
-from denseup.upsamplers.semishift import SemiShift, SemiShiftKernels, _xavier
+from denseup.upsamplers.semishift import SemiShift, SemiShiftKernels, xavier
 
 
 @register_upsampler("fade")
@@ -55,11 +55,11 @@ class FADE(Upsampler):
             self.de_channels, self.en_channels, self.kernel_size, embed_channels, encoder_kernel_size, self.depthwise
         )
         self.gate = nn.Conv2d(self.de_channels, 1, 1)
-        _xavier(self.gate)
+        xavier(self.gate)
         self.align: nn.Module = nn.Identity()
         if self.en_channels != self.de_channels:
             self.align = nn.Conv2d(self.en_channels, self.de_channels, 1)
-            _xavier(self.align)
+            xavier(self.align)
 
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
         """`[B, C_de, h, w]`, `[B, C_en, *size]` → `[B, C_de, *size]`."""

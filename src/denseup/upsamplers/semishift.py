@@ -70,7 +70,7 @@ class SemiShiftKernels(nn.Module):
             embed, logits, encoder_kernel_size, padding=encoder_kernel_size // 2, groups=logits if depthwise else 1
         )
         for module in self.children():
-            _xavier(module)
+            xavier(module)
 
     def forward(self, de: Tensor, en: Tensor) -> Tensor:
         """`[B, C_de, h, w]`, `[B, C_en, H, W]` → logits `[B, K², H, W]`."""
@@ -125,7 +125,7 @@ class SemiShift(Upsampler):
         return reassemble(de, self.kernels(de, en), self.kernel_size, normalize="softmax")
 
 
-def _xavier(module: nn.Module) -> None:
+def xavier(module: nn.Module) -> None:
     """Xavier uniform weights and zero bias: the authors' initialisation of all of FADE's convolutions."""
     assert isinstance(module, nn.Conv2d)
     nn.init.xavier_uniform_(module.weight)

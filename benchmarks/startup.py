@@ -24,7 +24,7 @@ BASELINE = "import torch"
 IMPORTS = (
     "from src.train import quick_imports\n"
     "with quick_imports():\n"
-    "    import src.build, src.checks, denseup.runs.training"
+    "    import denseup.cli.build, denseup.cli.checks, denseup.engine.training"
 )
 """What `src.train.run` imports, in its way."""
 ONE_STEP = (

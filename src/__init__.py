@@ -5,6 +5,7 @@ that a clone never mixes with it. Nothing is imported yet, for the library bring
 `sys.path`, for its other modules (`train`, `evaluate`, ...) must not become importable as top-level names.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
@@ -30,3 +31,4 @@ _imported = sys.modules.get("denseup")
 if _imported is not None and Path(str(_imported.__file__)).resolve().parent.parent != _HERE:
     raise ImportError(f"denseup was already imported from {_imported.__file__}, not from this clone ({_HERE})")
 sys.meta_path.insert(0, _ClonesDenseup())
+os.environ["DENSEUP_CLONE"] = str(_HERE.parent)  # for the processes of a sweep: `denseup.cli.sweep`

@@ -1,9 +1,14 @@
 """Configs for tests, composed as the command line does."""
 
+from pathlib import Path
+from typing import Any
+
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from src.config import CONF
+from denseup.cli.build import build_data
+from denseup.cli.places import CONF
+from denseup.data.datamodules import DenseData
 
 TINY = {
     "matting": ["model.width=8", "data.crop_size=64"],
@@ -20,3 +25,9 @@ def tiny_run(*overrides: str, task: str = "matting") -> DictConfig:
     """A training of four steps with two evaluations, in about a second."""
     small = ["trainer=short", "trainer.limit_val_batches=1", "data.batch_size=2", "data.image_size=64"]
     return configure(f"task={task}", "upsampler=bilinear", *small, *TINY[task], "logger=csv", *overrides)
+
+
+def labelled(group: str, root: str | Path, **options: Any) -> DenseData:
+    """The data module of a set with labels, as its yaml in conf/data says."""
+    given = [f"data.{key}={value}" for key, value in {"root": f"'{root}'", **options}.items()]
+    return build_data(configure("task=segmentation", f"data={group}", *given))

@@ -9,11 +9,11 @@ import pytest
 from configuring import configure
 from rich.console import Console
 
+from denseup.cli.complexity import spell
+from denseup.cli.cost_table import run
+from denseup.engine import RunFolder
 from denseup.profiling.table import COLUMNS
-from denseup.runs import RunFolder
 from denseup.upsamplers import list_upsamplers
-from src.complexity import spell
-from src.cost_table import run
 
 FAST = ["latency.repeats=1", "latency.warmup=0", "latency.input_size=32"]
 

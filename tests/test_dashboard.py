@@ -10,11 +10,11 @@ from configuring import TINY, configure
 from processes import python
 from wandb_server import client_environment, wandb_server
 
-from denseup.runs import RunFolder
-from denseup.runs.dashboard import METRICS, Place, definition, offline_runs, task_panels
-from denseup.runs.wandb_reader import LoggedRun, find_runs, read_run
+from denseup.cli import dashboard, train
+from denseup.engine import RunFolder
+from denseup.engine.loggers.wandb_dashboard import METRICS, Place, definition, offline_runs, task_panels
+from denseup.engine.loggers.wandb_reader import LoggedRun, find_runs, read_run
 from denseup.tasks import MattingTask, SegmentationTask
-from src import dashboard, train
 
 pytest.importorskip("wandb_workspaces", reason="needs the extra: pip install 'denseup[dashboard]'")
 

@@ -16,9 +16,9 @@ from configuring import configure
 from processes import processes_of, python, started, wait_for
 from wandb_server import clean_environment
 
-from denseup.runs import RunFolder
-from denseup.runs.wandb_reader import find_runs, read_run
-from src import evaluate
+from denseup.cli import evaluate
+from denseup.engine import RunFolder
+from denseup.engine.loggers.wandb_reader import find_runs, read_run
 
 # Three images for two processes: one is seen twice. Five steps an epoch: checkpoints lie in the middle of one.
 TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.val_check_interval=2", "trainer.log_every_n_steps=1"]

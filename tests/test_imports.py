@@ -38,15 +38,16 @@ LAYERS = {
     "visualization": set(),
     "data": set(),
     "tasks": {"losses", "metrics", "networks", "visualization"},
-    "reporting": {"runs", "profiling", "visualization"},
-    "runs": {"tasks", "data", "visualization", "metrics", "environment", "upsamplers"},
+    "reporting": {"engine", "profiling", "visualization"},
+    "engine": {"tasks", "data", "visualization", "metrics", "environment", "upsamplers"},
+    "cli": {"engine", "reporting", "tasks", "data", "profiling", "upsamplers", "environment"},
 }
 ALLOWED_IN = {
-    "pytorch_lightning": {"tasks", "runs", "data/datamodule.py", "data/datamodule_base.py"},
-    "hydra": set(),
-    "omegaconf": set(),
-    "wandb": {"runs/loggers.py", "runs/wandb_reader.py", "runs/dashboard.py"},
-    "wandb_workspaces": {"runs/dashboard.py"},
+    "pytorch_lightning": {"tasks", "engine", "data/datamodules/base.py", "cli"},
+    "hydra": {"cli"},
+    "omegaconf": {"cli"},
+    "wandb": {"engine/loggers/making.py", "engine/loggers/wandb_reader.py", "engine/loggers/wandb_dashboard.py"},
+    "wandb_workspaces": {"engine/loggers/wandb_dashboard.py"},
     "mmcv": set(),
 }
 

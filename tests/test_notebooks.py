@@ -9,9 +9,9 @@ import pytest
 from configuring import TINY, configure
 from nbformat import NotebookNode
 
-from denseup.runs import RunFolder
+from denseup.cli import train
+from denseup.engine import RunFolder
 from notebooks.execute import execute, notebooks
-from src import train
 
 KEPT = notebooks()
 NAMES = [path.stem for path in KEPT]

@@ -10,7 +10,7 @@ def test_help_needs_nothing_heavy() -> None:
 import runpy, sys
 for name in {BLOCKED!r}:
     sys.modules[name] = None
-import src.complexity, src.dashboard, src.evaluate, src.report
+import denseup.cli.complexity, src.dashboard, src.evaluate, src.report
 sys.argv = ["train", "--help"]
 runpy.run_module("src.train", run_name="__main__")
 """
@@ -22,7 +22,7 @@ runpy.run_module("src.train", run_name="__main__")
 def test_quick_imports_leave_no_trace() -> None:
     code = """
 import gc, sys
-from src.importing import UNUSED, quick_imports
+from denseup.cli.importing import UNUSED, quick_imports
 with quick_imports():
     import pytorch_lightning
 loaded = [name for name in UNUSED if name in sys.modules]

@@ -18,11 +18,11 @@ from pausing import environment, paused, pausing
 from processes import processes_of, python, started, wait_for
 from rich.console import Console
 
-from denseup.runs import RunFolder
-from denseup.runs.state import alone_in
-from src.config import CONF
-from src.sweep import run_name
-from src.sweep_table import print_table
+from denseup.cli.places import CONF
+from denseup.cli.sweep.jobs import run_name
+from denseup.cli.sweep.table import print_table
+from denseup.engine import RunFolder
+from denseup.engine.state import lock_run
 
 SHORT = ["logger=csv", "trainer=short", "data.crop_size=64", "trainer.limit_val_batches=1", "sweep.report=false"]
 
@@ -192,7 +192,7 @@ def test_the_run_of_another_living_sweep_is_left_alone(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / run_name(_root_=configure(*SHORT, *jobs)))
     folder.write_result({"status": "running", "seed": 0})
     before = folder.result.read_text()
-    with alone_in(folder):
+    with lock_run(folder):
         for rerun in ("null", "all"):
             done = sweep(tmp_path, *jobs, f"sweep.rerun={rerun}")
             assert done.returncode == 1

@@ -10,8 +10,8 @@ import yaml
 from hydra import compose, initialize_config_dir
 from processes import python
 
-import src.sweep  # noqa: F401  # the resolvers of the configs
-from src.config import CONF
+import denseup.cli.sweep.jobs  # noqa: F401  # the resolvers of the configs
+from denseup.cli.places import CONF
 
 pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="pip install '.[optuna]'")
 

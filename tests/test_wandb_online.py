@@ -14,8 +14,8 @@ from omegaconf import OmegaConf
 from processes import python
 from wandb_server import ReceivedRun, WandbServer, client_environment, wandb_server
 
-from denseup.runs.dashboard import offline_runs
-from denseup.runs.loggers import STEP, run_id
+from denseup.engine.loggers.making import STEP, run_id
+from denseup.engine.loggers.wandb_dashboard import offline_runs
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ RESUME = """
     import sys
     import time
     from pathlib import Path
-    from denseup.runs.loggers import finish_loggers, identified, log_summary, make_loggers
+    from denseup.engine.loggers.making import finish_loggers, identified, log_summary, make_loggers
 
     folder = Path(sys.argv[1])
     options = identified({"wandb": {"project": "p", "group": "g"}}, "train", "hash", str(folder))

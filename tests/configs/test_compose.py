@@ -10,11 +10,12 @@ from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf import OmegaConf
 from torch import nn
 
-from denseup.data.datamodule import DenseData
+from denseup.cli.build import build_data, build_task
+from denseup.cli.config import plain, run_info
+from denseup.cli.places import CONF
+from denseup.data.datamodules import DenseData
 from denseup.tasks import DenseTask
 from denseup.upsamplers import Upsampler, list_upsamplers
-from src.build import build_data, build_task
-from src.config import CONF, plain, run_info
 
 TASKS = [file.stem for file in sorted((CONF / "task").glob("*.yaml"))]
 
@@ -98,7 +99,7 @@ def test_a_wrong_choice_is_refused() -> None:
 
 def test_data_of_another_task_is_refused() -> None:
     cfg = configure("task=matting", "data=camvid", "data.root=somewhere")
-    with pytest.raises(ValueError, match="CamVidData, which serves task=segmentation, but task=matting"):
+    with pytest.raises(ValueError, match="data is camvid, which serves task=segmentation, but task=matting"):
         build_data(cfg)
 
 

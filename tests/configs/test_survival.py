@@ -12,7 +12,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from omegaconf import OmegaConf
 
-from src.config import CONF
+from denseup.cli.places import CONF
 
 Choice = tuple[str, str]
 PLAIN = ("callbacks", "data", "logger", "model", "recipe", "task", "trainer")

@@ -9,7 +9,7 @@ from data.test_io import palette_png
 from PIL import Image, ImageFile
 
 from denseup.data import DataError, check_dataset, read_alpha, read_image, read_label, read_trimap
-from denseup.data.datamodule import SegmentationFolderData
+from denseup.data.datamodules import SegmentationFolderData
 
 READERS = [read_image, read_alpha, read_trimap, lambda path: read_label(path, 255)]
 OPTIONS = {"tif": {"compression": "tiff_lzw"}, "jpg": {"progressive": True}}

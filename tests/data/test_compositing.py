@@ -2,7 +2,17 @@ import numpy as np
 import pytest
 from data.sample_folders import disc, noise
 
-from denseup.data.augment_matting import (
+from denseup.data.transforms.compositing import (
+    composite,
+    draw_trimap,
+    open_trimap,
+    over,
+    paste,
+    premultiply,
+    straight,
+    trimap_from_alpha,
+)
+from denseup.data.transforms.matting import (
     MattingAugmentation,
     augment_layers,
     augment_photograph,
@@ -12,23 +22,13 @@ from denseup.data.augment_matting import (
     random_background,
     unknown_window,
 )
-from denseup.data.augment_segmentation import (
+from denseup.data.transforms.segmentation import (
     SegmentationAugmentation,
     augment_labelled,
     distort_colours,
     fitted_size,
     pad_to,
     random_crop,
-)
-from denseup.data.compositing import (
-    composite,
-    draw_trimap,
-    open_trimap,
-    over,
-    paste,
-    premultiply,
-    straight,
-    trimap_from_alpha,
 )
 
 SMALL = MattingAugmentation.scaled(64)

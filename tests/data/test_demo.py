@@ -135,7 +135,7 @@ def test_validation_composites_are_not_mostly_empty():
 
 
 def test_smaller_composites():
-    sample = DemoMatting("val", long_side=64)[0]
+    sample = DemoMatting("val", image_size=64)[0]
     assert max(sample["image"].shape) == 64
     assert (sample["alpha"][sample["trimap"] == 0] == 0).all()
 

@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from configuring import labelled
 from data.sample_folders import REAL_DATA, disc, label_folder, matting_folder, noise, write
 
 from denseup.data import (
-    ADE20K,
-    CamVid,
     DataError,
     MattingAugmentation,
     MattingFolder,
@@ -111,12 +110,12 @@ def test_label_out_of_range_names_the_file(tmp_path):
 
 def test_ade20k_layout_and_test_size(tmp_path):
     label_folder(tmp_path, split="validation", labels="annotations", num_classes=151)
-    dataset = ADE20K(tmp_path, "validation")
+    dataset = labelled("ade20k", tmp_path).dataset("val")
     sample = dataset[0]
     assert len(dataset.class_names) == 150
     assert sample["image"].shape == (3, 512, 704)
     assert sample["label"].shape == (60, 80)
-    assert ADE20K(tmp_path, "validation", test_size=None)[0]["image"].shape == (3, 60, 80)
+    assert labelled("ade20k", tmp_path, test_size="null").dataset("val")[0]["image"].shape == (3, 60, 80)
 
 
 def test_composition1k_layout(tmp_path):
@@ -167,10 +166,10 @@ def test_alphamatting27():
 @real_data
 @pytest.mark.parametrize(("split", "count"), [("train", 367), ("val", 101), ("test", 233)])
 def test_camvid(split, count):
-    dataset = CamVid(REAL_DATA / "camvid", split)
+    dataset = labelled("camvid", REAL_DATA / "camvid").make_folder("val", split)
     labels = dataset[0]["label"].unique().tolist()
     assert len(dataset) == count
     assert check_dataset(dataset, limit=5) == []
     assert set(labels) <= {*range(11), 255}
-    crops = CamVid(REAL_DATA / "camvid", split, augmentation=SegmentationAugmentation(320, 360, 1440))
+    crops = labelled("camvid", REAL_DATA / "camvid").make_folder("train", split)
     assert crops[0, 0]["image"].shape == (3, 320, 320)

@@ -5,7 +5,7 @@ import pytest
 from data.sample_folders import disc, label_folder, noise, write
 
 from denseup.data import DataError, MattingFolder, SegmentationFolder, check_dataset
-from denseup.data.datamodule import MattingFolderData, SegmentationFolderData
+from denseup.data.datamodules import MattingFolderData, SegmentationFolderData
 
 CITYSCAPES = {"images": "leftImg8bit", "labels": "gtFine"}
 SUFFIXES = {"image_suffix": "_leftImg8bit", "label_suffix": "_gtFine_labelTrainIds"}

@@ -1,12 +1,11 @@
 import pytest
 import torch
+from configuring import labelled
 from data.sample_folders import REAL_DATA, label_folder, matting_folder
 from torch.utils.data import DataLoader
 
 from denseup.data import DataError, DemoMatting, EpochSampler
-from denseup.data.datamodule import (
-    ADE20KData,
-    CamVidData,
+from denseup.data.datamodules import (
     Composition1kData,
     DemoData,
     MattingFolderData,
@@ -145,8 +144,8 @@ def test_more_batch_than_data():
     [
         lambda root: MattingFolderData(root),
         lambda root: SegmentationFolderData(root, 3),
-        lambda root: CamVidData(root),
-        lambda root: ADE20KData(root),
+        lambda root: labelled("camvid", root),
+        lambda root: labelled("ade20k", root),
         lambda root: Composition1kData(root, backgrounds=root),
     ],
 )
@@ -196,7 +195,7 @@ def test_folder_with_a_single_split(tmp_path):
 
 @pytest.mark.skipif(not REAL_DATA.is_dir(), reason=f"no real data sets in {REAL_DATA} (they are optional)")
 def test_real_data_modules():
-    camvid = CamVidData(str(REAL_DATA / "camvid"), crop_size=160, batch_size=2, num_workers=0)
+    camvid = labelled("camvid", REAL_DATA / "camvid", crop_size=160, batch_size=2, num_workers=0)
     assert next(iter(camvid.train_dataloader()))["label"].shape == (2, 160, 160)
     assert (len(camvid.val_dataloader()), len(camvid.test_dataloader())) == (101, 233)
     portraits = MattingFolderData(str(REAL_DATA / "alphamatting27"), trimap="trimap/Trimap2", num_workers=0)

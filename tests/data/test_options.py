@@ -6,7 +6,7 @@ from configuring import configure
 from data.sample_folders import disc, noise, write
 from omegaconf import OmegaConf
 
-from src.build import build_data, check_data
+from denseup.cli.build import build_data, check_data
 
 
 def labels(root, *values):

@@ -11,9 +11,9 @@ import numpy as np
 from configuring import TINY, configure
 from omegaconf import OmegaConf
 
-from denseup.runs import RunFolder
-from denseup.runs.folder import config_hash
-from src.config import CONF
+from denseup.cli.places import CONF
+from denseup.engine import RunFolder
+from denseup.engine.folder import config_hash
 
 UPSAMPLERS = ("bilinear", "carafe", "indexnet", "a2u", "fade", "fade_lite")
 GAINS = {"bilinear": 0.0, "carafe": 0.2, "indexnet": 0.35, "a2u": 0.45, "fade": 1.0, "fade_lite": 0.85}

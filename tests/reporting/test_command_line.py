@@ -11,9 +11,10 @@ import torch
 from omegaconf import OmegaConf
 from reporting.synthetic import base_config, run_config, write_run
 
-from denseup.runs.folder import CONFIG_KEY
-from src import rebuild, report, sweep
-from src.build import build_data, build_task
+from denseup.cli import rebuild, report
+from denseup.cli.build import build_data, build_task
+from denseup.cli.sweep import jobs as sweep
+from denseup.engine.folder import CONFIG_KEY
 
 SMALL = ["data.image_size=64", "data.val_length=4"]
 

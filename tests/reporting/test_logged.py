@@ -7,11 +7,11 @@ import pytest
 from configuring import TINY, configure
 from torch import Tensor
 
+from denseup.cli import train
+from denseup.engine import RunFolder
+from denseup.engine.loggers.wandb_reader import find_runs
 from denseup.reporting import load_runs
-from denseup.runs import RunFolder
-from denseup.runs.wandb_reader import find_runs
 from denseup.tasks import MattingTask
-from src import train
 
 SHORT = ["trainer=short", "data.image_size=64", "data.val_length=2", "logger=wandb", "upsampler=nearest"]
 

@@ -71,7 +71,7 @@ def test_segmentation_baseline_is_the_most_frequent_class() -> None:
     network = Constant(4, 0.0, stride=4)
     network.bias.data[0] = 1
     task = SegmentationTask(network, num_classes=4)
-    data = DemoScenes("val", length=4, size=128)
+    data = DemoScenes("val", length=4, image_size=128)
     for i in range(4):
         batch = collate(data[i])
         task.update_metrics(task.predict(batch), batch)

@@ -7,26 +7,25 @@ Training data sets are indexed by (epoch, index), evaluation ones by an int. Sam
   "foreground" and "background" float32 [3, H, W];
 - segmentation: "image" as above, "label" int64 [H, W] (255 is ignored), "name".
 
-The Lightning data modules are in `denseup.data.datamodule`, which is not imported here.
+The Lightning data modules are in `denseup.data.datamodules`, which is not imported here.
 """
 
-from denseup.data.augment_matting import MattingAugmentation
-from denseup.data.augment_segmentation import SegmentationAugmentation
-from denseup.data.check import check_dataset, check_datasets
-from denseup.data.composites import CompositeDataset, FixedComposites
-from denseup.data.composition1k import composition1k_test, composition1k_train
-from denseup.data.io import DataError, read_alpha, read_cutout, read_image, read_label, read_trimap
-from denseup.data.manifest import DEMO_CLASSES, DEMO_ROOT, demo_files, read_manifest
-from denseup.data.matting import DemoMatting, MattingFolder
-from denseup.data.sampling import EpochSampler, Sample, TrainIndex
-from denseup.data.scenes import DemoScenes
-from denseup.data.segmentation import ADE20K, CamVid, SegmentationFolder
+from denseup.data.checking.files import check_dataset, check_datasets
+from denseup.data.datasets.composites import CompositeDataset, FixedComposites
+from denseup.data.datasets.composition1k import composition1k_test, composition1k_train
+from denseup.data.datasets.matting_folder import MattingFolder
+from denseup.data.datasets.sampling import EpochSampler, Sample, TrainIndex
+from denseup.data.datasets.segmentation_folder import SegmentationFolder
+from denseup.data.demo.manifest import DEMO_CLASSES, DEMO_ROOT, demo_files, read_manifest
+from denseup.data.demo.matting import DemoMatting
+from denseup.data.demo.scenes import DemoScenes
+from denseup.data.reading.samples import DataError, read_alpha, read_cutout, read_image, read_label, read_trimap
+from denseup.data.transforms.matting import MattingAugmentation
+from denseup.data.transforms.segmentation import SegmentationAugmentation
 
 __all__ = [
-    "ADE20K",
     "DEMO_CLASSES",
     "DEMO_ROOT",
-    "CamVid",
     "CompositeDataset",
     "DataError",
     "DemoMatting",

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from PIL import Image
 
+from denseup.engine.folder import write_atomic
 from denseup.reporting.style import INK
-from denseup.runs.folder import write_whole
 
 LOOK: Any = {
     "text.color": INK,
@@ -84,7 +84,7 @@ def save(figure: Figure, folder: Path, name: str) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         _save_png(figure, folder / f"{name}.png")
     svg = _for_a_page(text.getvalue(), name)
-    write_whole(folder / f"{name}.svg", svg)
+    write_atomic(folder / f"{name}.svg", svg)
     return svg
 
 

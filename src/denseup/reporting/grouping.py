@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from denseup.engine.folder import IDENTITY
 from denseup.reporting.loading import Run, Values
 from denseup.reporting.measures import MEASURES
-from denseup.runs.folder import IDENTITY
 
 REFERENCE = "bilinear"
 SHARED = tuple(key for key in IDENTITY if key not in ("upsampler", "seed"))

@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
-from denseup.runs import RunFolder
-from denseup.runs.folder import IDENTITY
+from denseup.engine import RunFolder
+from denseup.engine.folder import IDENTITY
+from denseup.engine.former import upgraded
 
 Values = Mapping[str, float | None]
 
@@ -32,7 +33,7 @@ class Run:
         cost: measured columns of the cost table, as "forward_ms".
         versions: of the packages that it ran with.
         checkpoint: of its best evaluation, where there is one.
-        features: folder of its frames of features (`denseup.runs.frames`), where there are any.
+        features: folder of its frames of features (`denseup.engine.callbacks.frames`), where there are any.
         error: why it did not finish, or why it cannot be read.
     """
 
@@ -66,7 +67,7 @@ def read_run(path: Path) -> Run:
     try:
         result = json.loads(folder.result.read_text())
         config = yaml.safe_load(folder.config.read_text()) if folder.config.is_file() else {}
-        return _run(folder, result, config)
+        return _run(folder, result, upgraded(config))
     except FileNotFoundError:
         return Run(path, "no result", error="there is no result.json")
     except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from denseup.engine.folder import IDENTITY
+from denseup.engine.former import upgraded
+from denseup.engine.loggers.making import STEP
+from denseup.engine.loggers.wandb_reader import LoggedRun, read_run
 from denseup.reporting.loading import Run, Values
-from denseup.runs.folder import IDENTITY
-from denseup.runs.loggers import STEP
-from denseup.runs.wandb_reader import LoggedRun, read_run
 
 
 def read_logged(files: Sequence[Path]) -> Run:
@@ -36,9 +37,9 @@ def _run(source: Path, parts: Sequence[LoggedRun]) -> Run:
     logged = parts[-1]
     if not logged.id:
         raise ValueError("no run in it: its process ended before W&B wrote one")
-    config = {key: value for key, value in logged.config.items() if key != "params"}
+    config = upgraded({key: value for key, value in logged.config.items() if key != "params"})
     if missing := [key for key in IDENTITY if key not in config]:
-        raise ValueError(f"not a run of src.train: its config lacks {', '.join(missing)}")
+        raise ValueError(f"not a training run of denseup: its config lacks {', '.join(missing)}")
     named: dict[str, Any] = {
         "task": config["task"]["name"],
         "upsampler": config["upsampler"]["name"],

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from denseup.engine.folder import write_atomic
 from denseup.reporting import evolution, html, plots, published, text
 from denseup.reporting.content import Content, Part
 from denseup.reporting.costs import Count, MeasureCosts, Measurements, collect_costs
@@ -12,7 +13,6 @@ from denseup.reporting.loading import Run
 from denseup.reporting.panel import Example, panel
 from denseup.reporting.style import styles
 from denseup.reporting.table import build_table
-from denseup.runs.folder import write_whole
 from denseup.visualization import save_webp
 
 Predict = Callable[[Group], tuple[list[Example], list[str]]]
@@ -75,8 +75,8 @@ def write_report(
     known = [plot for plot in transfers if plot is not None]
     _write_tables(runs, parts, output)
     content = Content(TITLE, READING, runs, parts, known, left_out)
-    write_whole(output / "report.md", _markdown(content))
-    write_whole(output / "report.html", html.page(content, max_embedded))
+    write_atomic(output / "report.md", _markdown(content))
+    write_atomic(output / "report.html", html.page(content, max_embedded))
     return output / "report.html"
 
 
@@ -116,9 +116,9 @@ def _notes(group: Group, measured: Measurements | None) -> list[str]:
 
 def _write_tables(runs: Sequence[Run], parts: Sequence[Part], output: Path) -> None:
     names = {id(run): part.group.name for part in parts for run in part.group.runs}
-    write_whole(output / "runs.csv", text.csv_runs(runs, names))
+    write_atomic(output / "runs.csv", text.csv_runs(runs, names))
     for part in parts:
-        write_whole(output / f"{part.group.name.replace(' ', '_')}.csv", text.csv_table(part.table))
+        write_atomic(output / f"{part.group.name.replace(' ', '_')}.csv", text.csv_table(part.table))
 
 
 def _markdown(content: Content) -> str:

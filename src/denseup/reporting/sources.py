@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from denseup.engine.loggers.wandb_reader import find_runs
 from denseup.reporting.loading import Run, read_run
 from denseup.reporting.logged import read_logged
-from denseup.runs.wandb_reader import find_runs
 
 PASSED_BY = ("checkpoints", "images", "features", "report")
 """Folders that hold no runs of their own."""

@@ -1,4 +1,4 @@
-"""Checks of single values, shared with `denseup.runs`."""
+"""Checks of single values, shared with `denseup.engine`."""
 
 import math
 from typing import Any

@@ -1,0 +1,72 @@
+"""Config → objects, shared by the entry points. Hydra stays in src/; the library takes plain arguments."""
+
+import sys
+from typing import Any, cast
+
+import hydra
+import pytorch_lightning as pl
+from omegaconf import DictConfig, OmegaConf
+
+from denseup.cli.config import plain
+from denseup.cli.places import CONF
+from denseup.data import check_datasets
+from denseup.data.datamodules import DenseData
+from denseup.engine.processes import is_rank_zero
+from denseup.tasks import DenseTask
+from denseup.upsamplers import UpsamplerFactory, upsampler_factory
+
+IN_CHANNELS = {"matting": 4, "segmentation": 3}
+"""Of each task's network: an image, for matting with its trimap."""
+
+
+def configured_upsampler(name: str) -> UpsamplerFactory:
+    """The factory of a registered upsampler with the options of conf/upsampler/<name>.yaml, if there is one."""
+    file = CONF / "upsampler" / f"{name}.yaml"
+    options = plain(cast(DictConfig, OmegaConf.load(file))) if file.is_file() else {"name": name}
+    return upsampler_factory(**options)
+
+
+def build_data(cfg: DictConfig) -> DenseData:
+    """The data module; a ValueError if it is for another task."""
+    data: DenseData = hydra.utils.instantiate({key: value for key, value in cfg.data.items() if key != "name"})
+    if data.task != cfg.task.name:
+        chosen = cfg.data.get("name") or type(data).__name__
+        raise ValueError(f"data is {chosen}, which serves task={data.task}, but task={cfg.task.name}")
+    return data
+
+
+def build_callbacks(cfg: DictConfig) -> list[pl.Callback]:
+    """The callbacks that conf/callbacks switches on; a config made before there were any has none."""
+    return [hydra.utils.instantiate(options) for options in (cfg.get("callbacks") or {}).values() if options]
+
+
+def build_task(cfg: DictConfig, data: DenseData, training: bool = True) -> DenseTask:
+    """Network, recipe and task."""
+    factory = upsampler_factory(**plain(cfg.upsampler))
+    classes: dict[str, Any] = {}
+    network: dict[str, Any] = {"upsampler": factory}
+    if cfg.task.name == "segmentation":
+        classes = {name: getattr(data, name) for name in ("num_classes", "class_names", "ignore_index")}
+        network["num_classes"] = data.num_classes
+    # Objects are passed by an ordinary call: `instantiate` would turn the recipe's dataclass into a config again.
+    make = hydra.utils.instantiate({key: value for key, value in cfg.task.items() if key != "name"}, _partial_=True)
+    optimization = hydra.utils.instantiate(cfg.recipe.optimization) if training else None
+    task: DenseTask = make(hydra.utils.instantiate(cfg.model, **network), optimization, **classes)
+    return task
+
+
+def check_data(data: DenseData, stage: str, limit: int) -> None:
+    """Look the files up and read up to `limit` samples of each split; one ValueError lists every problem.
+
+    What is not wrong but suspicious is printed on standard error, by the first process of several.
+    """
+    data.setup(stage)
+    splits = {"fit": ("train", "val"), "test": ("test",)}[stage]
+    for split in splits:
+        if not len(cast(Any, data.dataset(split))):
+            raise ValueError(f"the {split} split of {type(data).__name__} is empty, expected at least one sample")
+    report = check_datasets({split: cast(Any, data.dataset(split)) for split in splits if limit}, limit)
+    for line in report.warnings if is_rank_zero() else ():
+        print(f"warning: {line}", file=sys.stderr)
+    if report.problems:
+        raise ValueError("\n  ".join([f"{len(report.problems)} broken samples:", *report.problems]))

@@ -1,0 +1,40 @@
+"""A config composed by Hydra for a command whose arguments are not Hydra's alone."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import CompactHydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from denseup.cli.places import CONF
+from denseup.engine import RunFolder
+
+
+def composed(name: str, overrides: Sequence[str]) -> tuple[DictConfig, RunFolder]:
+    """The config conf/NAME.yaml with overrides in Hydra's grammar, and the folder that its hydra.run.dir names."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose(name, list(overrides), return_hydra_config=True)
+        folder = RunFolder(cfg.hydra.run.dir)
+        with open_dict(cfg):
+            hydra = cfg.pop("hydra")
+    folder.make()
+    (folder.path / ".hydra").mkdir(exist_ok=True)
+    OmegaConf.save(cfg, folder.path / ".hydra" / "config.yaml")
+    OmegaConf.save(hydra.overrides.task, folder.path / ".hydra" / "overrides.yaml")
+    return cfg, folder
+
+
+@contextmanager
+def printed_errors() -> Iterator[None]:
+    """What the user can mend as a message on standard error and the exit code 1, as Hydra's own entry point does."""
+    try:
+        yield
+    except (CompactHydraException, OmegaConfBaseException) as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        cause = f"\n{error.__cause__}" if error.__cause__ is not None and str(error.__cause__) not in str(error) else ""
+        sys.exit(f"{error}{cause}")

@@ -1,0 +1,118 @@
+"""What is done with a config before anything heavy is imported: names, messages, and the record of a failure.
+
+Nothing here needs torch, so that `--help` and a wrong option are answered at once (`tests/test_startup.py`).
+"""
+
+import difflib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from hydra.errors import CompactHydraException, InstantiationException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+import denseup.cli.evaluation_data  # noqa: F401  # registers the data of conf/evaluate.yaml
+from denseup.cli.places import CONF
+from denseup.cli.quoting import refuse_unreadable
+from denseup.engine import RunFolder
+from denseup.engine.info import RunInfo
+from denseup.engine.state import FolderInUseError, read_result
+
+EXAMPLES = 2
+"""Validation images of each task in a report's panel, unless told otherwise."""
+
+
+class RunError(CompactHydraException):
+    """An error that the user can mend: Hydra prints its message without a traceback and exits with 1."""
+
+
+@contextmanager
+def user_errors(folder: RunFolder, cfg: DictConfig | None = None) -> Iterator[None]:
+    """Record a failure in the run folder; show wrong input as a message, anything else with its traceback.
+
+    A folder that holds a finished run, or in which another process is running, is left alone: RunError. With `cfg`, the
+    record names the run.
+    """
+    if folder.finished():
+        raise RunError(f"{folder.path} holds a finished run; choose another hydra.run.dir, or remove it")
+    try:
+        yield
+    except FolderInUseError as error:
+        raise RunError(str(error)) from error
+    except BaseException as error:
+        record_failure(folder, error, cfg)
+        if isinstance(error, _of_users()):
+            raise RunError(f"{_cause(error)}\n(traceback: {folder.error})") from error
+        raise
+
+
+def record_failure(folder: RunFolder, error: BaseException, cfg: DictConfig | None) -> None:
+    """Write error.txt, and a result.json that names the run as far as its config allows.
+
+    Its status is "failed", or "killed" where a person or the system ended the process: such a run can be resumed. Of
+    several processes that train it together the first to fail is heard: the others lose it and fail for that. A run
+    that has finished stays finished, whatever comes after it.
+    """
+    if folder.finished():
+        return
+    if _together() and read_result(folder).get("status") == "failed":
+        return
+    folder.make()
+    folder.write_error(error)
+    try:
+        described = run_info(cfg).describe() if cfg is not None else {}
+    except OmegaConfBaseException:  # a value is missing, which may be the very error
+        described = {}
+    ended = isinstance(error, KeyboardInterrupt | SystemExit)  # Lightning makes the latter of Ctrl-C
+    status = "killed" if ended else "failed"
+    folder.write_result({**described, "status": status, "error": f"{type(error).__name__}: {_cause(error)}"})
+
+
+def run_info(cfg: DictConfig) -> RunInfo:
+    """Names and plain config of a run."""
+    return RunInfo(cfg.task.name, cfg.upsampler.name, cfg.seed, plain(cfg), plain(cfg.logger))
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """Resolved config as dictionaries, lists and numbers."""
+    return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
+
+
+def suggest(argv: list[str]) -> None:
+    """Before Hydra says that a choice is unknown, name the nearest known one on standard error.
+
+    What Hydra could not even read ends here, with a message.
+    """
+    groups = {
+        folder.name: sorted(f.stem for f in folder.glob("*.yaml")) for folder in CONF.iterdir() if folder.is_dir()
+    }
+    refuse_unreadable(argv, list(groups))
+    for argument in argv:
+        group, _, choices = argument.partition("=")
+        for choice in choices.split(",") if group in groups else ():
+            if choice.isidentifier() and choice not in groups[group]:
+                nearest = difflib.get_close_matches(choice, groups[group], n=1, cutoff=0.4)
+                hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+                print(f"{group} {choice!r} is unknown.{hint} Known: {', '.join(groups[group])}", file=sys.stderr)
+
+
+def _cause(error: BaseException) -> str:
+    """The message of the error that a failed instantiation hides behind its own."""
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        return str(error.__cause__)
+    return str(error)
+
+
+def _together() -> bool:
+    """Whether this process trains the run together with others; before torch has been imported none does."""
+    torch = sys.modules.get("torch")
+    return torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _of_users() -> tuple[type[BaseException], ...]:
+    """What is shown as a message; the last is Lightning's own, of arguments of the trainer that do not go together."""
+    ours = (ValueError, OSError, CompactHydraException, OmegaConfBaseException)
+    lightning = sys.modules.get("pytorch_lightning.utilities.exceptions")
+    return ours if lightning is None else (*ours, lightning.MisconfigurationException)

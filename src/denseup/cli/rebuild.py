@@ -1,0 +1,103 @@
+"""The networks of finished runs, built again from their configs: counted, measured, and shown at work."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch.nn import functional as F
+
+from denseup.cli.build import IN_CHANNELS, build_data, build_task
+from denseup.cli.config import EXAMPLES
+from denseup.data.datamodules import DenseData
+from denseup.engine.evaluation import read_checkpoint
+from denseup.environment import hardware
+from denseup.profiling import LatencySettings, measure_inference, total_macs
+from denseup.reporting import COUNT_SIZE, Example, Group, Measurements, Run, conditions
+from denseup.tasks import DenseTask
+from denseup.tasks.base import to_uint8
+
+
+def count(run: Run) -> tuple[int, float]:
+    """Parameters and GFLOPs of a run's network, built from its config on the meta device: nothing is computed."""
+    with torch.device("meta"):
+        network = _task(run.config).network.eval()
+        image = torch.empty(1, IN_CHANNELS[run.task], COUNT_SIZE, COUNT_SIZE)
+    with torch.no_grad():
+        macs = total_macs(lambda: network(image))
+    return sum(p.numel() for p in network.parameters()), macs / 1e9
+
+
+def measure(group: Group) -> Measurements | None:
+    """Latency and memory of inference with the networks of a group, built from their configs, side by side."""
+    networks = {}
+    for label, by_seed in group.members.items():
+        try:
+            networks[label] = _task(next(iter(by_seed.values())).config).network
+        except Exception:  # the note of what could not be counted says why
+            continue
+    if not networks:
+        return None
+    settings = LatencySettings()
+    measured = measure_inference(networks, IN_CHANNELS[group.task], settings)
+    rows = {
+        (group.task, label): {"params": sum(p.numel() for p in networks[label].parameters()), **row}
+        for label, row in measured.items()
+    }
+    return Measurements(rows, conditions(asdict(settings), hardware(settings.torch_device())))
+
+
+def predict(group: Group, examples: int = EXAMPLES) -> tuple[list[Example], list[str]]:
+    """The first validation images as the best checkpoints of one seed predict them, and notes on missing ones."""
+    seed = min(seed for by_seed in group.members.values() for seed in by_seed)
+    predictions: dict[str, list[Any]] = {}
+    missing: dict[str, list[str]] = {}
+    for label, by_seed in group.members.items():
+        chosen = by_seed.get(seed)
+        try:
+            if chosen is None or chosen.checkpoint is None:
+                raise ValueError(f"no checkpoint of seed {seed}")
+            predictions[label] = _predictions(chosen, examples)
+        except Exception as error:  # whatever is wrong with one checkpoint must not cost the report
+            missing.setdefault(str(error), []).append(label)
+    notes = [f"No predictions of {', '.join(labels)}: {why}." for why, labels in missing.items()]
+    if not predictions:
+        return [], notes
+    data = _data(next(iter(group.members.values())))
+    return [_example(data, i, batch, predictions) for i, batch in enumerate(_batches(data, examples))], notes
+
+
+def _task(config: Mapping[str, Any]) -> DenseTask:
+    cfg = OmegaConf.create(dict(config))
+    if "pretrained" in cfg.model:  # whatever weights it started from, they are not needed now
+        cfg.model.pretrained = False
+    return build_task(cfg, build_data(cfg), training=False)
+
+
+def _data(by_seed: Mapping[int, Run]) -> DenseData:
+    return build_data(OmegaConf.create({**next(iter(by_seed.values())).config}))
+
+
+def _batches(data: DenseData, number: int) -> list[dict[str, Any]]:
+    data.num_workers = 0
+    return [batch for _, batch in zip(range(number), data.val_dataloader(), strict=False)]
+
+
+@torch.no_grad()
+def _predictions(run: Run, number: int) -> list[Any]:
+    assert run.checkpoint is not None
+    config, weights = read_checkpoint(run.checkpoint)
+    task = _task(config).eval()
+    task.load_state_dict(weights)
+    batches = _batches(build_data(OmegaConf.create(config)), number)
+    return [task.predict(batch)[0].numpy() for batch in batches]
+
+
+def _example(data: DenseData, index: int, batch: dict[str, Any], predictions: Mapping[str, list[Any]]) -> Example:
+    labels = data.task == "segmentation"
+    truth = batch["label"][0].numpy().astype("uint8") if labels else batch["alpha"][0, 0].numpy()
+    image = F.interpolate(batch["image"][:1], size=truth.shape, mode="bilinear", align_corners=False)[0]
+    found = {label: maps[index] for label, maps in predictions.items()}
+    name = f"{data.task}: validation image {index}"
+    return Example(name, to_uint8(image), truth, found, labels, data.ignore_index)

@@ -1,0 +1,226 @@
+"""A sweep: every job of a multirun in a process of its own, so that no job can harm the others, however it ends.
+
+`denseup train -m …` comes here for each job. The same command again finds each run by its folder, whose name has
+the hash of its config: finished runs are skipped, interrupted ones go on from their last checkpoint, failed ones are
+retried (`sweep.rerun` overrides). At the end a table lists all of them, and the exit code tells whether any failed.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from denseup.cli import report
+from denseup.cli.config import record_failure, run_info
+from denseup.cli.importing import quick_imports
+from denseup.cli.places import PACKAGE
+from denseup.cli.quoting import quoted
+from denseup.cli.sweep.table import print_table
+from denseup.engine import RunFolder
+from denseup.engine.folder import config_hash
+from denseup.engine.processes import is_rank_zero
+from denseup.engine.state import FolderInUseError, lock_run, note_death, plan, read_result
+
+PARENT, JOURNAL = "DENSEUP_SWEEP_PARENT", "DENSEUP_SWEEP_JOURNAL"
+CLONE = "DENSEUP_CLONE"
+"""The clone whose `python -m src.…` was called, with the library beside it; `src/__init__.py` sets it."""
+DIED_WITH_ITS_PARENT = 143
+
+
+def is_sweep_job() -> bool:
+    """Whether this is a job of a multirun, still to be given a process of its own."""
+    return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def run_name(*, _root_: DictConfig) -> str:
+    """Folder name of a run within its sweep: <task>_<upsampler>_seed<seed>_<first digits of the config's hash>."""
+    config: dict[str, Any] = {
+        str(key): OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+        for key, value in ((key, _root_[key]) for key in _root_ if key != "hydra")
+    }
+    return f"{config['task']['name']}_{config['upsampler']['name']}_seed{config['seed']}_{config_hash(config)[:8]}"
+
+
+def direction_of_monitor(*, _root_: DictConfig) -> str:
+    """What a study does with the monitor of its task: "minimize" or "maximize".
+
+    Raises:
+        ValueError: the tasks are several, whose monitors nobody can compare.
+    """
+    for override in _root_.hydra.overrides.task:
+        name, _, choice = override.partition("=")
+        if name == "task" and not choice.isidentifier():
+            raise ValueError(f"task={choice}: a study is of one task, for each task's monitor has a scale of its own")
+    with quick_imports():
+        task: Any = get_class(_root_.task._target_)
+    return {"min": "minimize", "max": "maximize"}[task.mode]
+
+
+OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+OmegaConf.register_new_resolver("direction_of_monitor", direction_of_monitor, replace=True)
+
+
+def run_job(cfg: DictConfig, folder: RunFolder) -> float | None:
+    """Do what has to be done with the run of one job, and note in the sweep's journal what became of it.
+
+    Returns:
+        The task's monitor at the best evaluation, also of a run that had finished before; None of one that failed.
+    """
+    try:
+        entry = _run_job(cfg, folder)
+    except FolderInUseError as error:
+        entry = {"status": "in use", "action": "none", "error": str(error)}
+    except Exception as error:  # the others go on; the closing table has it
+        record_failure(folder, error, cfg)  # not in a folder that holds a finished run: the table has it from here
+        entry = {"status": "failed", "action": "none", "error": f"{type(error).__name__}: {error}"}
+    _note({"folder": str(folder.path), "overrides": list(HydraConfig.get().overrides.task), **entry})
+    return monitored(folder) if entry["status"] in ("finished", "skipped") else None
+
+
+def monitored(folder: RunFolder) -> float | None:
+    """The task's monitor at the best evaluation of a finished run; None where it is not finite."""
+    result = read_result(folder)
+    value: float | None = result["metrics"]["best"][result["monitor"]]
+    return value
+
+
+def _run_job(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
+    info = run_info(cfg)
+    label = f"{info.task} · {info.upsampler} · seed {info.seed}"
+    started = time.monotonic()
+    with lock_run(folder):  # of another sweep's living run nothing may be planned, let alone removed
+        action, checkpoint = plan(folder, info.config, cfg.sweep.rerun)
+        if action == "start":
+            clear(folder)
+    if action != "skip":
+        Console().print(
+            f"{label}: {action}, output in {folder.path}/output.log", highlight=False, soft_wrap=True, markup=False
+        )
+        code = _run_process(folder, checkpoint, cfg.trainer.devices)
+        note_death(folder, code, info.describe())
+    status = "skipped" if action == "skip" else read_result(folder)["status"]
+    seconds = time.monotonic() - started
+    Console().print(f"{label}: {status} ({seconds:.0f} s)", highlight=False, markup=False)
+    return {"status": status, "action": action}
+
+
+def clear(folder: RunFolder) -> None:
+    """Make a folder ready for a run from nothing: what an earlier one left would pass for its own."""
+    for file in (folder.result, folder.error, folder.path / "metrics.csv"):
+        file.unlink(missing_ok=True)
+    for file in (*folder.checkpoints.glob("*.ckpt"), *folder.images.glob("*.png"), *folder.features.glob("*")):
+        file.unlink()
+
+
+def _run_process(folder: RunFolder, checkpoint: Path | None, devices: Any) -> int:
+    """Train in a process of its own, which dies with this one; its exit code."""
+    overrides = [*HydraConfig.get().overrides.task, "hydra.run.dir=" + quoted(str(folder.path.resolve()), "'")]
+    if checkpoint is not None:
+        overrides.append("resume=" + quoted(str(checkpoint.resolve()), "'"))
+    environment = _share_of_cores(devices if isinstance(devices, int) else 1) | os.environ | {PARENT: str(os.getpid())}
+    with (folder.path / "output.log").open("a") as output:
+        module, where = _program()
+        command = [sys.executable, "-m", module, *overrides]
+        done = subprocess.run(
+            command, cwd=where, env=environment, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+        )
+    return done.returncode
+
+
+def _program() -> tuple[str, Path | None]:
+    """The module that trains, of this very installation, and the folder to start it in; None: where this process is."""
+    clone = os.environ.get(CLONE)
+    if clone is None:
+        return "denseup.cli.train", None
+    if Path(clone, "src", "denseup") != PACKAGE:
+        raise RuntimeError(
+            f"the sweep was started in the clone {clone}, but a launcher imported denseup from {PACKAGE}"
+        )
+    return "src.train", Path(clone)
+
+
+def _share_of_cores(processes: int) -> dict[str, str]:
+    """Threads of a process where jobs run side by side: OpenMP threads that share a core slow each other tenfold."""
+    launcher = HydraConfig.get().launcher
+    if launcher.get("n_jobs") is None:
+        return {}
+    cores = os.cpu_count() or 1
+    jobs = launcher.n_jobs if launcher.n_jobs > 0 else cores
+    return {"OMP_NUM_THREADS": str(max(1, cores // (jobs * max(1, processes))))}
+
+
+def die_with_parent() -> None:
+    """In the process of a job: end when the sweep ends, even if that is killed. Linux has a call for it.
+
+    The further processes of a run on several devices are children of its first one, and end with that.
+    """
+    parent = os.environ.get(PARENT) if is_rank_zero() else str(os.getppid())
+    if parent is None or not sys.platform.startswith("linux"):
+        return
+    import ctypes
+    import signal
+
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if os.getppid() != int(parent):
+        sys.exit(DIED_WITH_ITS_PARENT)
+
+
+def _note(entry: dict[str, Any]) -> None:
+    journal = os.environ.get(JOURNAL)
+    if journal:
+        with Path(journal).open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+
+class ClosingTable(Callback):
+    """Hydra callback of the launching process: starts the journal of the jobs, and prints the table at the end."""
+
+    failed: int = 0
+    """Jobs of the last sweep of this process that did not end well."""
+    journal: Path | None = None
+    """Of the sweep that this process has begun and not ended."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Start the journal, a file in the sweep's folder."""
+        folder = Path(config.hydra.sweep.dir).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        journal = folder / f".journal_{os.getpid()}.jsonl"
+        journal.unlink(missing_ok=True)
+        os.environ[JOURNAL] = str(journal)
+        ClosingTable.journal = journal
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Read the journal, and print what became of each job."""
+        close_early()
+        if config.sweep.report:
+            write_report(Path(config.hydra.sweep.dir).resolve())
+
+
+def close_early() -> None:
+    """Print what became of each job, if that has not been done: a sweeper that raises ends Hydra without a word."""
+    journal, ClosingTable.journal = ClosingTable.journal, None
+    if journal is None:
+        return
+    os.environ.pop(JOURNAL)
+    entries = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
+    journal.unlink(missing_ok=True)
+    ClosingTable.failed = print_table(entries)
+
+
+def write_report(folder: Path) -> None:
+    """Write the report of all runs in the sweep's folder; a failure is printed, for the runs themselves are fine."""
+    try:
+        message = f"report: {report.run([folder])}"
+    except Exception as error:
+        message = f"no report: {type(error).__name__}: {error}"
+    Console().print(message, highlight=False, soft_wrap=True, markup=False)

@@ -1,0 +1,66 @@
+"""Train one upsampler on one task: `denseup train task=matting upsampler=fade`."""
+
+import sys
+from contextlib import nullcontext
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from denseup.cli.config import plain, run_info, suggest, user_errors
+from denseup.cli.importing import quick_imports
+from denseup.cli.places import CONF
+from denseup.cli.sweep import jobs as sweep
+from denseup.engine import RunFolder
+from denseup.engine.processes import is_rank_zero
+from denseup.engine.state import lock_run
+
+
+def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
+    """Train what `cfg` describes into `folder`; what comes back is also its result.json."""
+    with quick_imports():
+        import pytorch_lightning as pl
+
+        from denseup.cli.build import build_callbacks, build_data, build_task, check_data
+        from denseup.cli.checks import check_config
+        from denseup.engine.training import train
+
+    info = run_info(cfg)
+    check_config(cfg)
+    folder.make()
+    if is_rank_zero():
+        folder.write_config(OmegaConf.to_yaml(cfg, resolve=True))
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    data = build_data(cfg)
+    check_data(data, "fit", cfg.check_data)
+    task = build_task(cfg, data)
+    return train(
+        task, data, folder, info, trainer=plain(cfg.trainer), resume=cfg.resume, callbacks=build_callbacks(cfg)
+    )
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
+def job(cfg: DictConfig) -> float | None:
+    """What Hydra runs; for a job of a sweep, what its sweeper may optimize: the task's monitor, None if it failed."""
+    folder = RunFolder(HydraConfig.get().runtime.output_dir)
+    if sweep.is_sweep_job():
+        return sweep.run_job(cfg, folder)
+    sweep.die_with_parent()
+    with user_errors(folder, cfg), lock_run(folder) if is_rank_zero() else nullcontext():
+        run(cfg, folder)
+    return None
+
+
+def main() -> int:
+    """Entry point; the exit code."""
+    suggest(sys.argv[1:])
+    try:
+        job()
+    finally:
+        sweep.close_early()
+    return 1 if sweep.ClosingTable.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What is wrong or suspicious about files, found before training."""

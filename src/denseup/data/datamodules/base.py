@@ -1,0 +1,120 @@
+"""What the Lightning data modules share; the modules themselves are in `denseup.data.datamodules`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from denseup.data.datasets.sampling import EpochSampler
+from denseup.data.reading.folders import require_folder
+from denseup.data.reading.samples import IGNORE_INDEX, DataError
+
+
+class DenseData(pl.LightningDataModule):
+    """What all data modules share; a subclass says in `make` which data set a split ("train", "val", "test") is.
+
+    `task` is "matting" or "segmentation"; `num_classes` and `class_names` are 1 and ("alpha",) for matting.
+    """
+
+    task: str = "segmentation"
+    num_classes: int = 1
+    class_names: tuple[str, ...] = ("alpha",)
+    ignore_index: ClassVar[int] = IGNORE_INDEX
+
+    def __init__(self, batch_size: int, num_workers: int, seed: int) -> None:
+        super().__init__()
+        for name, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
+            if value < least:
+                raise ValueError(f"{name}={value}: expected an integer of at least {least}")
+        self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+        self._datasets: dict[str, Dataset] = {}
+
+    def make(self, split: str) -> Dataset:
+        """The data set of a split; raises `DataError` when its files are not there."""
+        raise NotImplementedError
+
+    def dataset(self, split: str) -> Dataset:
+        """The data set of a split, made on first use."""
+        if split not in self._datasets:
+            self._datasets[split] = self.make(split)
+        return self._datasets[split]
+
+    def setup(self, stage: str | None = None) -> None:
+        """Look up the files that a stage ("fit", "validate", "test", "predict") needs."""
+        for split in {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}.get(stage or "", ("val",)):
+            self.dataset(split)
+
+    def train_dataloader(self) -> DataLoader:
+        """Batches of random crops, the same in every run with this seed; incomplete ones are dropped."""
+        dataset = self.dataset("train")
+        sampler = EpochSampler(len(dataset), seed=self.seed)  # type: ignore[arg-type]
+        sampler.done = self._batches_done() * self.batch_size
+        if len(sampler) < self.batch_size:
+            raise ValueError(
+                f"batch_size={self.batch_size}: expected at most the {len(sampler)} training samples of a process"
+            )
+        return self._loader(dataset, self.batch_size, sampler=sampler, drop_last=True)
+
+    def _batches_done(self) -> int:
+        """Batches of the current epoch that a resumed run had before it was interrupted."""
+        if self.trainer is None:
+            return 0
+        return self.trainer.fit_loop.epoch_loop.batch_progress.current.completed
+
+    def val_dataloader(self) -> DataLoader:
+        """Whole images, one at a time."""
+        return self._loader(self.dataset("val"), 1)
+
+    def test_dataloader(self) -> DataLoader:
+        """Whole images, one at a time."""
+        return self._loader(self.dataset("test"), 1)
+
+    def _loader(self, dataset: Dataset, batch_size: int, **kwargs: Any) -> DataLoader:
+        return DataLoader(
+            dataset,
+            batch_size,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            **kwargs,
+        )
+
+
+class FolderData(DenseData):
+    """Data sets in a folder `root` whose kinds of file ("image", "alpha", ...) have sub-folders named by split.
+
+    `splits` gives the names of the train, val and test folders. A folder without these sub-folders is for evaluation
+    only: it serves as val and test. Where there is no test folder the validation files are the test files.
+    """
+
+    layout: str = ""
+
+    def __init__(
+        self, root: str, splits: Sequence[str], batch_size: int, num_workers: int, seed: int, images: str
+    ) -> None:
+        super().__init__(batch_size, num_workers, seed)
+        if len(splits) != 3:
+            raise ValueError(f"splits={tuple(splits)!r}: expected the names of the train, val and test folders")
+        self.root, self.images = Path(root), images
+        self.splits = dict(zip(("train", "val", "test"), splits, strict=True))
+
+    def make(self, split: str) -> Dataset:
+        """The data set in the folder of a split; raises `DataError` when it is not there."""
+        folder = require_folder(self.root, "root", self.layout) / self.images
+        names = [self.splits["test"], self.splits["val"]] if split == "test" else [self.splits[split]]
+        for name in names:
+            if (folder / name).is_dir():
+                return self.make_folder(split, name)
+        if split == "train" or any((folder / name).is_dir() for name in self.splits.values()):
+            raise DataError(
+                f"{folder}: found no {split} split; expected a folder named {' or '.join(names)} there for that "
+                f"(root={str(self.root)!r}, laid out as {self.layout})"
+            )
+        return self.make_folder(split, None)
+
+    def make_folder(self, split: str, name: str | None) -> Dataset:
+        """The data set of `split` ("train", "val", "test") in the folder `name`; None where there are no splits."""
+        raise NotImplementedError

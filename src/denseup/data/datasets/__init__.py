@@ -1,0 +1,1 @@
+"""Map-style data sets, and the random streams of their training samples."""

@@ -1,0 +1,114 @@
+"""Folders of images with mattes."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from denseup.data.checking.files import FileGroup
+from denseup.data.checking.survey import MattingSurvey
+from denseup.data.datasets.sampling import Sample, TrainIndex, train_rng
+from denseup.data.datasets.tensors import image_tensor, map_tensor
+from denseup.data.reading.folders import find_files, list_files, require_folder, split_folder
+from denseup.data.reading.levels import checked_trimap_values
+from denseup.data.reading.samples import Array, check_same_size, read_alpha, read_image, read_trimap
+from denseup.data.transforms.compositing import trimap_from_alpha
+from denseup.data.transforms.matting import MattingAugmentation, augment_photograph
+
+MATTING_LAYOUT = "ROOT/image/[SPLIT/]NAME.png, ROOT/alpha/[SPLIT/]NAME.png and, if wanted, ROOT/trimap/[SPLIT/]NAME.png"
+
+
+class MattingFolder(Dataset):
+    """A folder of images with mattes of the same stem, and trimaps where there are some.
+
+    Layout: `root/image/NAME.*`, `root/alpha/NAME.*` and `root/trimap/NAME.*`; with a `split`, a folder of that name
+    inside each. `image`, `alpha` and `trimap` rename these folders. NAME may begin with sub-folders, the same for all;
+    `image_suffix`, `alpha_suffix` and `trimap_suffix` are what the files' names have after it. `alpha_max` and
+    `trimap_values` say what the values mean where they are not the usual ones, see `read_alpha` and `read_trimap`;
+    `apply_orientation` is explained at `denseup.data.reading.samples`. With `trimap=None` the trimap is made from
+    alpha, eroding foreground and background by discs of `trimap_width` pixels.
+
+    Without `augmentation` it gives whole images for evaluation, indexed by an int; with it training crops, indexed by
+    (epoch, index), whose trimaps are drawn from alpha. Foreground and background colours are not known.
+
+    Raises `DataError` for a missing or empty folder, a missing partner, an unreadable file, and sizes that differ.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        split: str | None = None,
+        image: str = "image",
+        alpha: str = "alpha",
+        trimap: str | None = None,
+        image_suffix: str = "",
+        alpha_suffix: str = "",
+        trimap_suffix: str = "",
+        alpha_max: float | None = None,
+        trimap_values: Mapping[int, int] | None = None,
+        apply_orientation: bool = True,
+        trimap_width: float = 15.0,
+        augmentation: MattingAugmentation | None = None,
+        seed: int = 0,
+    ) -> None:
+        root = require_folder(Path(root), "root", MATTING_LAYOUT)
+        listing = list_files(split_folder(root / image, split), "image", image_suffix)
+        self.names, self.images = list(listing.files), list(listing.files.values())
+        self.alphas = find_files(listing, split_folder(root / alpha, split), "alpha", alpha_suffix)
+        self.trimaps: list[Path] | None = None
+        if trimap is not None:
+            self.trimaps = find_files(listing, split_folder(root / trimap, split), "trimap", trimap_suffix)
+        self.apply_orientation = apply_orientation
+        self._read_image = partial(read_image, apply_orientation=apply_orientation)
+        self._read_alpha = partial(read_alpha, alpha_max=alpha_max, apply_orientation=apply_orientation)
+        values = checked_trimap_values(trimap_values)
+        self._read_trimap = partial(read_trimap, trimap_values=values, apply_orientation=apply_orientation)
+        self.trimap_width, self.augmentation, self.seed = trimap_width, augmentation, seed
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, item: TrainIndex | int) -> Sample:
+        """The sample of (epoch, index) in training, of an int in evaluation."""
+        if self.augmentation is None:
+            return self._whole(item)  # type: ignore[arg-type]
+        rng = train_rng(self.seed, item)  # type: ignore[arg-type]
+        index = item[1]  # type: ignore[index]
+        image, alpha = self._read(index)
+        arrays = augment_photograph(image, alpha, rng, self.augmentation)
+        maps = {name: map_tensor(arrays[name]) for name in ("alpha", "trimap")}
+        return {"image": image_tensor(arrays["image"])} | maps | {"name": self.names[index]}
+
+    def _whole(self, index: int) -> Sample:
+        image, alpha = self._read(index)
+        return {
+            "image": image_tensor(image),
+            "trimap": map_tensor(self._trimap(index, alpha)),
+            "alpha": map_tensor(alpha),
+            "name": self.names[index],
+        }
+
+    def _read(self, index: int) -> tuple[Array, Array]:
+        image, alpha = self._read_image(self.images[index]), self._read_alpha(self.alphas[index])
+        check_same_size({self.images[index]: image, self.alphas[index]: alpha})
+        return image, alpha
+
+    def _trimap(self, index: int, alpha: Array) -> Array:
+        if self.trimaps is None:
+            return trimap_from_alpha(alpha, self.trimap_width, self.trimap_width)
+        trimap = self._read_trimap(self.trimaps[index])
+        check_same_size({self.alphas[index]: alpha, self.trimaps[index]: trimap})
+        return np.ascontiguousarray(trimap)
+
+    def file_groups(self) -> Iterator[FileGroup]:
+        """See `check.Checkable`."""
+        for index, (image, alpha) in enumerate(zip(self.images, self.alphas, strict=True)):
+            trimap = {} if self.trimaps is None else {self.trimaps[index]: self._read_trimap}
+            yield {image: self._read_image, alpha: self._read_alpha, **trimap}
+
+    def survey(self) -> MattingSurvey:
+        """See `check.Surveyable`."""
+        return MattingSurvey(self.trimap_width if self.augmentation is None else None)

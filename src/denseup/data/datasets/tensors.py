@@ -1,0 +1,24 @@
+"""From numpy arrays to the tensors of a sample."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from denseup.data.reading.samples import Array
+
+
+def image_tensor(image: Array) -> Tensor:
+    """float32 [3, H, W] in [0, 1] from uint8 or float32 [H, W, 3]."""
+    # A mirrored image one pixel wide counts as contiguous, and yet has a negative stride, which torch refuses: a copy.
+    channels = torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))
+    return channels.float().div_(255) if channels.dtype == torch.uint8 else channels.float()
+
+
+def map_tensor(array: Array) -> Tensor:
+    """[1, H, W] of the array's own dtype from [H, W]."""
+    return torch.from_numpy(np.array(array[None]))
+
+
+def label_tensor(label: Array) -> Tensor:
+    """int64 [H, W] from uint8 [H, W]."""
+    return torch.from_numpy(label.astype(np.int64))

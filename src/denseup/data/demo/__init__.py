@@ -1,0 +1,1 @@
+"""The embedded demo set: its files, and the two data sets made of them."""

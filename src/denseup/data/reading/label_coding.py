@@ -1,0 +1,100 @@
+"""What the numbers and colours of label files mean."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from denseup.data.reading.decoding import Array, DataError
+from denseup.data.reading.levels import some
+
+IGNORE_INDEX = 255
+MAX_VALUE = 65535
+
+
+@dataclass(frozen=True)
+class LabelCoding:
+    """How file values become classes 0 … num_classes - 1 and 255, which is ignored.
+
+    - label_values: file value → class (or 255); a value that it names is settled by it
+    - ignore_labels: file values that become 255
+    - reduce_zero_label: other values: 0 becomes 255, and the classes are one lower than in the file (ADE20K)
+    - label_colours: RGB triples; a pixel of the i-th colour has the file value i (and a palette counts by its colours)
+
+    Raises `ValueError` for options that contradict each other.
+    """
+
+    num_classes: int
+    reduce_zero_label: bool = False
+    ignore_labels: tuple[int, ...] = ()
+    label_values: Mapping[int, int] = field(default_factory=dict)
+    label_colours: Sequence[Sequence[int]] = ()
+
+    def __post_init__(self) -> None:
+        # Hydra hands over its own containers, whose keys may be strings.
+        values = {int(value): int(label) for value, label in self.label_values.items()}
+        colours = tuple(tuple(int(part) for part in colour) for colour in self.label_colours)
+        ignored = tuple(int(value) for value in self.ignore_labels)
+        for name, value in (("label_values", values), ("label_colours", colours), ("ignore_labels", ignored)):
+            object.__setattr__(self, name, value)
+        wrong = sorted({label for label in values.values() if not (0 <= label < self.num_classes or label == 255)})
+        if wrong:
+            raise ValueError(
+                f"label_values={values}: found the classes {some(np.array(wrong))}; expected file values mapped to "
+                f"0..{self.num_classes - 1} (num_classes={self.num_classes}) or {IGNORE_INDEX} (ignored)"
+            )
+        both = sorted(set(values) & set(ignored))
+        if both:
+            raise ValueError(f"label_values and ignore_labels: both name the file values {some(np.array(both))}")
+        if any(len(colour) != 3 or not all(0 <= part <= 255 for part in colour) for colour in colours):
+            raise ValueError(f"label_colours={colours}: expected triples [r, g, b] of 0..255")
+        if len(set(colours)) < len(colours):
+            raise ValueError(f"label_colours={colours}: expected a colour once only")
+
+    @property
+    def says_ignored(self) -> bool:
+        """Whether the user has said what 255 means."""
+        return IGNORE_INDEX in self.ignore_labels or IGNORE_INDEX in self.label_values or bool(self.label_colours)
+
+    def classes(self, values: Array, path: Path) -> Array:
+        """uint8 classes of integer file values of any shape; a `DataError` naming `path` for values without one."""
+        if values.dtype.kind not in "biu":
+            raise DataError(f"{path}: found values of {values.dtype}; expected class indices, which are integers")
+        if values.min() < 0 or values.max() > MAX_VALUE:
+            raise self._stray(path, np.unique(values[(values < 0) | (values > MAX_VALUE)]))
+        found = np.flatnonzero(np.bincount(values.ravel()))
+        table = np.zeros(found[-1] + 1, np.int64)
+        table[found] = [self._class_of(value) for value in found.tolist()]
+        stray = found[(table[found] < 0) | ((table[found] >= self.num_classes) & (table[found] != IGNORE_INDEX))]
+        if stray.size:
+            raise self._stray(path, stray)
+        return table.astype(np.uint8)[values]
+
+    def find_colours(self, colours: Array, path: Path) -> Array:
+        """The indices in `label_colours` of uint8 [H, W, 3] colours; a `DataError` for one that is not there."""
+        codes = colours @ np.array([65536, 256, 1])
+        known = np.array(self.label_colours) @ np.array([65536, 256, 1])
+        order = np.argsort(known)
+        place = order[np.searchsorted(known, codes, sorter=order).clip(max=len(known) - 1)]
+        stray = np.unique(codes[known[place] != codes])
+        if stray.size:
+            shown = ", ".join(str([int(c) >> 16, int(c) >> 8 & 255, int(c) & 255]) for c in stray[:4])
+            raise DataError(f"{path}: found {stray.size} colours that label_colours does not name, such as {shown}")
+        return place
+
+    def _class_of(self, value: int) -> int:
+        if value in self.label_values:
+            return self.label_values[value]
+        if value in self.ignore_labels or value == IGNORE_INDEX:
+            return IGNORE_INDEX
+        lowered = value - 1 if self.reduce_zero_label else value
+        return IGNORE_INDEX if lowered < 0 else lowered if lowered != IGNORE_INDEX else MAX_VALUE
+
+    def _stray(self, path: Path, values: Array) -> DataError:
+        shift = " before reduce_zero_label" if self.reduce_zero_label else ""
+        return DataError(
+            f"{path}: found labels {some(values)}{shift}; expected 0..{self.num_classes - 1} "
+            f"(num_classes={self.num_classes}) or {IGNORE_INDEX} (ignored). Other values are said by label_values, as "
+            f"in 'data.label_values={{{int(values[0])}: 1}}', or by ignore_labels"
+        )

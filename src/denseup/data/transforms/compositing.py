@@ -1,0 +1,105 @@
+"""Layers, composites, trimaps and pasting: pure functions on numpy arrays.
+
+A *layer* is float32 [H, W, 4] in [0, 1], RGB premultiplied by alpha. Resampling and `over` are linear in it, so the
+undefined colours of transparent pixels never bleed into an edge, as they would with straight alpha.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from denseup.data.reading.samples import Array, read_cutout
+
+
+def read_layer(foreground: Path, alpha: Path | None = None) -> Array:
+    """The layer of a cut-out's file or files; see `io.read_cutout`."""
+    return premultiply(read_cutout(foreground, alpha))
+
+
+def premultiply(cutout: Array) -> Array:
+    """The layer of a straight uint8 [H, W, 4] cut-out."""
+    layer = cutout.astype(np.float32) * np.float32(1 / 255)
+    alpha = layer[..., 3]
+    return layer * cv2.merge([alpha, alpha, alpha, np.ones_like(alpha)])
+
+
+def straight(layer: Array, reach: int = 31) -> tuple[Array, Array]:
+    """A layer's foreground colours [H, W, 3] and alpha [H, W], both float32 in [0, 1]; alpha is rounded to 1/255.
+
+    A composition loss needs a plausible colour where alpha is 0, and there is next to none in pixels of little alpha:
+    the colours go over to that of the foreground within `reach` pixels, or to its mean colour further away.
+    """
+    alpha = np.clip(layer[..., 3], 0, 1)
+    colours = cv2.cvtColor(layer, cv2.COLOR_RGBA2RGB)
+    near = cv2.blur(layer, (reach, reach), borderType=cv2.BORDER_CONSTANT)
+    mean = np.array(cv2.mean(colours)[:3], np.float32) / max(float(alpha.mean()), 1e-6)
+    spread = cv2.cvtColor(near, cv2.COLOR_RGBA2RGB) + 1e-4 * mean
+    share = np.float32(0.02) * (1 - alpha)
+    colours = (colours + _repeat(share / (near[..., 3] + np.float32(1e-4))) * spread) / _repeat(alpha + share)
+    return np.clip(colours, 0, 1), np.rint(alpha * 255) * np.float32(1 / 255)
+
+
+def over(front: Array, back: Array) -> Array:
+    """Two layers of one size combined: `front` before `back`."""
+    return front + _repeat(1 - front[..., 3], 4) * back
+
+
+def composite(foreground: Array, alpha: Array, background: Array) -> Array:
+    """alpha * foreground + (1 - alpha) * background; [H, W, 3], [H, W], [H, W, 3] float32 in [0, 1]."""
+    weight = _repeat(alpha)
+    return weight * foreground + (1 - weight) * background
+
+
+def trimap_from_alpha(alpha: Array, foreground_width: float, background_width: float) -> Array:
+    """Trimap uint8 [H, W] (0, 128, 255) of a uint8 alpha [H, W]; all soft alpha lies in the unknown 128.
+
+    The certain foreground (alpha 255) and background (alpha 0) are eroded with discs of these diameters in pixels;
+    1 leaves them as they are. What lies beyond the image border erodes nothing.
+    """
+    trimap = np.full(alpha.shape, 128, np.uint8)
+    for level, width in ((255, foreground_width), (0, background_width)):
+        certain = (alpha == level).astype(np.uint8)
+        if certain.all():
+            return np.full(alpha.shape, level, np.uint8)
+        distance = cv2.distanceTransform(certain, cv2.DIST_L2, cv2.DIST_MASK_5)
+        trimap[distance > max(width - 1, 0) / 2] = level
+    return trimap
+
+
+def draw_trimap(alpha: Array, rng: np.random.Generator, widths: tuple[int, int] = (1, 29), scale: float = 1.0) -> Array:
+    """A trimap with two erosion diameters drawn from `widths` (both ends included) and multiplied by `scale`.
+
+    The published diameters are for images of 512 pixels and more; smaller images need a `scale` below 1.
+    """
+    foreground, background = rng.integers(widths[0], widths[1] + 1, 2) * scale
+    return trimap_from_alpha(alpha, foreground, background)
+
+
+def open_trimap(trimap: Array, alpha: Array) -> Array:
+    """The trimap made unknown wherever it contradicts the uint8 alpha, as after resampling the two."""
+    wrong = ((trimap == 0) & (alpha > 0)) | ((trimap == 255) & (alpha < 255))
+    return np.where(wrong, np.uint8(128), trimap)
+
+
+def paste(image: Array, label: Array, layer: Array, top: int, left: int, class_index: int) -> tuple[Array, Array]:
+    """A layer pasted into an image and its label map; copies are returned.
+
+    `image` is float32 [H, W, 3], `label` uint8 [H, W]. The layer's corner is at (top, left), which may lie outside,
+    and what reaches beyond the image is cut off. Alpha above one half decides a pixel's class.
+    """
+    image, label = image.copy(), label.copy()
+    height, width = layer.shape[:2]
+    rows = slice(max(top, 0), max(min(top + height, image.shape[0]), 0))
+    columns = slice(max(left, 0), max(min(left + width, image.shape[1]), 0))
+    piece = np.ascontiguousarray(layer[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left])
+    if piece.size:
+        image[rows, columns] *= _repeat(1 - piece[..., 3])
+        image[rows, columns] += cv2.cvtColor(piece, cv2.COLOR_RGBA2RGB)
+        label[rows, columns][piece[..., 3] > 0.5] = class_index
+    return image, label
+
+
+def _repeat(plane: Array, channels: int = 3) -> Array:
+    # A plane [H, W] as [H, W, channels]: numpy is several times slower broadcasting over a short last axis.
+    return cv2.merge([plane] * channels)

@@ -1,0 +1,114 @@
+"""Evaluation of a checkpoint on any data of its task."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import Logger
+from rich.console import Console
+
+from denseup.data.datamodules import DenseData
+from denseup.engine.callbacks.history import flat
+from denseup.engine.callbacks.predictions import SavePredictions
+from denseup.engine.folder import CONFIG_KEY, RunFolder
+from denseup.engine.former import upgraded
+from denseup.engine.info import RunInfo
+from denseup.engine.loggers.making import finish_loggers, identified, log_summary, make_loggers, wandb_note
+from denseup.engine.options import check_trainer
+from denseup.engine.quiet import only_printed, quiet_lightning
+from denseup.engine.resuming import load_checkpoint
+from denseup.engine.summary import TRIVIAL, metrics_table
+from denseup.tasks import DenseTask
+from denseup.tasks.divergence import DivergedError
+
+
+def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Config and weights of a checkpoint that `train` wrote.
+
+    Raises:
+        ValueError: no such file, or a file that `train` did not write.
+    """
+    checkpoint = load_checkpoint(path, "ckpt", CONFIG_KEY, "state_dict")
+    return upgraded(checkpoint[CONFIG_KEY]), checkpoint["state_dict"]
+
+
+def evaluate(
+    task: DenseTask,
+    data: DenseData,
+    folder: RunFolder,
+    info: RunInfo,
+    *,
+    checkpoint: str | Path,
+    trainer: dict[str, Any],
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Measure a task whose weights are loaded, on the test split of `data`.
+
+    Args:
+        task, data, folder, info: as in `train`.
+        checkpoint: where the weights came from, for the record.
+        trainer: arguments of `pytorch_lightning.Trainer`.
+
+    Returns:
+        What result.json holds: status "finished", metrics, the trivial answer, seconds.
+
+    Raises:
+        ValueError: an argument of the trainer that no evaluation can have.
+        DivergedError: a weight or a prediction is not finite.
+    """
+    started = time.monotonic()
+    check_trainer(trainer)
+    result = {"status": "running", **info.describe(), "checkpoint": str(checkpoint)}
+    folder.write_result(result)
+    options = identified(info.logger, "eval", result["config_hash"], str(folder.path.resolve()))
+    loggers = make_loggers(folder.path, config={**info.config, "checkpoint": str(checkpoint)}, **options)
+    exit_code, note = 1, None
+    try:
+        metrics = _measure(task, data, folder, checkpoint, loggers, trainer)
+        result |= {"status": "finished", "metrics": metrics, "baseline": task.baseline, "monitor": task.monitor}
+        result["picture"] = "images/test_000000.png" if task.num_examples else None
+        result["seconds"] = round(time.monotonic() - started, 3)
+        folder.write_result(result)
+        exit_code = 0
+        with only_printed("logging the result"):
+            log_summary(loggers, flat({"test": metrics, "baseline": task.baseline}))
+            note = wandb_note(loggers)
+    finally:
+        with only_printed("closing the loggers"):
+            finish_loggers(loggers, exit_code)
+    with only_printed("the summary"):
+        _print(result, task, folder, note, console or Console())
+    return result
+
+
+def _measure(
+    task: DenseTask,
+    data: DenseData,
+    folder: RunFolder,
+    checkpoint: str | Path,
+    loggers: list[Logger],
+    options: dict[str, Any],
+) -> dict[str, float]:
+    with quiet_lightning():
+        trainer = pl.Trainer(
+            logger=loggers or False, callbacks=[SavePredictions(folder)], default_root_dir=folder.path, **options
+        )
+        if trainer.world_size > 1:
+            raise ValueError(f"trainer.devices is {options.get('devices')!r}, expected 1: evaluation is one process's")
+        try:
+            trainer.test(task, datamodule=data, verbose=False)
+        except DivergedError as error:
+            raise DivergedError(f"ckpt={checkpoint}: {error}") from error
+    return {name: float(value) for name, value in task.metrics.compute().items()}
+
+
+def _print(result: dict[str, Any], task: DenseTask, folder: RunFolder, note: str | None, console: Console) -> None:
+    rows = [("checkpoint", result["metrics"]), (TRIVIAL[task.name], task.baseline)]
+    console.print(metrics_table(f"{result['task']} · {result['upsampler']}", rows))
+    for name, path in {"predictions": result["picture"], "result": folder.result.name}.items():
+        if path is not None:
+            console.print(f"{name}: {folder.path / path}", highlight=False, soft_wrap=True, markup=False)
+    if note:
+        console.print(f"W&B: {note}", highlight=False, soft_wrap=True, markup=False)

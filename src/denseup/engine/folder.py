@@ -1,0 +1,86 @@
+"""A run's folder: config.yaml, metrics.csv, result.json, checkpoints/, images/, wandb/; error.txt if it
+fails, and features/ if it was asked for (`denseup.engine.callbacks.frames`).
+"""
+
+import hashlib
+import json
+import os
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+IDENTITY = ("task", "upsampler", "model", "data", "recipe", "trainer", "seed")
+"""The parts of a config that decide a run's result; where it is written and logged does not count."""
+
+CONFIG_KEY = "denseup_config"
+"""Entry of a checkpoint that holds the run's whole config, from which `evaluate` rebuilds the network."""
+
+FEATURES = "features"
+"""Folder of what the callback `FeatureEvolution` draws."""
+
+
+class RunFolder:
+    """Paths in a run's folder, and the files of the run that are written once and whole.
+
+    Args:
+        path: made by `make`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self.images = self.path / "images"
+        self.features = self.path / FEATURES
+        self.config = self.path / "config.yaml"
+        self.result = self.path / "result.json"
+        self.error = self.path / "error.txt"
+
+    def make(self) -> None:
+        """Create the folder."""
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def finished(self) -> bool:
+        """Whether a run has finished in this folder."""
+        try:
+            result = json.loads(self.result.read_text())
+        except (OSError, ValueError):  # none, or a broken one
+            return False
+        return isinstance(result, dict) and result.get("status") == "finished"
+
+    def write_config(self, yaml_text: str) -> None:
+        """Write config.yaml."""
+        write_atomic(self.config, yaml_text)
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write result.json; values that are not finite become null."""
+        write_atomic(self.result, json.dumps(_finite(result), indent=2) + "\n")
+
+    def write_error(self, error: BaseException) -> None:
+        """Write the traceback to error.txt."""
+        write_atomic(self.error, "".join(traceback.format_exception(error)))
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a file so that a reader sees all of it or what was there before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits that two configs share exactly if they ask for the same run."""
+    identity = {key: config.get(key) for key in IDENTITY}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value

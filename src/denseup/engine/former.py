@@ -1,0 +1,55 @@
+"""Configs that earlier versions wrote into run folders and checkpoints, said in today's words.
+
+Whatever reads the config of a run goes through `upgraded`, so that old runs are evaluated, resumed, loaded and reported
+like new ones; `tests/engine/test_former.py` has runs of earlier versions.
+"""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from typing import Any
+
+Options = dict[str, Any]
+
+FOLDERS = "denseup.data.datamodules.SegmentationFolderData"
+CAMVID_CLASSES = ["sky", "building", "pole", "road", "pavement", "tree"]
+CAMVID_CLASSES += ["sign_symbol", "fence", "car", "pedestrian", "bicyclist"]
+
+
+def upgraded(config: Mapping[str, Any]) -> Options:
+    """The config of a run as this version would write it; one of today's comes back as it is, in a copy."""
+    new: Options = deepcopy(dict(config))
+    if "data" in new:
+        new["data"] = _data(new["data"])
+    return new
+
+
+def _data(data: Options) -> Options:
+    """Data modules were in one module, `denseup.data.datamodule`, and had no name; CamVid and ADE20K were classes."""
+    package, _, kind = str(data.get("_target_", "")).rpartition(".")
+    if package != "denseup.data.datamodule":
+        return data
+    return FORMER_DATA.get(kind, _renamed)({**data, "_target_": f"denseup.data.datamodules.{kind}"})
+
+
+def _renamed(data: Options) -> Options:
+    return {"name": NAMES.get(data["_target_"].rpartition(".")[2]), **data}
+
+
+def _camvid(data: Options) -> Options:
+    fixed = {"num_classes": 11, "class_names": CAMVID_CLASSES, "ignore_labels": [11], "long_side": None}
+    return {"name": "camvid", **data, "_target_": FOLDERS, **fixed}
+
+
+def _ade20k(data: Options) -> Options:
+    splits = ["training", "validation", "validation"]
+    fixed = {"num_classes": 150, "labels": "annotations", "reduce_zero_label": True, "splits": splits}
+    return {"name": "ade20k", **data, "_target_": FOLDERS, **fixed, "short_side": 512, "long_side": 2048}
+
+
+NAMES = {
+    "DemoData": "demo",
+    "Composition1kData": "composition1k",
+    "MattingFolderData": "matting_folder",
+    "SegmentationFolderData": "segmentation_folder",
+}
+FORMER_DATA: dict[str, Callable[[Options], Options]] = {"CamVidData": _camvid, "ADE20KData": _ade20k}

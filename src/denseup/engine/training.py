@@ -1,0 +1,201 @@
+"""One training run: fit, evaluate, keep the best, write down what came out."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import Logger
+
+from denseup.data.datamodules import DenseData
+from denseup.engine.callbacks.checkpoints import checkpoints
+from denseup.engine.callbacks.feature_evolution import FeatureEvolution
+from denseup.engine.callbacks.history import KeepHistory, flat
+from denseup.engine.callbacks.predictions import SavePredictions
+from denseup.engine.callbacks.progress import RunProgress
+from denseup.engine.folder import CONFIG_KEY, FEATURES, RunFolder
+from denseup.engine.info import RunInfo
+from denseup.engine.loggers.making import finish_loggers, identified, log_summary, log_table, make_loggers, wandb_note
+from denseup.engine.options import check_trainer
+from denseup.engine.processes import is_rank_zero
+from denseup.engine.quiet import only_printed, quiet_lightning
+from denseup.engine.resuming import GoOn, read_resumed, take_along
+from denseup.engine.summary import print_summary
+from denseup.tasks import DenseTask
+from denseup.tasks.divergence import DivergedError
+
+
+def train(
+    task: DenseTask,
+    data: DenseData,
+    folder: RunFolder,
+    info: RunInfo,
+    *,
+    trainer: dict[str, Any],
+    resume: str | Path | None = None,
+    callbacks: Sequence[pl.Callback] = (),
+) -> dict[str, Any]:
+    """Train a task and write its run folder. Of several processes (DDP) all call it, and the first one writes.
+
+    Args:
+        task: with its optimization.
+        data: of the same task.
+        folder: where everything goes.
+        info: names the run.
+        trainer: arguments of `pytorch_lightning.Trainer`.
+        resume: checkpoint to go on from.
+        callbacks: of the trainer, beside those that every run has.
+
+    Returns:
+        What result.json holds: status "finished", metrics (best and last), the trivial answer, parameters, seconds.
+
+    Raises:
+        ValueError: an argument of the trainer, or the checkpoint to go on from, that no run can have.
+        DivergedError: a loss, gradient, weight or prediction is not finite.
+        Whatever else the training raises, after the loggers have been closed as failed. Once result.json says
+        "finished" nothing is raised any more: what fails after it is printed.
+    """
+    started = time.monotonic()
+    check_trainer(trainer)
+    resumed_at = None
+    if resume is not None:
+        resumed_at = read_resumed(resume, task, folder, info.config, trainer.get("max_steps", -1))
+    result = {"status": "running", **info.describe(), "params": sum(p.numel() for p in task.network.parameters())}
+    loggers = _start(folder, info, result, resumed_at) if is_rank_zero() else []
+    history = KeepHistory()
+    exit_code = 1
+    try:
+        with quiet_lightning(), _naming_what_is_kept(history):
+            everyone = [history, *callbacks, *_everyone(task, folder, info, trainer, history, resume, resumed_at)]
+            lightning = pl.Trainer(logger=loggers or False, callbacks=everyone, default_root_dir=folder.path, **trainer)
+            lightning.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
+            _evaluate_at_the_end(lightning, task, data, folder, history)
+        result |= {"status": "finished", "steps": lightning.global_step, **_outcome(task, history, folder)}
+        result |= _features(callbacks)
+        result["seconds"] = round(time.monotonic() - started, 3)
+        if is_rank_zero():
+            folder.write_result(result)
+        exit_code = 0
+    finally:
+        note = _close(loggers, exit_code, history, result)
+    if is_rank_zero():
+        with only_printed("the summary"):
+            print_summary(result, task, folder, note)
+    return result
+
+
+def _close(loggers: list[Logger], exit_code: int, history: KeepHistory, result: dict[str, Any]) -> str | None:
+    """Tell the loggers what came out, if the run has finished, and close them; where W&B's run is to be found."""
+    note = None
+    if exit_code == 0:
+        with only_printed("logging the result"):
+            log_table(loggers, "evaluations", history.history)
+            log_summary(loggers, _flat_summary(result))
+            note = wandb_note(loggers)
+    with only_printed("closing the loggers"):  # in a run that failed, its own error is the one to be seen
+        finish_loggers(loggers, exit_code)
+    return note
+
+
+@contextmanager
+def _naming_what_is_kept(history: KeepHistory) -> Iterator[None]:
+    """Add to the error of a run that diverged which of its checkpoints are good."""
+    try:
+        yield
+    except DivergedError as error:
+        kept = "no checkpoint was kept"
+        if history.history:
+            kept = f"the checkpoints are those up to the evaluation at step {history.history[-1]['step']}"
+        raise DivergedError(f"{error}; {kept}") from error
+
+
+def _start(folder: RunFolder, info: RunInfo, result: dict[str, Any], resumed_at: int | None) -> list[Logger]:
+    """Write down that the run has begun, and open its loggers."""
+    folder.write_result(result)
+    config = {**info.config, "params": result["params"]}
+    options = identified(info.logger, "train", result["config_hash"], str(folder.path.resolve()))
+    return make_loggers(folder.path, config=config, resumed_at=resumed_at, **options)
+
+
+class _StoreConfig(pl.Callback):
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint[CONFIG_KEY] = self.config
+
+
+def _everyone(
+    task: DenseTask,
+    folder: RunFolder,
+    info: RunInfo,
+    options: dict[str, Any],
+    history: KeepHistory,
+    resume: str | Path | None,
+    resumed_at: int | None,
+) -> list[pl.Callback]:
+    """Callbacks after the history, which must be in a checkpoint that is saved after the same evaluation."""
+    best, last = checkpoints(folder, task)
+    everyone: list[pl.Callback] = [SavePredictions(folder), _StoreConfig(info.config)]
+    if options.get("enable_progress_bar") is not False:
+        everyone.append(RunProgress())
+    if resume is not None and resumed_at is not None:
+        everyone.append(GoOn(best, history, take_along(resume, resumed_at, folder)))
+    return [*everyone, best, last]
+
+
+def _evaluate_at_the_end(
+    trainer: pl.Trainer, task: DenseTask, data: DenseData, folder: RunFolder, history: KeepHistory
+) -> None:
+    """Where the last step had no evaluation of its own, or it was another process's, make up for it."""
+    step = trainer.global_step
+    if not step:
+        raise ValueError("no step was trained: the trainer's limits leave nothing to do")
+    evaluated = bool(history.history) and history.history[-1]["step"] == step
+    if evaluated and task.baseline and not getattr(trainer, "fast_dev_run", False):  # that keeps no checkpoints
+        return
+    trainer.validate(task, datamodule=data, verbose=False)
+    if not history.history:
+        raise ValueError("nothing was evaluated: the validation data are empty")
+    history.history[-1]["step"] = step
+    if evaluated:  # twice
+        del history.history[-1], history.per_class[-1]
+    if history.history[-1] == history.best_and_last(task)["best"]:
+        trainer.save_checkpoint(folder.checkpoints / "best.ckpt")
+    trainer.save_checkpoint(folder.checkpoints / "last.ckpt")
+
+
+def _outcome(task: DenseTask, history: KeepHistory, folder: RunFolder) -> dict[str, Any]:
+    metrics = history.best_and_last(task)
+    return {
+        "monitor": task.monitor,
+        "mode": task.mode,
+        "metrics": metrics,
+        **_classes(task, history.per_class[history.history.index(metrics["best"])], history.per_class[-1]),
+        "baseline": task.baseline,
+        "checkpoint": str((folder.checkpoints / "best.ckpt").relative_to(folder.path)),
+        "picture": f"images/val_{int(metrics['best']['step']):06d}.png" if task.num_examples else None,
+    }
+
+
+def _features(callbacks: Sequence[pl.Callback]) -> dict[str, str]:
+    """Where the pictures of features are, if the run was to draw them."""
+    drawn = any(isinstance(callback, FeatureEvolution) for callback in callbacks)
+    return {"features": f"{FEATURES}/contact_sheet.png"} if drawn else {}
+
+
+def _classes(task: DenseTask, best: dict[str, list[float]], last: dict[str, list[float]]) -> dict[str, Any]:
+    """Each class's values in both evaluations, and the classes' names or else numbers; {} for a task without any."""
+    if not last:
+        return {}
+    names = getattr(task, "class_names", None) or range(len(last["iou"]))
+    return {"class_names": [str(name) for name in names], "per_class": {"best": best, "last": last}}
+
+
+def _flat_summary(result: dict[str, Any]) -> dict[str, Any]:
+    measured = flat({**result["metrics"], "baseline": result["baseline"]})
+    return measured | {"params": result["params"], "seconds": result["seconds"]}

@@ -1,9 +1,14 @@
-"""The C kernels, which pyproject.toml cannot describe. Optional: without a compiler the install still succeeds."""
+"""What pyproject.toml cannot describe: the C kernels, and conf/, which a wheel holds inside the package.
 
+The kernels are optional: without a compiler the install still succeeds.
+"""
+
+import shutil
 import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_py import build_py
 
 NATIVE = Path("src/denseup/native")
 
@@ -16,4 +21,17 @@ kernels = Extension(
     optional=True,
 )
 
-setup(ext_modules=[] if sys.platform == "win32" else [kernels])
+
+class WithConfigs(build_py):
+    """conf/ stays at the top of the repository, where an editable install finds it."""
+
+    def run(self):
+        """Copy it into the package that is built."""
+        super().run()
+        if not self.editable_mode:
+            target = Path(self.build_lib, "denseup", "conf")
+            shutil.rmtree(target, ignore_errors=True)  # of an earlier build
+            shutil.copytree("conf", target)
+
+
+setup(cmdclass={"build_py": WithConfigs}, ext_modules=[] if sys.platform == "win32" else [kernels])

@@ -1,6 +1,7 @@
 """denseup: feature upsamplers for dense prediction, and the framework that compares them.
 
 Importing this package needs torch and nothing else; torch itself is imported with the first of its names that is used.
+`load` needs the extra `train`.
 """
 
 from importlib import import_module
@@ -12,6 +13,7 @@ if __name__ != "denseup":
     )
 
 if TYPE_CHECKING:
+    from denseup.cli.loading import load
     from denseup.ops import local_similarity, reassemble
     from denseup.upsamplers import (
         A2U,
@@ -54,18 +56,28 @@ __all__ = [
     "Upsampler",
     "create_upsampler",
     "list_upsamplers",
+    "load",
     "local_similarity",
     "reassemble",
     "register_upsampler",
 ]
 
 
+HOMES = {"load": "denseup.cli.loading", "local_similarity": "denseup.ops", "reassemble": "denseup.ops"}
+"""Of the names that are no upsampler's."""
+
+
 def __getattr__(name: str) -> Any:
     """One of `__all__`, from where it is defined, imported now: a command that only looks at a run needs no torch."""
     if name not in __all__:
         raise AttributeError(f"module 'denseup' has no attribute {name!r}")
-    home = "denseup.ops" if name in ("local_similarity", "reassemble") else "denseup.upsamplers"
-    value = globals()[name] = getattr(import_module(home), name)
+    home = HOMES.get(name, "denseup.upsamplers")
+    try:
+        value = globals()[name] = getattr(import_module(home), name)
+    except ModuleNotFoundError as error:
+        if name != "load":
+            raise
+        raise ImportError(f"denseup.load needs {error.name}: pip install 'denseup[train]'") from error
     return value
 
 

@@ -221,6 +221,8 @@ def write_report(folder: Path) -> None:
     """Write the report of all runs in the sweep's folder; a failure is printed, for the runs themselves are fine."""
     try:
         message = f"report: {report.run([folder])}"
+    except ModuleNotFoundError as error:
+        message = f"no report: it needs {error.name}: pip install 'denseup[report]'"
     except Exception as error:
         message = f"no report: {type(error).__name__}: {error}"
     Console().print(message, highlight=False, soft_wrap=True, markup=False)

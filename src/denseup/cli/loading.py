@@ -1,0 +1,45 @@
+"""Tasks and networks built again from what a run left behind: `denseup.load`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from denseup.cli.build import build_data, build_task
+from denseup.data.datamodules import DenseData
+from denseup.engine.evaluation import read_checkpoint
+from denseup.tasks import DenseTask
+
+
+def load(checkpoint: str | Path) -> DenseTask:
+    """The task of a run with the weights of a checkpoint, in evaluation mode, on the CPU.
+
+    Args:
+        checkpoint: checkpoints/best.ckpt or last.ckpt of a run; nothing else is read.
+
+    Returns:
+        The task: `task.network` is the network alone, `task(image, …)` runs it on images in [0, 1], and
+        `task.predict(batch)` gives what the evaluation measures.
+
+    Raises:
+        ValueError: no such file, or not a checkpoint of a run.
+    """
+    config, weights = read_checkpoint(checkpoint)
+    task = rebuilt_task(config)
+    task.load_state_dict(weights)
+    return task.eval()
+
+
+def rebuilt_task(config: Mapping[str, Any]) -> DenseTask:
+    """The task of a run's config, for evaluation, with fresh weights."""
+    cfg = OmegaConf.create(dict(config))
+    for part in ("model", "encoder"):  # whatever weights it started from, they are not needed now
+        if "pretrained" in (cfg.get(part) or {}):
+            cfg[part].pretrained = False
+    return build_task(cfg, rebuilt_data(config), training=False)
+
+
+def rebuilt_data(config: Mapping[str, Any]) -> DenseData:
+    """The data module of a run's config; it reads nothing before it is asked for data."""
+    return build_data(OmegaConf.create(dict(config)))

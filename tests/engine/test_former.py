@@ -1,0 +1,112 @@
+"""Runs that version 0.1.0 left behind before the rebuild: tests/reference/former_runs, with what it then made of them.
+
+Each holds config.yaml, result.json, metrics.csv and the best checkpoint of four steps; expected.json has the metrics
+that the same version measured with `src.evaluate`, and after two further steps (`resume=`).
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from configuring import configure
+
+import denseup
+from denseup.cli import evaluate, report, train
+from denseup.cli.loading import rebuilt_data
+from denseup.engine import RunFolder
+from denseup.engine.former import upgraded
+
+FORMER = Path(__file__).parent.parent / "reference" / "former_runs"
+RUNS = {
+    "matting_indexnet": ["task=matting", "upsampler=indexnet", "model.width=4"],
+    "segmentation_fade": [
+        *(
+            "task=segmentation",
+            "upsampler=fade",
+            "upsampler.embed_channels=8",
+            "model.embed_dim=8",
+            "+model._convert_=all",
+        ),
+        "+model.backbone={hidden_sizes:[8,16,20,32],depths:[1,1,1,1],mlp_ratios:[1,1,1,1],sr_ratios:[4,2,1,1]}",
+    ],
+}
+SHORT = ["trainer=short", "trainer.limit_val_batches=2", "data.batch_size=2", "data.image_size=64", "data.crop_size=64"]
+SHORT += ["data.val_length=2", "logger=csv", "recipe.max_steps=4", "trainer.max_steps=6"]
+TOLERANCE = 1e-2
+"""Relative: four of the metrics are of 8-bit mattes and argmaxes, where one rounding error moves a whole pixel."""
+
+every_run = pytest.mark.parametrize("name", RUNS)
+
+
+@pytest.fixture
+def run(name: str, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(FORMER / name, tmp_path / name))
+
+
+def expected(name: str, which: str) -> dict[str, float]:
+    found: dict[str, float] = json.loads((FORMER / name / "expected.json").read_text())[which]
+    return found
+
+
+@every_run
+def test_it_is_evaluated(run: Path, name: str, tmp_path: Path) -> None:
+    cfg = configure(f"ckpt='{run}/checkpoints/best.ckpt'", name="evaluate")
+    result = evaluate.run(cfg, RunFolder(tmp_path / "evaluated"))
+    assert result["metrics"] == pytest.approx(expected(name, "evaluated"), rel=TOLERANCE)
+
+
+@every_run
+def test_it_goes_on(run: Path, name: str, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    cfg = configure(*RUNS[name], *SHORT, f"resume='{run}/checkpoints/best.ckpt'")
+    result = train.run(cfg, RunFolder(tmp_path / "resumed"))
+    assert result["metrics"]["last"] == pytest.approx(expected(name, "resumed"), rel=TOLERANCE)
+    others = [str(warning.message) for warning in recwarn if "other settings" in str(warning.message)]
+    assert all("trainer.max_steps" in text and text.count(" there and ") == 1 for text in others), others
+
+
+@every_run
+def test_it_is_loaded(run: Path, name: str) -> None:
+    task = denseup.load(run / "checkpoints" / "best.ckpt")
+    assert task.name == name.partition("_")[0]
+    assert not task.training
+    weights = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    same = {key: value for key, value in task.state_dict().items() if key in weights}
+    assert len(same) == len(task.state_dict())
+    assert all(torch.equal(value, weights[key]) for key, value in same.items())
+
+
+def test_they_are_reported(tmp_path: Path) -> None:
+    for name in RUNS:
+        shutil.copytree(FORMER / name, tmp_path / name)
+    page = report.run([tmp_path], latency=False, examples=1).read_text()
+    text = (tmp_path / "report" / "report.md").read_text()
+    for name in ("indexnet", "fade"):
+        assert name in text
+        assert name in page
+    assert "could not" not in text
+
+
+def test_data_sets_that_were_classes_are_built_as_what_they_were(tmp_path: Path) -> None:
+    common = {"root": str(tmp_path), "crop_size": 64, "batch_size": 2, "num_workers": 0, "seed": 3}
+    former: list[dict[str, Any]] = [
+        {"_target_": "denseup.data.datamodule.CamVidData", "short_side": 180, **common},
+        {"_target_": "denseup.data.datamodule.ADE20KData", "test_size": [256, 1024], **common},
+    ]
+    camvid, ade20k = (rebuilt_data(upgraded({"task": {"name": "segmentation"}, "data": options})) for options in former)
+    assert (camvid.num_classes, camvid.class_names[0], camvid.seed) == (11, "sky", 3)
+    assert (camvid.augmentation.crop_size, camvid.augmentation.short_side, camvid.augmentation.long_side) == (
+        64,
+        180,
+        720,
+    )
+    assert camvid.folders["ignore_labels"] == (11,)
+    assert (ade20k.num_classes, ade20k.test_size, ade20k.folders["reduce_zero_label"]) == (150, (256, 1024), True)
+    assert ade20k.splits == {"train": "training", "val": "validation", "test": "validation"}
+
+
+def test_a_config_of_today_is_left_as_it_is() -> None:
+    config = {"task": {"name": "matting"}, "data": {"name": "demo", "_target_": "denseup.data.datamodules.DemoData"}}
+    assert upgraded(config) == config

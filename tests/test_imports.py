@@ -46,7 +46,7 @@ ALLOWED_IN = {
     "pytorch_lightning": {"tasks", "engine", "data/datamodules/base.py", "cli"},
     "hydra": {"cli"},
     "omegaconf": {"cli"},
-    "wandb": {"engine/loggers/making.py", "engine/loggers/wandb_reader.py", "engine/loggers/wandb_dashboard.py"},
+    "wandb": {"engine/loggers/wandb_run.py", "engine/loggers/wandb_reader.py", "engine/loggers/wandb_dashboard.py"},
     "wandb_workspaces": {"engine/loggers/wandb_dashboard.py"},
     "mmcv": set(),
 }

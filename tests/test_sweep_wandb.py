@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from processes import python
 from wandb_server import clean_environment
 
-from denseup.engine.loggers.making import run_id
+from denseup.engine.loggers.context import run_id
 from denseup.engine.loggers.wandb_reader import LoggedRun, find_runs, read_run
 from denseup.reporting import Run, group_runs, load_runs, write_report
 from denseup.upsamplers import create_upsampler, list_upsamplers

@@ -14,8 +14,9 @@ from omegaconf import OmegaConf
 from processes import python
 from wandb_server import ReceivedRun, WandbServer, client_environment, wandb_server
 
-from denseup.engine.loggers.making import STEP, run_id
+from denseup.engine.loggers.context import run_id
 from denseup.engine.loggers.wandb_dashboard import offline_runs
+from denseup.engine.loggers.wandb_run import STEP
 
 
 @pytest.fixture(scope="module")
@@ -107,12 +108,15 @@ RESUME = """
     import sys
     import time
     from pathlib import Path
-    from denseup.engine.loggers.making import finish_loggers, identified, log_summary, make_loggers
+    from denseup.engine.loggers.context import RunContext, run_id
+    from denseup.engine.loggers.making import finish_loggers, log_summary, make_loggers
 
     folder = Path(sys.argv[1])
-    options = identified({"wandb": {"project": "p", "group": "g"}}, "train", "hash", str(folder))
+    target = "denseup.engine.loggers.wandb_run.wandb_logger"
+    chosen = {"wandb": {"_target_": target, "project": "p", "group": "g"}}
     for steps, resumed_at, exit_code in ((range(4), None, 1), (range(3, 6), 3, 0)):
-        loggers = make_loggers(folder, csv=False, config={"x": 1}, resumed_at=resumed_at, **options)
+        run = RunContext(folder, {"x": 1}, "train", run_id("train", "hash", str(folder)), resumed_at)
+        loggers = make_loggers(run, chosen)
         for step in steps:
             loggers[0].log_metrics({"train/loss": step / 2}, step)
         log_summary(loggers, {"best/sad": steps[-1]})

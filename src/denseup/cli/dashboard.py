@@ -38,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point."""
     options = parse(arguments)
     with quick_imports():
-        from denseup.engine.loggers.making import wandb_mode
         from denseup.engine.loggers.wandb_dashboard import Place, definition, offline_runs, save
+        from denseup.engine.loggers.wandb_run import wandb_mode
 
     place = Place(options.project, options.entity, options.group)
     online = wandb_mode() == "online"

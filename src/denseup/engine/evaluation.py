@@ -15,7 +15,8 @@ from denseup.engine.callbacks.predictions import SavePredictions
 from denseup.engine.folder import CONFIG_KEY, RunFolder
 from denseup.engine.former import upgraded
 from denseup.engine.info import RunInfo
-from denseup.engine.loggers.making import finish_loggers, identified, log_summary, make_loggers, wandb_note
+from denseup.engine.loggers.context import RunContext, run_id
+from denseup.engine.loggers.making import finish_loggers, log_summary, make_loggers, notes
 from denseup.engine.options import check_trainer
 from denseup.engine.quiet import only_printed, quiet_lightning
 from denseup.engine.resuming import load_checkpoint
@@ -62,9 +63,11 @@ def evaluate(
     check_trainer(trainer)
     result = {"status": "running", **info.describe(), "checkpoint": str(checkpoint)}
     folder.write_result(result)
-    options = identified(info.logger, "eval", result["config_hash"], str(folder.path.resolve()))
-    loggers = make_loggers(folder.path, config={**info.config, "checkpoint": str(checkpoint)}, **options)
-    exit_code, note = 1, None
+    id = run_id("eval", result["config_hash"], str(folder.path.resolve()))
+    config = {**info.config, "checkpoint": str(checkpoint)}
+    loggers = make_loggers(RunContext(folder.path, config, "eval", id), info.logger)
+    exit_code = 1
+    found: list[str] = []
     try:
         metrics = _measure(task, data, folder, checkpoint, loggers, trainer)
         result |= {"status": "finished", "metrics": metrics, "baseline": task.baseline, "monitor": task.monitor}
@@ -74,12 +77,12 @@ def evaluate(
         exit_code = 0
         with only_printed("logging the result"):
             log_summary(loggers, flat({"test": metrics, "baseline": task.baseline}))
-            note = wandb_note(loggers)
+            found = notes(loggers)
     finally:
         with only_printed("closing the loggers"):
             finish_loggers(loggers, exit_code)
     with only_printed("the summary"):
-        _print(result, task, folder, note, console or Console())
+        _print(result, task, folder, found, console or Console())
     return result
 
 
@@ -104,11 +107,11 @@ def _measure(
     return {name: float(value) for name, value in task.metrics.compute().items()}
 
 
-def _print(result: dict[str, Any], task: DenseTask, folder: RunFolder, note: str | None, console: Console) -> None:
+def _print(result: dict[str, Any], task: DenseTask, folder: RunFolder, notes: list[str], console: Console) -> None:
     rows = [("checkpoint", result["metrics"]), (TRIVIAL[task.name], task.baseline)]
     console.print(metrics_table(f"{result['task']} · {result['upsampler']}", rows))
     for name, path in {"predictions": result["picture"], "result": folder.result.name}.items():
         if path is not None:
             console.print(f"{name}: {folder.path / path}", highlight=False, soft_wrap=True, markup=False)
-    if note:
-        console.print(f"W&B: {note}", highlight=False, soft_wrap=True, markup=False)
+    for note in notes:
+        console.print(note, highlight=False, soft_wrap=True, markup=False)

@@ -16,7 +16,7 @@ class RunInfo:
     seed: int
     config: dict[str, Any]
     logger: dict[str, Any] = field(default_factory=dict)
-    """Arguments of `make_loggers`."""
+    """Name → options of each logger: what conf/logger says."""
 
     def describe(self) -> dict[str, Any]:
         """The entries that start every result.json."""

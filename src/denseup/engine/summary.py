@@ -1,6 +1,7 @@
 """The table that closes a run."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -24,7 +25,11 @@ TRIVIAL = {"matting": "trivial (0.5 where unknown)", "segmentation": "trivial (m
 
 
 def print_summary(
-    result: dict[str, Any], task: DenseTask, folder: RunFolder, wandb: str | None = None, console: Console | None = None
+    result: dict[str, Any],
+    task: DenseTask,
+    folder: RunFolder,
+    notes: Sequence[str] = (),
+    console: Console | None = None,
 ) -> None:
     """Print the validation metrics of the best and the last evaluation beside the trivial answer's, and the paths."""
     console = console or Console()
@@ -36,8 +41,8 @@ def print_summary(
     for name, path in paths.items():
         if path is not None:
             console.print(f"{name}: {folder.path / path}", highlight=False, soft_wrap=True, markup=False)
-    if wandb:
-        console.print(f"W&B: {wandb}", highlight=False, soft_wrap=True, markup=False)
+    for note in notes:
+        console.print(note, highlight=False, soft_wrap=True, markup=False)
 
 
 def metrics_table(title: str, rows: list[tuple[str, dict[str, float]]]) -> Table:

@@ -17,7 +17,8 @@ from denseup.engine.callbacks.predictions import SavePredictions
 from denseup.engine.callbacks.progress import RunProgress
 from denseup.engine.folder import CONFIG_KEY, FEATURES, RunFolder
 from denseup.engine.info import RunInfo
-from denseup.engine.loggers.making import finish_loggers, identified, log_summary, log_table, make_loggers, wandb_note
+from denseup.engine.loggers.context import RunContext, run_id
+from denseup.engine.loggers.making import finish_loggers, log_summary, log_table, make_loggers, notes
 from denseup.engine.options import check_trainer
 from denseup.engine.processes import is_rank_zero
 from denseup.engine.quiet import only_printed, quiet_lightning
@@ -79,24 +80,24 @@ def train(
             folder.write_result(result)
         exit_code = 0
     finally:
-        note = _close(loggers, exit_code, history, result)
+        found = _close(loggers, exit_code, history, result)
     if is_rank_zero():
         with only_printed("the summary"):
-            print_summary(result, task, folder, note)
+            print_summary(result, task, folder, found)
     return result
 
 
-def _close(loggers: list[Logger], exit_code: int, history: KeepHistory, result: dict[str, Any]) -> str | None:
-    """Tell the loggers what came out, if the run has finished, and close them; where W&B's run is to be found."""
-    note = None
+def _close(loggers: list[Logger], exit_code: int, history: KeepHistory, result: dict[str, Any]) -> list[str]:
+    """Tell the loggers what came out, if the run has finished, and close them; where their runs are to be found."""
+    found: list[str] = []
     if exit_code == 0:
         with only_printed("logging the result"):
             log_table(loggers, "evaluations", history.history)
             log_summary(loggers, _flat_summary(result))
-            note = wandb_note(loggers)
+            found = notes(loggers)
     with only_printed("closing the loggers"):  # in a run that failed, its own error is the one to be seen
         finish_loggers(loggers, exit_code)
-    return note
+    return found
 
 
 @contextmanager
@@ -115,8 +116,8 @@ def _start(folder: RunFolder, info: RunInfo, result: dict[str, Any], resumed_at:
     """Write down that the run has begun, and open its loggers."""
     folder.write_result(result)
     config = {**info.config, "params": result["params"]}
-    options = identified(info.logger, "train", result["config_hash"], str(folder.path.resolve()))
-    return make_loggers(folder.path, config=config, resumed_at=resumed_at, **options)
+    id = run_id("train", result["config_hash"], str(folder.path.resolve()))
+    return make_loggers(RunContext(folder.path, config, "train", id, resumed_at), info.logger)
 
 
 class _StoreConfig(pl.Callback):

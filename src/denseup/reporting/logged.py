@@ -10,8 +10,8 @@ from typing import Any
 
 from denseup.engine.folder import IDENTITY
 from denseup.engine.former import upgraded
-from denseup.engine.loggers.making import STEP
 from denseup.engine.loggers.wandb_reader import LoggedRun, read_run
+from denseup.engine.loggers.wandb_run import STEP
 from denseup.reporting.loading import Run, Values
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from denseup.engine.loggers.making import STEP
 from denseup.engine.loggers.wandb_reader import find_runs
+from denseup.engine.loggers.wandb_run import STEP
 
 METRICS = {"matting": ("sad", "mse", "grad", "conn"), "segmentation": ("miou", "macc", "aacc", "biou")}
 """What the runs of a task log; the first is the one that picks the best checkpoint."""

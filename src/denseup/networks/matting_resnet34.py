@@ -29,19 +29,20 @@ class Encoder(nn.Module):
         self.layer2 = _layer(width, 2 * width, 2, depths[1])
         self.layer3 = _layer(2 * width, 4 * width, 2, depths[2])
 
-    def forward(self, x: Tensor, upsamplers: nn.ModuleList) -> tuple[Tensor, list[tuple[Tensor, Tensor, Any]]]:
+    def forward(self, x: Tensor, upsamplers: nn.ModuleList) -> tuple[Tensor, list[tuple[Tensor, Tensor | None, Any]]]:
         """Encode `[B, C, H, W]`.
 
         Returns:
-            The deepest map, and for each decoder stage, deepest first, (guide, shortcut source, state).
+            The deepest map, and for each decoder stage, deepest first, (guide, shortcut source, state); a source of
+            None means the guide as the upsampler gives it back.
         """
         l0 = self.stem(x)
-        l0p, guide1, state1 = _downsample(upsamplers[3], l0)
-        pooled, guide2, state2 = _downsample(upsamplers[2], l0p)
+        l0p, state1 = _downsample(upsamplers[3], l0)
+        pooled, state2 = _downsample(upsamplers[2], l0p)
         l1 = self.layer1(pooled)
         l2, guide3, state3 = self._transition(self.layer2, l1, upsamplers[1])
         l3, guide4, state4 = self._transition(self.layer3, l2, upsamplers[0])
-        stages = [(guide4, l2, state4), (guide3, l1, state3), (guide2, guide2, state2), (guide1, x, state1)]
+        stages = [(guide4, l2, state4), (guide3, l1, state3), (l0p, None, state2), (l0, x, state1)]
         return l3, stages
 
     @staticmethod
@@ -49,7 +50,8 @@ class Encoder(nn.Module):
         assert isinstance(layer, nn.Sequential)
         first, *rest = layer
         assert isinstance(first, ResidualBlock)
-        pooled, guide, state = _downsample(upsampler, first.expand(x))
+        guide = first.expand(x)
+        pooled, state = _downsample(upsampler, guide)
         y = first.reduce(pooled, x)
         for block in rest:
             y = block(y)
@@ -154,17 +156,17 @@ class MattingResNet34(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`[B, 4, H, W]` → `[B, 1, H, W]`, not clipped."""
         deepest, stages = self.encoder(x, self.upsamplers)
-        y = self.aspp(deepest)
+        y, image = self.aspp(deepest), x[:, :3]
         for upsampler, stage, (guide, shortcut, state) in zip(self.upsamplers, self.decoder, stages, strict=True):
-            y = stage(upsampler(y, guide, state=state), shortcut)
+            y, changed = upsampler(y, guide, image=image, state=state, return_en=True)
+            y = stage(y, changed if shortcut is None else shortcut)
         return self.head(y)
 
 
-def _downsample(upsampler: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Any]:
-    """The halved map, and what the decoder gets of the whole one: guide and state."""
+def _downsample(upsampler: nn.Module, x: Tensor) -> tuple[Tensor, Any]:
+    """The halved map and the state that the decoder's upsampling wants."""
     assert isinstance(upsampler, Upsampler)
-    pooled, state = upsampler.downsample(x)
-    return pooled, upsampler.skip(x, state), state
+    return upsampler.downsample(x)
 
 
 def _layer(in_channels: int, out_channels: int, stride: int, depth: int) -> nn.Sequential:

@@ -83,6 +83,10 @@ class SegFormerHead(nn.Module):
     An upsampler that resizes by any factor in one step (`Upsampler.direct`) goes straight to the finest map, as the
     original head does with bilinear interpolation.
 
+    The finest map guides the last step of each of the three chains, and an upsampler may change it. What is fused is
+    the finest map as it comes back from raising the next coarser one: that is the pair of one call. The three chains
+    all start from the maps as they were.
+
     Args:
         in_channels: of the four maps, finest first.
         num_classes: of the logits.
@@ -110,21 +114,23 @@ class SegFormerHead(nn.Module):
         self.dropout = nn.Dropout2d(dropout)
         self.classify = nn.Conv2d(embed_dim, num_classes, 1)
 
-    def forward(self, maps: list[Tensor]) -> Tensor:
-        """`maps` finest first → `[B, num_classes, H/4, W/4]`."""
+    def forward(self, maps: list[Tensor], image: Tensor | None = None) -> Tensor:
+        """`maps` finest first, and the image for upsamplers that need it → `[B, num_classes, H/4, W/4]`."""
         projected = [project(x) for project, x in zip(self.project, maps, strict=True)]
-        raised = [self._raise(projected, level) for level in (3, 2, 1)]
-        return self.classify(self.dropout(self.fuse(torch.cat([*raised, projected[0]], 1))))
+        pairs = [self._raise(projected, level, image) for level in (3, 2, 1)]
+        finest = pairs[-1][1]
+        return self.classify(self.dropout(self.fuse(torch.cat([*(y for y, _ in pairs), finest], 1))))
 
-    def _raise(self, projected: list[Tensor], level: int) -> Tensor:
-        """Bring the map of `level` to the finest resolution, stage by stage."""
-        y = projected[level]
+    def _raise(self, projected: list[Tensor], level: int, image: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The map of `level` brought to the finest resolution, stage by stage, and the finest as its guide became."""
+        y = changed = projected[level]
         for upsampler, (source, guide) in zip(self.upsamplers, STAGES, strict=True):
             if source == level:
+                en = projected[0 if upsampler.direct else guide]
+                y, changed = upsampler(y, en, image=image, return_en=True)
                 if upsampler.direct:
-                    return upsampler(y, output_size=projected[0].shape[2:])
-                y = upsampler(y, projected[guide])
-        return y
+                    break
+        return y, changed
 
 
 class SegFormer(nn.Module):
@@ -172,6 +178,6 @@ class SegFormer(nn.Module):
         height, width = x.shape[2:]
         least = self.backbone.least_side
         if height >= least and width >= least:
-            return self.head(self.backbone(x))
+            return self.head(self.backbone(x), image=x)
         padded = F.pad(x, (0, max(least - width, 0), 0, max(least - height, 0)))
-        return self.head(self.backbone(padded))[..., : -(-height // 4), : -(-width // 4)]
+        return self.head(self.backbone(padded), image=padded)[..., : -(-height // 4), : -(-width // 4)]

@@ -18,7 +18,7 @@ class Registry(Generic[T]):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._factories: dict[str, tuple[Callable[..., T], dict[str, Any]]] = {}
+        self.factories: dict[str, tuple[Callable[..., T], dict[str, Any]]] = {}
 
     def register(self, name: str, **preset: Any) -> Callable[[Built], Built]:
         """Decorator: make a class or function known as `name`, with `preset` as its defaults under this name.
@@ -28,7 +28,7 @@ class Registry(Generic[T]):
         """
 
         def register(factory: Built) -> Built:
-            taken = self._factories.setdefault(name, (factory, preset))
+            taken = self.factories.setdefault(name, (factory, preset))
             if taken != (factory, preset):
                 article = "an" if self.kind[0] in "aeiou" else "a"
                 raise ValueError(f"{article} {self.kind} named {name!r} is registered already: {taken[0]}")
@@ -42,13 +42,13 @@ class Registry(Generic[T]):
         Raises:
             ValueError: unknown name; the message gives the nearest one and lists all.
         """
-        if name not in self._factories:
-            nearest = difflib.get_close_matches(name, self._factories, n=1, cutoff=0.4)
+        if name not in self.factories:
+            nearest = difflib.get_close_matches(name, self.factories, n=1, cutoff=0.4)
             hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
             raise ValueError(f"{self.kind} {name!r} is unknown.{hint} Known: {', '.join(self.names())}")
-        factory, preset = self._factories[name]
+        factory, preset = self.factories[name]
         return partial(factory, **preset) if preset else factory
 
     def names(self) -> list[str]:
         """All registered names, sorted."""
-        return sorted(self._factories)
+        return sorted(self.factories)

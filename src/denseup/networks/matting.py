@@ -56,7 +56,7 @@ class MattingNetwork(nn.Module):
         super().__init__()
         factory = as_factory(upsampler)
         self.encoder = as_encoder(encoder, in_channels)
-        self.mean, self.std = self.encoder.mean, self.encoder.std
+        self.in_channels, self.mean, self.std = self.encoder.in_channels, self.encoder.mean, self.encoder.std
         self.sources = _sources(self.encoder, width)
         widths = [*reversed(self.sources.widths), self.sources.widths[0] // 2]
         shortcuts = reversed(self.sources.shortcuts)

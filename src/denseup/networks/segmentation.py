@@ -43,8 +43,8 @@ class SegmentationNetwork(nn.Module):
         finest_stride: int = 4,
     ) -> None:
         super().__init__()
-        self.backbone = as_encoder(encoder, in_channels)
-        self.mean, self.std = self.backbone.mean, self.backbone.std
+        encoder = self.backbone = as_encoder(encoder, in_channels)
+        self.in_channels, self.mean, self.std = encoder.in_channels, encoder.mean, encoder.std
         self.used = [i for i, stride in enumerate(self.backbone.strides) if stride >= finest_stride]
         channels, strides = (
             [values[i] for i in self.used] for values in (self.backbone.channels, self.backbone.strides)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from denseup.networks.encoders.base import IMAGENET_MEAN, IMAGENET_STD, Colour, Encoder, crop, pad_to_multiple
 from denseup.networks.encoders.registry import register_encoder
@@ -47,16 +47,19 @@ class AutoEncoder(Encoder):
         super().__init__()
         from transformers import AutoBackbone
 
-        pretrained = source is not None if pretrained is None else pretrained
-        chosen = _config(source, config or {}, pretrained)
+        source = None if source is None else str(source)
+        load = source if pretrained or pretrained is None else None
+        if pretrained and source is None:
+            raise ValueError("pretrained is True, but source is None: expected a local folder or hub name")
+        chosen = _config(source, config or {}, load is not None)
         chosen.out_features = _features(chosen, stages)
-        if pretrained:
-            self.model = AutoBackbone.from_pretrained(source, config=chosen)
-            widen_input(self.model, in_channels)
-            self.mean, self.std = _normalisation(source)
-        else:
+        if load is None:
             chosen.num_channels = in_channels
             self.model = AutoBackbone.from_config(chosen)
+        else:
+            self.model = _load(load, chosen)
+            widen_input(self.model, in_channels)
+            self.mean, self.std = _normalisation(load)
         self.in_channels = in_channels
         self.channels, self.strides = self._measure()
 
@@ -76,7 +79,7 @@ class AutoEncoder(Encoder):
         return crop(maps, self.strides, (x.shape[2], x.shape[3]))
 
 
-def _config(source: str | Path | None, config: Mapping[str, Any], pretrained: bool) -> Any:
+def _config(source: str | None, config: Mapping[str, Any], pretrained: bool) -> Any:
     """The configuration of the backbone."""
     from transformers import AutoConfig
 
@@ -87,6 +90,16 @@ def _config(source: str | Path | None, config: Mapping[str, Any], pretrained: bo
             raise ValueError(f"source is None, config is {config}, expected a source, or a model_type in config")
         return AutoConfig.from_pretrained(source, **fields)
     return AutoConfig.for_model(model_type, **fields)
+
+
+def _load(source: str, config: Any) -> nn.Module:
+    """The pretrained backbone; transformers' own `AutoBackbone.from_pretrained` takes no local folder."""
+    from transformers import AutoBackbone
+
+    with torch.device("meta"):
+        kind = type(AutoBackbone.from_config(config))
+    model: nn.Module = kind.from_pretrained(source, config=config)
+    return model
 
 
 def _features(config: Any, stages: Sequence[int] | None) -> list[str]:
@@ -102,7 +115,7 @@ def _features(config: Any, stages: Sequence[int] | None) -> list[str]:
     return [names[stage - 1] for stage in chosen]
 
 
-def _normalisation(source: Any) -> tuple[Colour, Colour]:
+def _normalisation(source: str) -> tuple[Colour, Colour]:
     """Mean and deviation that the weights were trained with; ImageNet's, with a warning, if nothing tells."""
     from transformers.image_processing_base import ImageProcessingMixin
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
@@ -15,7 +14,7 @@ from denseup.profiling import table as tables
 from denseup.runs import RunFolder
 from denseup.runs.folder import write_whole
 from denseup.upsamplers import UpsamplerFactory, list_upsamplers
-from src.build import IN_CHANNELS, configured_upsampler
+from src.build import IN_CHANNELS, build_network, configured_upsampler
 from src.config import plain
 
 MINIMUM_WIDTH = 160
@@ -56,8 +55,7 @@ def _subject(cfg: DictConfig, task: str) -> Subject:
     classes = {"num_classes": cfg.num_classes} if task == "segmentation" else {}
 
     def build(factory: UpsamplerFactory) -> nn.Module:
-        network: nn.Module = hydra.utils.instantiate(cfg.networks[task], upsampler=factory, **classes)
-        return network
+        return build_network(cfg.networks[task], task, factory, **classes)
 
     return Subject(task, build, IN_CHANNELS[task])
 

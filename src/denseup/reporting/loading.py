@@ -11,6 +11,7 @@ import yaml
 
 from denseup.runs import RunFolder
 from denseup.runs.folder import IDENTITY
+from denseup.runs.old_configs import upgraded
 
 Values = Mapping[str, float | None]
 
@@ -66,7 +67,7 @@ def read_run(path: Path) -> Run:
     try:
         result = json.loads(folder.result.read_text())
         config = yaml.safe_load(folder.config.read_text()) if folder.config.is_file() else {}
-        return _run(folder, result, config)
+        return _run(folder, result, upgraded(config))
     except FileNotFoundError:
         return Run(path, "no result", error="there is no result.json")
     except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:

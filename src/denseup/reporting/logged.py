@@ -11,6 +11,7 @@ from typing import Any
 from denseup.reporting.loading import Run, Values
 from denseup.runs.folder import IDENTITY
 from denseup.runs.loggers import STEP
+from denseup.runs.old_configs import upgraded
 from denseup.runs.wandb_reader import LoggedRun, read_run
 
 
@@ -36,7 +37,7 @@ def _run(source: Path, parts: Sequence[LoggedRun]) -> Run:
     logged = parts[-1]
     if not logged.id:
         raise ValueError("no run in it: its process ended before W&B wrote one")
-    config = {key: value for key, value in logged.config.items() if key != "params"}
+    config = upgraded({key: value for key, value in logged.config.items() if key != "params"})
     if missing := [key for key in IDENTITY if key not in config]:
         raise ValueError(f"not a run of src.train: its config lacks {', '.join(missing)}")
     named: dict[str, Any] = {

@@ -14,6 +14,7 @@ from denseup.runs.callbacks import SavePredictions, flat
 from denseup.runs.folder import CONFIG_KEY, RunFolder
 from denseup.runs.info import RunInfo
 from denseup.runs.loggers import finish_loggers, identified, log_summary, make_loggers, wandb_note
+from denseup.runs.old_configs import upgraded
 from denseup.runs.options import check_trainer
 from denseup.runs.quiet import only_printed, quiet_lightning
 from denseup.runs.resuming import load_checkpoint
@@ -29,7 +30,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.T
         ValueError: no such file, or a file that `train` did not write.
     """
     checkpoint = load_checkpoint(path, "ckpt", CONFIG_KEY, "state_dict")
-    return checkpoint[CONFIG_KEY], checkpoint["state_dict"]
+    return upgraded(checkpoint[CONFIG_KEY]), checkpoint["state_dict"]
 
 
 def evaluate(

@@ -12,10 +12,11 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from denseup.runs.callbacks import KeepHistory
 from denseup.runs.folder import CONFIG_KEY, RunFolder
+from denseup.runs.old_configs import upgraded
 from denseup.runs.processes import is_first
 from denseup.tasks import DenseTask
 
-NETWORK = ("task.name", "upsampler", "model")
+NETWORK = ("task.name", "upsampler", "model", "encoder")
 """Of a config: what has to be the same, for weights of the same shapes can be those of another network."""
 TRAINING = ("data", "recipe", "trainer", "seed")
 """What may differ, and is said if it does."""
@@ -55,7 +56,7 @@ def read_resumed(
         ValueError: it is no checkpoint of a run, of another network, or has nothing left to train.
     """
     checkpoint = load_checkpoint(path, "resume", CONFIG_KEY, "state_dict", "global_step", "optimizer_states", "loops")
-    theirs, step = checkpoint[CONFIG_KEY], int(checkpoint["global_step"])
+    theirs, step = upgraded(checkpoint[CONFIG_KEY]), int(checkpoint["global_step"])
     found = list(_differences(theirs, config, NETWORK))
     if found:
         raise ValueError(f"resume={path}: a checkpoint of another network: {'; '.join(found)}")

@@ -19,8 +19,8 @@ def upgraded(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _matting(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    encoder = {key: options[key] for key in ("width", "depths", "pretrained") if key in options}
-    decoder = {key: options[key] for key in options if key not in ("depths", "pretrained")}
+    encoder = {key: value for key, value in options.items() if key in ("width", "depths", "pretrained")}
+    decoder = {key: value for key, value in options.items() if key not in ("depths", "pretrained")}
     return {"name": "resnet34", **encoder}, {"_target_": f"{PACKAGE}.MattingNetwork", **decoder}
 
 

@@ -19,6 +19,9 @@ from denseup.tasks.watched import Batch, WatchedModule
 
 UInt8 = NDArray[np.uint8]
 
+NORMALISATION = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+"""Of the input of a network that says nothing else."""
+
 
 @dataclass
 class Optimization:
@@ -91,9 +94,10 @@ class DenseTask(WatchedModule):
         """Metrics of the trivial answer on the data last evaluated."""
         self.examples: list[UInt8] = []
         """Panels of the first samples of the last evaluation, uint8 RGB `[H, W, 3]`."""
-        for name, default in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
+        for name, default in NORMALISATION.items():
             value = torch.tensor(getattr(network, name, default)).view(3, 1, 1)
             self.register_buffer(name, value, persistent=False)
+        self.register_load_state_dict_post_hook(_read_normalisation)
 
     def loss(self, batch: Batch) -> Tensor:
         """Training loss of a batch."""
@@ -212,6 +216,14 @@ class DenseTask(WatchedModule):
         self.baseline = self.compute_baseline()
         # The metric objects have summed over all processes already; logging must not average again.
         self.log_dict(values, rank_zero_only=False, sync_dist=False)
+
+
+def _read_normalisation(task: nn.Module, keys: Any) -> None:
+    """After loading: some encoders keep with their weights by what their input is normalised."""
+    assert isinstance(task, DenseTask)
+    for name, default in NORMALISATION.items():
+        buffer = task.get_buffer(name)
+        buffer.copy_(buffer.new_tensor(getattr(task.network, name, default)).view(3, 1, 1))
 
 
 def to_uint8(image: Tensor) -> UInt8:

@@ -10,9 +10,10 @@ import torch
 from networks.encoder_cases import CASES, FAMILIES, encoder
 from torch import Tensor, nn
 
-from denseup.networks import Encoder, create_encoder, list_encoders, register_encoder
+from denseup.networks import Encoder, SegmentationNetwork, create_encoder, list_encoders, register_encoder
 from denseup.networks.encoders import AutoEncoder, MixTransformer, ResNet34
 from denseup.networks.encoders.base import IMAGENET_MEAN
+from denseup.tasks import SegmentationTask
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -106,6 +107,22 @@ def test_pretrained_weights_from_a_folder(family: str, tmp_path: Path) -> None:
     again = AutoEncoder(tmp_path, pretrained=False)
     assert (again.channels, again.strides) == (source.channels, source.strides)
     assert not all(torch.equal(a, b) for a, b in zip(again.parameters(), source.parameters(), strict=True))
+
+
+def test_a_checkpoint_needs_no_source_to_know_its_normalisation(tmp_path: Path) -> None:
+    encoder("resnet").model.save_pretrained(tmp_path)
+    normalisation = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.2, 0.1]}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(normalisation))
+    trained = SegmentationTask(SegmentationNetwork(AutoEncoder(tmp_path), 2, embed_dim=4), num_classes=2)
+    rebuilt = SegmentationTask(SegmentationNetwork(encoder("resnet"), 2, embed_dim=4), num_classes=2)
+    assert rebuilt.network.mean == IMAGENET_MEAN
+    torch.save(trained.state_dict(), tmp_path / "weights.ckpt")
+    rebuilt.load_state_dict(torch.load(tmp_path / "weights.ckpt", weights_only=True))
+    assert (rebuilt.network.mean, rebuilt.network.std) == ((0.5, 0.4, 0.3), (0.2, 0.2, 0.1))
+    assert torch.equal(rebuilt.mean, trained.mean)
+    assert torch.equal(rebuilt.std, trained.std)
+    image = torch.rand(1, 3, 32, 32)
+    assert torch.equal(rebuilt.eval()(image), trained.eval()(image))
 
 
 def test_a_folder_that_says_nothing_of_its_normalisation_is_warned_of(tmp_path: Path) -> None:

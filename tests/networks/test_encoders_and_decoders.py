@@ -5,10 +5,19 @@ from typing import Any
 
 import pytest
 import torch
-from networks.encoder_cases import CASES, encoder
+from networks.encoder_cases import CASES, MIT, encoder
 from torch import Tensor, nn
 
-from denseup.networks import Encoder, MattingNetwork, SegFormerHead, SegmentationNetwork
+from denseup.checkpoints import load_official
+from denseup.checkpoints.layouts import for_module
+from denseup.networks import (
+    Encoder,
+    MattingNetwork,
+    MattingResNet34,
+    SegFormer,
+    SegFormerHead,
+    SegmentationNetwork,
+)
 from denseup.networks.decoders.segformer import steps
 from denseup.networks.encoders import as_encoder
 from denseup.upsamplers import create_upsampler, list_upsamplers
@@ -126,6 +135,40 @@ def test_nothing_to_upsample_is_said() -> None:
 )
 def test_steps_of_the_head(strides: list[int], expected: list[tuple[int, int]]) -> None:
     assert steps(strides) == expected
+
+
+def test_a_head_that_raises_nothing_says_so() -> None:
+    with pytest.warns(UserWarning, match="all maps have the stride 14: nothing is raised"):
+        SegFormerHead([3, 3], 2, "fade", embed_dim=4, strides=[14, 14])
+
+
+@pytest.mark.parametrize("upsampler", ["fade", "indexnet"])
+def test_published_networks_are_those_of_their_encoders(upsampler: str) -> None:
+    """By name or by class: the same keys and, from one seed, the same weights; the authors' layouts hold for both."""
+    pairs = [
+        (
+            lambda: MattingNetwork({"name": "resnet34", "width": 8, "depths": (1, 2, 1)}, upsampler),
+            lambda: MattingResNet34(upsampler, width=8, depths=(1, 2, 1)),
+        ),
+        (
+            lambda: SegmentationNetwork({"name": "mit_b0", **MIT}, 5, upsampler, embed_dim=8),
+            lambda: SegFormer("b0", 5, upsampler, embed_dim=8, backbone=MIT),
+        ),
+    ]
+    for pair in pairs:
+        states = []
+        for build in pair:
+            torch.manual_seed(0)
+            network = build()
+            assert callable(for_module(network))
+            states.append(network.state_dict())
+        assert list(states[0]) == list(states[1])
+        torch.testing.assert_close(*states, rtol=0, atol=0)
+
+
+def test_no_layout_is_known_of_another_encoders_network() -> None:
+    with pytest.raises(ValueError, match="there is no official layout for MattingNetwork"):
+        load_official(MattingNetwork(CASES["convnext"], width=4), {})
 
 
 def test_maps_of_one_stride_are_raised_together() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from denseup.networks.blocks import xavier
 from denseup.networks.decoders.matting import ASPP, DecoderStage, Laterals, Mirrored, matting_head
 from denseup.networks.encoders import Encoder, PoolingEncoder, ResNet34, as_encoder
-from denseup.networks.encoders.base import pad_to_side
+from denseup.networks.encoders.base import Colour, pad_to_side
 from denseup.upsamplers.base import UpsamplerFactory
 from denseup.upsamplers.registry import as_factory
 
@@ -36,9 +36,6 @@ class MattingNetwork(nn.Module):
         head_init: of the last 3×3 convolution of one channel. "xavier" as published; "identity" passes its input on,
             where random weights first scramble the alpha map, which costs a short training from random weights much.
 
-    Attributes:
-        mean, std: by which the RGB of the input is normalised.
-
     Raises:
         ValueError: width is not that of an encoder that leaves its pooling.
     """
@@ -56,7 +53,6 @@ class MattingNetwork(nn.Module):
         super().__init__()
         factory = as_factory(upsampler)
         self.encoder = as_encoder(encoder, in_channels)
-        self.in_channels, self.mean, self.std = self.encoder.in_channels, self.encoder.mean, self.encoder.std
         self.sources = _sources(self.encoder, width)
         widths = [*reversed(self.sources.widths), self.sources.widths[0] // 2]
         shortcuts = reversed(self.sources.shortcuts)
@@ -77,6 +73,21 @@ class MattingNetwork(nn.Module):
             xavier(part)
         if self.head_init == "identity":
             nn.init.dirac_(self.head.get_parameter("3.weight"))
+
+    @property
+    def in_channels(self) -> int:
+        """Of the input."""
+        return self.encoder.in_channels
+
+    @property
+    def mean(self) -> Colour:
+        """By which the RGB of the input is normalised."""
+        return self.encoder.mean
+
+    @property
+    def std(self) -> Colour:
+        """By which the RGB of the input is normalised."""
+        return self.encoder.std
 
     def backbone_parameters(self) -> list[nn.Parameter]:
         """Parameters that pretrained weights cover: the published recipe trains them at a lower rate."""

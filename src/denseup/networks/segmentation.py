@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from denseup.networks.decoders.segformer import SegFormerHead
 from denseup.networks.encoders import Encoder, MixTransformer, as_encoder
-from denseup.networks.encoders.base import pad_to_side
+from denseup.networks.encoders.base import Colour, pad_to_side
 from denseup.upsamplers.base import UpsamplerFactory
 
 
@@ -26,9 +26,6 @@ class SegmentationNetwork(nn.Module):
         embed_dim: channels of the head.
         dropout: in the head.
         finest_stride: maps of a smaller stride are left out.
-
-    Attributes:
-        mean, std: by which the RGB of the input is normalised.
     """
 
     def __init__(
@@ -43,8 +40,7 @@ class SegmentationNetwork(nn.Module):
         finest_stride: int = 4,
     ) -> None:
         super().__init__()
-        encoder = self.backbone = as_encoder(encoder, in_channels)
-        self.in_channels, self.mean, self.std = encoder.in_channels, encoder.mean, encoder.std
+        self.backbone = as_encoder(encoder, in_channels)
         self.used = [i for i, stride in enumerate(self.backbone.strides) if stride >= finest_stride]
         channels, strides = (
             [values[i] for i in self.used] for values in (self.backbone.channels, self.backbone.strides)
@@ -52,6 +48,21 @@ class SegmentationNetwork(nn.Module):
         self.head = SegFormerHead(
             channels, num_classes, upsampler, embed_dim=embed_dim, dropout=dropout, strides=strides
         )
+
+    @property
+    def in_channels(self) -> int:
+        """Of the input."""
+        return self.backbone.in_channels
+
+    @property
+    def mean(self) -> Colour:
+        """By which the RGB of the input is normalised."""
+        return self.backbone.mean
+
+    @property
+    def std(self) -> Colour:
+        """By which the RGB of the input is normalised."""
+        return self.backbone.std
 
     def backbone_parameters(self) -> list[nn.Parameter]:
         """Parameters of the encoder: the published recipe trains the head at ten times their rate."""

@@ -3,6 +3,7 @@
 Each deeper map is raised stage by stage to the finest, every stage guided by the projected map of that resolution.
 """
 
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -69,6 +70,9 @@ class SegFormerHead(nn.Module):
             raise ValueError(f"in_channels is {list(in_channels)}, expected those of at least two maps")
         if len(self.strides) != len(in_channels) or self.strides != sorted(self.strides):
             raise ValueError(f"strides is {self.strides}, expected {len(in_channels)} numbers, finest first")
+        if self.strides[0] == self.strides[-1]:
+            text = f"all maps have the stride {self.strides[0]}: nothing is raised, and the upsampler has no part in it"
+            warnings.warn(text, stacklevel=3)
         factory = as_factory(upsampler)
         self.steps = steps(self.strides)
         self.project = nn.ModuleList(nn.Conv2d(c, embed_dim, 1) for c in in_channels)

@@ -9,7 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from denseup.networks.encoders.base import IMAGENET_MEAN, IMAGENET_STD, Colour, Encoder, crop, pad_to_multiple
+from denseup.networks.encoders.base import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Colour,
+    KeepsNormalisation,
+    crop,
+    pad_to_multiple,
+)
 from denseup.networks.encoders.registry import register_encoder
 from denseup.networks.encoders.widening import widen_input
 
@@ -18,7 +25,7 @@ MAPS = 4
 
 
 @register_encoder("auto")
-class AutoEncoder(Encoder):
+class AutoEncoder(KeepsNormalisation):
     """A backbone of transformers' `AutoBackbone`.
 
     Sizes need not be multiples of anything: the image is padded right and bottom with the mean colour for the time.

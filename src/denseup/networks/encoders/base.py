@@ -6,6 +6,7 @@ A decoder reads `channels` and `strides` and fits itself to them; it never asks 
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -68,6 +69,19 @@ class PoolingEncoder(Encoder):
             pools: what halves the maps, the finest first; None: max pooling.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement forward")
+
+
+class KeepsNormalisation(Encoder):
+    """An encoder whose weights come with a normalisation of their own; it is saved and loaded with them."""
+
+    def get_extra_state(self) -> Tensor:
+        """`[2, 3]`: mean and deviation."""
+        return torch.tensor([self.mean, self.std], dtype=torch.float64, device="cpu")
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take over what `get_extra_state` gave."""
+        (r, g, b), (dr, dg, db) = state.tolist()
+        self.mean, self.std = (r, g, b), (dr, dg, db)
 
 
 def max_pool(x: Tensor) -> Tensor:

@@ -6,13 +6,13 @@ from typing import Any
 
 from torch import Tensor
 
-from denseup.networks.encoders.base import Encoder, crop, pad_to_multiple
+from denseup.networks.encoders.base import KeepsNormalisation, crop, pad_to_multiple
 from denseup.networks.encoders.registry import register_encoder
 from denseup.networks.encoders.widening import RGB, widen_input
 
 
 @register_encoder("timm")
-class TimmEncoder(Encoder):
+class TimmEncoder(KeepsNormalisation):
     """A model of timm as a pyramid of features.
 
     Sizes need not be multiples of anything: the image is padded right and bottom with the mean colour for the time.

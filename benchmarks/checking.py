@@ -65,7 +65,7 @@ def _output_and_gradients(
 
     def call() -> Tensor:
         _, state = module.downsample(en)
-        out: Tensor = module(de, module.skip(en, state), state=state)
+        out: Tensor = module(de, en, state=state)
         return out
 
     out = with_backend(backend, call)

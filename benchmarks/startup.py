@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 START = "processor time"
 BASELINE = "import torch"
 IMPORTS = (
-    "from src.train import quick_imports\n"
+    "from denseup.cli.importing import quick_imports\n"
     "with quick_imports():\n"
     "    import denseup.cli.build, denseup.cli.checks, denseup.engine.training"
 )

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from denseup.checkpoints import load_official
 from denseup.checkpoints.layouts import for_module
-from denseup.networks import MattingResNet34, SegFormer, SegFormerHead
-from denseup.networks.segformer import MixTransformer
+from denseup.networks import MattingResNet34, MixTransformer, SegFormer, SegFormerHead
 
 MATTING = {"resnet34_fade_repo_bilinear": "bilinear", "resnet34_fade_repo_fade": "fade", "resnet34_a2u_share1": "a2u"}
 HEADS = {

@@ -121,7 +121,8 @@ def stage(module: Upsampler, x: Values) -> list[Tensor]:
 
 def indexed_stage(module: IndexNet, x: Values) -> list[Tensor]:
     pooled, state = module.downsample(x["x"])
-    return [module.skip(x["x"], state), pooled, module(x["de"], x["x"], state=state)]
+    out, masked = module(x["de"], x["x"], state=state, return_en=True)
+    return [masked, pooled, out]
 
 
 def single(module: nn.Module, x: Values) -> list[Tensor]:

@@ -74,7 +74,7 @@ def test_printed_table(table: tuple[Path, str]) -> None:
 
 def test_measured_columns(tmp_path: Path) -> None:
     console = Console(file=io.StringIO(), width=200)
-    overrides = ["tasks=[matting]", "upsamplers=[nearest]", "model@networks.matting=matting_small", *FAST]
+    overrides = ["tasks=[matting]", "upsamplers=[nearest]", "model@networks.matting.model=matting_small", *FAST]
     rows = run(configure(*overrides, name="complexity"), RunFolder(tmp_path), console)
     assert [row["upsampler"] for row in rows] == ["bilinear", "nearest"]
     assert {row["params_status"] for row in rows} == {"not published"}

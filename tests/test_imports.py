@@ -27,9 +27,10 @@ HEAVY = (
 )
 LAYERS = {
     "native": set(),
+    "registry": set(),
     "ops": {"native"},
-    "upsamplers": {"ops"},
-    "networks": {"ops", "upsamplers"},
+    "upsamplers": {"ops", "registry"},
+    "networks": {"ops", "upsamplers", "registry"},
     "checkpoints": {"ops", "upsamplers", "networks"},
     "environment": set(),
     "profiling": {"ops", "upsamplers", "networks"},
@@ -78,7 +79,7 @@ def test_layers_and_owners(path: Path) -> None:
 
 
 def test_every_package_has_its_place() -> None:
-    packages = {p.name for p in ROOT.iterdir() if (p / "__init__.py").exists()} | {"losses", "environment"}
+    packages = {p.name for p in ROOT.iterdir() if (p / "__init__.py").exists()} | {"losses", "environment", "registry"}
     assert packages == set(LAYERS)
 
 

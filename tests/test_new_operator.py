@@ -1,7 +1,7 @@
 """README, "A new one": the file and the yaml that it shows are all that a new operator takes.
 
 They are put into a copy of the sources, where training in both tasks, the cost table and the contract tests then find
-the operator by themselves.
+the operator by themselves. Beside it lie one that needs the image and one that changes the encoder feature.
 """
 
 import json
@@ -17,6 +17,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
 NAME = "bilinear_plus"
+SAMPLES = {"joint_bilateral": "JointBilateral", "refining": "Refining"}
+"""Registered name → class in tests/upsamplers/sample_operators.py."""
 
 
 def block(language: str) -> str:
@@ -32,6 +34,10 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(ROOT / "pyproject.toml", folder)
     (folder / "src" / "denseup" / "upsamplers" / f"{NAME}.py").write_text(block("python"))
     (folder / "conf" / "upsampler" / f"{NAME}.yaml").write_text(block("yaml"))
+    samples = (ROOT / "tests" / "upsamplers" / "sample_operators.py").read_text()
+    for name, kind in SAMPLES.items():
+        known = f"from denseup.upsamplers.registry import register_upsampler\nregister_upsampler({name!r})({kind})\n"
+        (folder / "src" / "denseup" / "upsamplers" / f"{name}.py").write_text(samples + known)
     return folder
 
 
@@ -63,11 +69,10 @@ def test_the_cost_table_has_it(clone: Path) -> None:
 
 
 def test_the_contract_tests_find_it(clone: Path) -> None:
-    text = run(
-        clone, "pytest", "tests/upsamplers/test_contract.py", "tests/upsamplers/test_configs.py", "-n0", "-k", NAME
-    )
+    names, files = " or ".join([NAME, *SAMPLES]), ("test_contract.py", "test_configs.py")
+    text = run(clone, "pytest", *(f"tests/upsamplers/{file}" for file in files), "-n0", "-k", names)
     passed = re.search(r"(\d+) passed", text)
     assert passed is not None
-    assert int(passed[1]) >= 30
+    assert int(passed[1]) >= 30 * (1 + len(SAMPLES))
     assert "failed" not in text
     assert "skipped" not in text

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from upsamplers.asking import asked
 
 from denseup import Upsampler, create_upsampler, list_upsamplers
 from denseup.networks import MattingResNet34, SegFormer
@@ -27,7 +28,7 @@ class Stage(nn.Module):
 
     def forward(self, en: Tensor) -> Tensor:
         de, state = self.upsampler.downsample(en)
-        out: Tensor = self.upsampler(de, self.upsampler.skip(en, state), state=state)
+        out: Tensor = self.upsampler(de, en, state=state, **asked(self.upsampler, en))
         return out
 
 

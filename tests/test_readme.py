@@ -20,7 +20,7 @@ PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 @pytest.mark.parametrize("code", PYTHON)
 def test_python_runs(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
+    monkeypatch.setattr(registry.UPSAMPLERS, "factories", dict(registry.UPSAMPLERS.factories))
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)
     if "y" in names:

@@ -71,10 +71,10 @@ def test_experiments_compose(experiment: str) -> None:
         overrides.append("data.backgrounds=elsewhere")
     config = run_info(configure(*overrides)).config
     assert config["trainer"]["max_steps"] in (160_000, 180_000)
-    assert config["model"]["pretrained"] is True
+    assert config["encoder"]["pretrained"] is True
 
 
-@pytest.mark.parametrize("group", ["model", "recipe", "trainer", "logger", "data"])
+@pytest.mark.parametrize("group", ["encoder", "model", "recipe", "trainer", "logger", "data"])
 def test_every_choice_composes(group: str) -> None:
     for file in (CONF / group).glob("*.yaml"):
         cfg = configure(f"{group}={file.stem}", f"task={'matting' if 'matting' in file.stem else 'segmentation'}")
@@ -82,9 +82,9 @@ def test_every_choice_composes(group: str) -> None:
 
 
 def test_a_users_model_wins_over_the_tasks() -> None:
-    cfg = configure("task=segmentation", "model=segformer_b1")
-    assert (cfg.model.variant, cfg.model.embed_dim) == ("b1", 256)
-    assert configure("task=segmentation").model.variant == "b0"
+    cfg = configure("task=segmentation", "model=segformer", "encoder=mit_b1")
+    assert (cfg.encoder.name, cfg.model.embed_dim) == ("mit_b1", 256)
+    assert configure("task=segmentation").encoder == {"name": "mit_b0", "drop_path": 0.0}
 
 
 def test_a_wrong_key_is_refused() -> None:

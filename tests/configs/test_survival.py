@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from denseup.cli.places import CONF
 
 Choice = tuple[str, str]
-PLAIN = ("callbacks", "data", "logger", "model", "recipe", "task", "trainer")
+PLAIN = ("callbacks", "data", "encoder", "logger", "model", "recipe", "task", "trainer")
 """Groups whose choices set only what is theirs: one of each is composed together with one of every other."""
 ROUNDS = list(zip_longest(*([(group, file.stem) for file in sorted((CONF / group).glob("*.yaml"))] for group in PLAIN)))
 WHOLE = [(group, file.stem) for group in ("sweep", "launcher") for file in sorted((CONF / group).glob("*.yaml"))]
@@ -89,5 +89,5 @@ def test_the_published_matting_setting_has_its_seed() -> None:
     overrides = ["experiment=composition1k", "data.root=a", "data.backgrounds=b"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("train", overrides)
-        assert (cfg.seed, cfg.data.seed, cfg.model.pretrained, cfg.recipe.max_steps) == (6, 6, True, 180_000)
+        assert (cfg.seed, cfg.data.seed, cfg.encoder.pretrained, cfg.recipe.max_steps) == (6, 6, True, 180_000)
         assert compose("train", [*overrides, "seed=3"]).seed == 3

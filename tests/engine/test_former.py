@@ -23,14 +23,9 @@ FORMER = Path(__file__).parent.parent / "reference" / "former_runs"
 RUNS = {
     "matting_indexnet": ["task=matting", "upsampler=indexnet", "model.width=4"],
     "segmentation_fade": [
-        *(
-            "task=segmentation",
-            "upsampler=fade",
-            "upsampler.embed_channels=8",
-            "model.embed_dim=8",
-            "+model._convert_=all",
-        ),
-        "+model.backbone={hidden_sizes:[8,16,20,32],depths:[1,1,1,1],mlp_ratios:[1,1,1,1],sr_ratios:[4,2,1,1]}",
+        *("task=segmentation", "upsampler=fade", "upsampler.embed_channels=8", "model.embed_dim=8"),
+        *("+encoder.hidden_sizes=[8,16,20,32]", "+encoder.depths=[1,1,1,1]"),
+        *("+encoder.mlp_ratios=[1,1,1,1]", "+encoder.sr_ratios=[4,2,1,1]"),
     ],
 }
 SHORT = ["trainer=short", "trainer.limit_val_batches=2", "data.batch_size=2", "data.image_size=64", "data.crop_size=64"]
@@ -108,5 +103,9 @@ def test_data_sets_that_were_classes_are_built_as_what_they_were(tmp_path: Path)
 
 
 def test_a_config_of_today_is_left_as_it_is() -> None:
-    config = {"task": {"name": "matting"}, "data": {"name": "demo", "_target_": "denseup.data.datamodules.DemoData"}}
+    config = {
+        "task": {"name": "matting"},
+        "encoder": None,
+        "data": {"name": "demo", "_target_": "denseup.data.datamodules.DemoData"},
+    }
     assert upgraded(config) == config

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 from golden import manifest, recipe_state_dict
-from torch import Tensor, nn
+from torch import nn
 
 from denseup.checkpoints import load_official
 from denseup.networks import MattingResNet34, SegFormerHead
-from denseup.upsamplers import Upsampler, create_upsampler, list_upsamplers
+from denseup.upsamplers import create_upsampler, list_upsamplers
 
 NAMES = list_upsamplers()
 ODD = (37, 51)
@@ -60,22 +60,6 @@ def test_segformer_head(name: str, sizes: list[tuple[int, int]]) -> None:
     out.square().mean().backward()
     pooling = {f"upsamplers.{i}.down.{kind}" for i in range(6) for kind in ("weight", "bias")}  # never asked to pool
     check_every_gradient(module, pooling)
-
-
-class Masking(Upsampler):
-    """Shows the decoder nothing of the encoder feature."""
-
-    guided = paired = True
-
-    def skip(self, en: Tensor, state: Any) -> Tensor:
-        return torch.zeros_like(en)
-
-
-def test_the_decoder_sees_what_the_upsampler_lets_through() -> None:
-    module = small_matting(lambda de_channels, en_channels=None: Masking(de_channels, en_channels))
-    _, stages = module.encoder(torch.randn(1, 4, 32, 32), module.upsamplers)
-    assert all(not guide.any() for guide, _, _ in stages)
-    assert not stages[2][1].any()  # the second stage's shortcut comes from the map that guides it
 
 
 def test_a2u_matting_checkpoint_layout() -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from denseup.networks import MattingResNet34, SegFormer
-from denseup.networks.segformer import VARIANTS, MixTransformer
+from denseup.networks.encoders.mit import VARIANTS, MixTransformer
 
 
 def torchvision_resnet34() -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
+from upsamplers.asking import asked
 
 from denseup.upsamplers import Upsampler, create_upsampler, list_upsamplers, register_upsampler
 
@@ -49,12 +50,17 @@ def features(
 def call(module: Upsampler, de: Tensor, en: Tensor) -> Tensor:
     """One stage, as a network runs it: the encoder's down-sampling first, then the upsampling."""
     state = module.downsample(en)[1] if module.paired else None
-    return module(de, en, state=state)
+    return module(de, en, state=state, **asked(module, en))
+
+
+def alone(module: Upsampler, de: Tensor, en: Tensor) -> Tensor:
+    """As a plug-in, in a network that pools by itself."""
+    return module(de, en, **asked(module, en))
 
 
 def uses(module: Upsampler) -> list[Callable[[Upsampler, Tensor, Tensor], Tensor]]:
-    """`call`, and for a paired operator also the way of a network that pools by itself."""
-    return [call, lambda module, de, en: module(de, en)] if module.paired else [call]
+    """`call`, and for a paired operator also `alone`."""
+    return [call, alone] if module.paired else [call]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -72,7 +78,7 @@ def test_any_size(name: str, low: tuple[int, int], high: tuple[int, int]) -> Non
     assert out.shape == (1, CHANNELS, *high)
     assert out.isfinite().all()
     if not module.guided:
-        assert torch.equal(module(de, output_size=high), out)
+        assert torch.equal(module(de, output_size=high, **asked(module, en)), out)
 
 
 def whole_factor(low: tuple[int, int], high: tuple[int, int]) -> int | None:
@@ -95,7 +101,7 @@ def test_paired_operators_work_in_networks_that_pool_by_themselves(
     module = build(name).double()
     de, en = (x.requires_grad_() for x in features(low, high, batch=1, dtype=torch.float64))
     if module.paired:
-        out = module(de, en)
+        out = alone(module, de, en)
         assert out.shape == (1, CHANNELS, *high)
         assert out.isfinite().all()
         out.sum().backward()
@@ -109,13 +115,24 @@ def test_downsample_halves_and_the_pair_fits(name: str, size: tuple[int, int]) -
     en = features((1, 1), size)[1]
     pooled, state = module.downsample(en)
     assert pooled.shape == (2, CHANNELS, (size[0] + 1) // 2, (size[1] + 1) // 2)
-    skip = module.skip(en, state)
-    assert skip.shape == en.shape
-    assert module.paired or skip is en
     if module.exact_factor_only and size != (12, 14):
         refuses(module, pooled, size)
         return
-    assert module(pooled, en, state=state).shape == en.shape
+    assert module(pooled, en, state=state, **asked(module, en)).shape == en.shape
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_encoder_feature_comes_back_with_the_output(name: str) -> None:
+    """The same output as without, and `en` itself unless the operator says that it changes it."""
+    module = build(name)
+    de, en = features((5, 6), (10, 12))
+    for state in (module.downsample(en)[1], None):
+        out, changed = module(de, en, state=state, return_en=True, **asked(module, en))
+        assert torch.equal(out, module(de, en, state=state, **asked(module, en)))
+        assert changed.shape == en.shape
+        assert changed is en or module.changes_en
+    if not module.guided:
+        assert module(de, return_en=True, **asked(module, en))[1] is None
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -125,14 +142,15 @@ def test_a_state_of_another_feature_is_refused(name: str) -> None:
     _, state = module.downsample(en[:, :, :8])
     if state is not None:
         with pytest.raises(ValueError, match=r"state is of an encoder feature \(8, 12\) in size, but en is \(10, 12\)"):
-            module(de, en, state=state)
+            module(de, en, state=state, **asked(module, en))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_scale_factor_gives_the_size_where_nothing_else_does(name: str) -> None:
     module = build(name, scale_factor=3, de_channels=36, en_channels=36)
     if not module.guided and not module.paired:
-        assert module(features((4, 5), (1, 1), channels=36)[0]).shape[2:] == (12, 15)
+        de, en = features((4, 5), (12, 15), channels=36)
+        assert module(de, **asked(module, en)).shape[2:] == (12, 15)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -159,7 +177,8 @@ def test_every_parameter_and_input_gets_a_gradient(name: str) -> None:
     module = build(name).train()
     de, en = (x.requires_grad_() for x in features((5, 6), (10, 12)))
     pooled, state = module.downsample(en)
-    outputs = [module(de, en, state=state)] + [pooled] * module.paired
+    out, changed = module(de, en, state=state, return_en=True, **asked(module, en))
+    outputs = [out] + [changed] * module.changes_en + [pooled] * module.paired
     generator = torch.Generator().manual_seed(2)
     torch.autograd.backward(outputs, [torch.randn(out.shape, generator=generator) for out in outputs])
     assert de.grad.abs().sum() > 0
@@ -237,7 +256,7 @@ def test_one_compiled_graph_serves_any_size(name: str) -> None:
 
     def stage(de: Tensor, en: Tensor) -> Tensor:
         state = module.downsample(en)[1] if module.paired else None
-        return module(de, en, output_size=en.shape[2:], state=state)
+        return module(de, en, output_size=en.shape[2:], state=state, **asked(module, en))
 
     compiled = torch.compile(stage, fullgraph=True, dynamic=True, backend=counter)
     for height, width in ((5, 6), (6, 9), (11, 4)):
@@ -304,6 +323,19 @@ def test_errors_name_the_argument(name: str) -> None:
             module(de)
         with pytest.raises(ValueError, match=r"en is \[2, 7, 10, 12\]"):
             module(de, en[:, :7])
+    if module.needs_image:
+        check_errors_of_the_image(module, de, en)
+
+
+def check_errors_of_the_image(module: Upsampler, de: Tensor, en: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"guided by the image: it needs image, \[B, C, H, W\] with H, W ≥ \(10, 12\)"):
+        module(de, en)
+    with pytest.raises(ValueError, match=r"image is \(9, 12\) in size, expected at least the output's, \(10, 12\)"):
+        module(de, en, image=en[:, :3, 1:])
+    with pytest.raises(ValueError, match="image has 1 images, de has 2"):
+        module(de, en, image=en[:1, :3])
+    with pytest.raises(ValueError, match=r"image is \[3, 10, 12\], expected a tensor \[B, C, H, W\]"):
+        module(de, en, image=en[0, :3])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from upsamplers.asking import asked
 
 from denseup.ops import use_backend
 from denseup.upsamplers import Upsampler, create_upsampler, list_upsamplers
@@ -25,10 +26,11 @@ class Stage(nn.Module):
         self.upsampler = upsampler
 
     def forward(self, de: Tensor, en: Tensor) -> tuple[Tensor, ...]:
+        more = asked(self.upsampler, en)
         if not self.upsampler.paired:
-            return (self.upsampler(de, en),)
+            return (self.upsampler(de, en, **more),)
         pooled, state = self.upsampler.downsample(en)
-        return self.upsampler(de, en, state=state), self.upsampler(de, en), pooled
+        return self.upsampler(de, en, state=state, **more), self.upsampler(de, en, **more), pooled
 
 
 def build(name: str, dtype: torch.dtype = torch.float32, **options: object) -> Stage:
@@ -79,7 +81,7 @@ def test_nan_in_nan_out(name: str, dtype: torch.dtype) -> None:
     clean = results(stage, *maps(dtype, batch=len(SPOTS) + 1))
     pair = spoilt(torch.nan, dtype)
     found, expected = results(stage, *pair), results(stage, *pair, "reference")
-    guided = stage.upsampler.guided
+    guided = stage.upsampler.guided or stage.upsampler.needs_image
     assert [bool(x.isnan().any()) for x in found["output 0"]] == [True, True, guided, guided, False]
     for key, value in found.items():
         assert torch.equal(value.isnan(), expected[key].isnan()), key
@@ -183,7 +185,8 @@ def test_numbers(name: str) -> None:
     assert [type(getattr(upsampler, key)) for key in numbers] == [int] * 3
     de, en = maps()
     size = (np.int64(10), np.int64(12))
-    assert upsampler(de, en if upsampler.guided else None, output_size=size).shape[2:] == HIGH
+    guide = en if upsampler.guided else None
+    assert upsampler(de, guide, output_size=size, **asked(upsampler, en)).shape[2:] == HIGH
     for key in numbers:
         for wrong in (True, 16.0, "16", np.float32(16), -1):
             with pytest.raises(ValueError, match=rf"{key} is {re.escape(repr(wrong))}, expected a whole number ≥ 1"):

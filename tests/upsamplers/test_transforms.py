@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.func import functional_call
 from torch.utils._pytree import tree_leaves
+from upsamplers.asking import asked
 
 from denseup.ops import use_backend
 from denseup.upsamplers import Upsampler, create_upsampler, list_upsamplers
@@ -25,7 +26,7 @@ class Stage(nn.Module):
 
     def forward(self, de: Tensor, en: Tensor) -> Tensor:
         state = self.upsampler.downsample(en)[1] if self.upsampler.paired else None
-        out: Tensor = self.upsampler(de, en, state=state)
+        out: Tensor = self.upsampler(de, en, state=state, **asked(self.upsampler, en))
         return out
 
 

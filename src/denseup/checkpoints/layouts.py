@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from torch import nn
 
-from denseup.networks.matting_resnet34 import MattingResNet34
-from denseup.networks.segformer import MixTransformer, SegFormer, SegFormerHead
+from denseup.networks import MattingNetwork, MixTransformer, SegFormerHead, SegmentationNetwork
+from denseup.networks.encoders import ResNet34
 
 Targets = tuple[str, ...] | None
 Layout = Callable[[str], Targets]
@@ -62,13 +62,14 @@ BACKBONE: Rules = (
 
 def for_module(module: nn.Module) -> Layout:
     """The layout of the authors' state_dict for this module; ValueError if it has none."""
-    if isinstance(module, MattingResNet34):
+    if is_published_matting(module):
+        assert isinstance(module, MattingNetwork)
         return _network(MATTING, module.upsamplers)
     if isinstance(module, SegFormerHead):
         return _network(HEAD, module.upsamplers)
     if isinstance(module, MixTransformer):
         return lambda key: _apply(BACKBONE, key)
-    if isinstance(module, SegFormer):
+    if isinstance(module, SegmentationNetwork):
         backbone, head = for_module(module.backbone), for_module(module.head)
         return lambda key: _prefixed(key, {"backbone.": ("backbone.", backbone), "decode_head.": ("head.", head)})
     if isinstance(getattr(module, "official_keys", None), Mapping):
@@ -76,9 +77,9 @@ def for_module(module: nn.Module) -> Layout:
     raise ValueError(f"there is no official layout for {type(module).__name__}")
 
 
-def has_abn(module: nn.Module) -> bool:
-    """Whether the authors' module has InPlaceABN norms."""
-    return isinstance(module, MattingResNet34)
+def is_published_matting(module: nn.Module) -> bool:
+    """Whether it is the matting network of the authors, whose norms are InPlaceABN."""
+    return isinstance(module, MattingNetwork) and isinstance(module.encoder, ResNet34)
 
 
 def _apply(rules: Rules, key: str) -> tuple[str, ...]:

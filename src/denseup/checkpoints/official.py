@@ -49,8 +49,8 @@ def load_official(module: nn.Module, state_dict: Mapping[str, Any], *, inplace_a
     """Load a state_dict with the authors' key names into `module`.
 
     Args:
-        module: an upsampler (or its kernel generator), `MattingResNet34`, `SegFormer`, or a part of the latter
-            (`SegFormerHead`, `MixTransformer`).
+        module: an upsampler (or its kernel generator); a matting network with the ResNet-34 encoder; a segmentation
+            network with a Mix Transformer, or a part of it (`SegFormerHead`, `MixTransformer`).
         state_dict: the authors' tensors; a checkpoint with a `state_dict` entry and `module.` prefixes is unwrapped.
         inplace_abn: the norms are InPlaceABN, whose scale is |weight| + 1e-5. None: yes for a matting network whose
             norms have no `num_batches_tracked`, as InPlaceABN's have not.
@@ -103,7 +103,7 @@ def _fit(value: Tensor, target: Tensor) -> Tensor:
 
 def _is_inplace_abn(module: nn.Module, tensors: Mapping[str, Tensor]) -> bool:
     means = any(key.endswith("running_mean") for key in tensors)
-    return layouts.has_abn(module) and means and not any(key.endswith(COUNTER) for key in tensors)
+    return layouts.is_published_matting(module) and means and not any(key.endswith(COUNTER) for key in tensors)
 
 
 def _convert_inplace_abn(module: nn.Module, loaded: dict[str, Tensor]) -> None:

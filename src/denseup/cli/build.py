@@ -6,6 +6,7 @@ from typing import Any, cast
 import hydra
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from denseup.cli.config import plain
 from denseup.cli.places import CONF
@@ -40,18 +41,26 @@ def build_callbacks(cfg: DictConfig) -> list[pl.Callback]:
     return [hydra.utils.instantiate(options) for options in (cfg.get("callbacks") or {}).values() if options]
 
 
+def build_network(cfg: DictConfig, task: str, upsampler: UpsamplerFactory, **options: Any) -> nn.Module:
+    """The network of a config's `model` and `encoder`; one without an encoder, as configs once were, has it within."""
+    if cfg.get("encoder"):
+        options["encoder"] = {"in_channels": IN_CHANNELS[task], **plain(cfg.encoder)}
+    network: nn.Module = hydra.utils.instantiate(cfg.model, upsampler=upsampler, **options, _convert_="all")
+    return network
+
+
 def build_task(cfg: DictConfig, data: DenseData, training: bool = True) -> DenseTask:
     """Network, recipe and task."""
     factory = upsampler_factory(**plain(cfg.upsampler))
     classes: dict[str, Any] = {}
-    network: dict[str, Any] = {"upsampler": factory}
+    network: dict[str, Any] = {}
     if cfg.task.name == "segmentation":
         classes = {name: getattr(data, name) for name in ("num_classes", "class_names", "ignore_index")}
         network["num_classes"] = data.num_classes
     # Objects are passed by an ordinary call: `instantiate` would turn the recipe's dataclass into a config again.
     make = hydra.utils.instantiate({key: value for key, value in cfg.task.items() if key != "name"}, _partial_=True)
     optimization = hydra.utils.instantiate(cfg.recipe.optimization) if training else None
-    task: DenseTask = make(hydra.utils.instantiate(cfg.model, **network), optimization, **classes)
+    task: DenseTask = make(build_network(cfg, cfg.task.name, factory, **network), optimization, **classes)
     return task
 
 

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from denseup.cli.build import IN_CHANNELS, configured_upsampler
+from denseup.cli.build import IN_CHANNELS, build_network, configured_upsampler
 from denseup.cli.config import plain
 from denseup.engine import RunFolder
 from denseup.engine.folder import write_atomic
@@ -56,8 +55,7 @@ def _subject(cfg: DictConfig, task: str) -> Subject:
     classes = {"num_classes": cfg.num_classes} if task == "segmentation" else {}
 
     def build(factory: UpsamplerFactory) -> nn.Module:
-        network: nn.Module = hydra.utils.instantiate(cfg.networks[task], upsampler=factory, **classes)
-        return network
+        return build_network(cfg.networks[task], task, factory, **classes)
 
     return Subject(task, build, IN_CHANNELS[task])
 

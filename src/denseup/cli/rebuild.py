@@ -70,8 +70,9 @@ def predict(group: Group, examples: int = EXAMPLES) -> tuple[list[Example], list
 
 def _task(config: Mapping[str, Any]) -> DenseTask:
     cfg = OmegaConf.create(dict(config))
-    if "pretrained" in cfg.model:  # whatever weights it started from, they are not needed now
-        cfg.model.pretrained = False
+    for part in (cfg.get("encoder"), cfg.model):  # whatever weights it started from, they are not needed now
+        if part and "pretrained" in part:
+            part.pretrained = False
     return build_task(cfg, build_data(cfg), training=False)
 
 

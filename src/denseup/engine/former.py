@@ -10,6 +10,7 @@ from typing import Any
 
 Options = dict[str, Any]
 
+NETWORKS = "denseup.networks"
 FOLDERS = "denseup.data.datamodules.SegmentationFolderData"
 CAMVID_CLASSES = ["sky", "building", "pole", "road", "pavement", "tree"]
 CAMVID_CLASSES += ["sign_symbol", "fence", "car", "pedestrian", "bicyclist"]
@@ -20,7 +21,28 @@ def upgraded(config: Mapping[str, Any]) -> Options:
     new: Options = deepcopy(dict(config))
     if "data" in new:
         new["data"] = _data(new["data"])
-    return new
+    return new if "encoder" in new else {**new, **_network(new.get("model"))}
+
+
+def _network(model: Any) -> Options:
+    """Encoders were part of the model; a network of one's own has none beside it."""
+    package, _, kind = str(model.get("_target_") if isinstance(model, Mapping) else None).rpartition(".")
+    if package != NETWORKS or kind not in FORMER_NETWORKS:
+        return {"encoder": None}
+    encoder, decoder = FORMER_NETWORKS[kind]({key: value for key, value in model.items() if key != "_target_"})
+    return {"encoder": encoder, "model": decoder}
+
+
+def _matting(options: Options) -> tuple[Options, Options]:
+    encoder = {key: value for key, value in options.items() if key in ("width", "depths", "pretrained")}
+    decoder = {key: value for key, value in options.items() if key not in ("depths", "pretrained")}
+    return {"name": "resnet34", **encoder}, {"_target_": f"{NETWORKS}.MattingNetwork", **decoder}
+
+
+def _segmentation(options: Options) -> tuple[Options, Options]:
+    name, backbone = f"mit_{options.pop('variant', 'b1')}", options.pop("backbone", None) or {}
+    encoder = {key: options.pop(key) for key in ("drop_path", "pretrained") if key in options}
+    return {"name": name, **encoder, **backbone}, {"_target_": f"{NETWORKS}.SegmentationNetwork", **options}
 
 
 def _data(data: Options) -> Options:
@@ -53,3 +75,5 @@ NAMES = {
     "SegmentationFolderData": "segmentation_folder",
 }
 FORMER_DATA: dict[str, Callable[[Options], Options]] = {"CamVidData": _camvid, "ADE20KData": _ade20k}
+FORMER_NETWORKS = {"MattingResNet34": _matting, "SegFormer": _segmentation}
+"""Class of the network → (encoder, model) from its options."""

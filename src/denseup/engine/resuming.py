@@ -16,7 +16,7 @@ from denseup.engine.former import upgraded
 from denseup.engine.processes import is_rank_zero
 from denseup.tasks import DenseTask
 
-NETWORK = ("task.name", "upsampler", "model")
+NETWORK = ("task.name", "upsampler", "model", "encoder")
 """Of a config: what has to be the same, for weights of the same shapes can be those of another network."""
 TRAINING = ("data", "recipe", "trainer", "seed")
 """What may differ, and is said if it does."""

@@ -1,6 +1,19 @@
-"""The two networks of the comparison. They take an upsampler factory and never ask which operator they hold."""
+"""Networks: an encoder, a decoder, and an upsampler in every stage; they never ask which of them they hold."""
 
-from denseup.networks.matting_resnet34 import MattingResNet34
-from denseup.networks.segformer import SegFormer, SegFormerHead
+from denseup.networks.decoders import SegFormerHead
+from denseup.networks.encoders import Encoder, MixTransformer, create_encoder, list_encoders, register_encoder
+from denseup.networks.matting import MattingNetwork, MattingResNet34
+from denseup.networks.segmentation import SegFormer, SegmentationNetwork
 
-__all__ = ["MattingResNet34", "SegFormer", "SegFormerHead"]
+__all__ = [
+    "Encoder",
+    "MattingNetwork",
+    "MattingResNet34",
+    "MixTransformer",
+    "SegFormer",
+    "SegFormerHead",
+    "SegmentationNetwork",
+    "create_encoder",
+    "list_encoders",
+    "register_encoder",
+]

@@ -1,6 +1,8 @@
-"""Building blocks of the matting network. "ABN" of the original is batch normalisation and leaky ReLU (slope 0.01)."""
+"""Building blocks of the matting networks' encoder and decoder.
 
-import torch
+"ABN" of the original is batch normalisation and leaky ReLU (slope 0.01).
+"""
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,6 +21,16 @@ def conv_abn(
     padding = dilation * (kernel_size // 2)
     conv = nn.Conv2d(in_channels, out_channels, kernel_size, 1, padding, dilation, groups, bias=False)
     return [conv, *activated_norm(out_channels)]
+
+
+def xavier(module: nn.Module) -> None:
+    """Xavier normal for every convolution of a module, and zero biases: the rule of the matting networks' authors."""
+    gain = nn.init.calculate_gain("leaky_relu", NEGATIVE_SLOPE)
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.xavier_normal_(part.weight, gain)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
 
 
 class ResidualBlock(nn.Module):
@@ -51,24 +63,3 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Both, with nothing between; only for stride 1."""
         return self.reduce(self.expand(x), x)
-
-
-class ASPP(nn.Module):
-    """Atrous spatial pyramid pooling with depthwise-separable convolutions: `[B, C, H, W]` → `[B, C, H, W]`.
-
-    Chen et al., DeepLabv3+, ECCV 2018; dilations 1 (a 1×1 convolution), 6, 12, 18 and a global branch.
-    """
-
-    def __init__(self, channels: int, dropout: float = 0.5) -> None:
-        super().__init__()
-        self.branches = nn.ModuleList([nn.Sequential(*conv_abn(channels, channels, 1))])
-        for dilation in (6, 12, 18):
-            depthwise = conv_abn(channels, channels, 3, dilation, groups=channels)
-            self.branches.append(nn.Sequential(*depthwise, *conv_abn(channels, channels, 1)))
-        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), *conv_abn(channels, channels, 1))
-        self.project = nn.Sequential(*conv_abn(5 * channels, channels, 1), nn.Dropout(dropout))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Concatenate the five branches and project."""
-        pooled = self.pool(x).expand(-1, -1, *x.shape[2:])
-        return self.project(torch.cat([*(branch(x) for branch in self.branches), pooled], 1))

@@ -39,10 +39,11 @@ class StageCall:
     de: Tensor
     en: Tensor | None
     output_size: Size | None
+    image: Tensor | None
 
     def __call__(self) -> Tensor:
         """Upsample as a plug-in: without the state of a down-sampling."""
-        out: Tensor = self.upsampler(self.de, self.en, output_size=self.output_size)
+        out: Tensor = self.upsampler(self.de, self.en, image=self.image, output_size=self.output_size)
         return out
 
 
@@ -88,7 +89,8 @@ def stage_calls(network: nn.Module, image: Tensor) -> list[StageCall]:
     def record(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         assert isinstance(module, Upsampler)
         de, *rest = args
-        calls.append(StageCall(module, de, rest[0] if rest else kwargs.get("en"), kwargs.get("output_size")))
+        en = rest[0] if rest else kwargs.get("en")
+        calls.append(StageCall(module, de, en, kwargs.get("output_size"), kwargs.get("image")))
 
     upsamplers = (module for module in network.modules() if isinstance(module, Upsampler))
     hooks = [module.register_forward_pre_hook(record, with_kwargs=True) for module in upsamplers]

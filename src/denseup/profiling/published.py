@@ -19,7 +19,8 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from denseup.networks import MattingResNet34, SegFormer
+from denseup.networks import MattingNetwork, SegmentationNetwork
+from denseup.networks.encoders import ResNet34
 from denseup.profiling.flops import (
     ATEN,
     Formula,
@@ -155,30 +156,32 @@ def base_cost(network: nn.Module) -> tuple[int, float] | None:
     None if it is not one of the two published networks.
     """
     parameters = sum(p.numel() for p in network.parameters())
-    if isinstance(network, MattingResNet34) and parameters == 8_049_003:
+    if isinstance(network, MattingNetwork) and parameters == 8_049_003:
         return parameters, matting_base(network)
-    if isinstance(network, SegFormer) and parameters == 13_715_798:
+    if isinstance(network, SegmentationNetwork) and parameters == 13_715_798:
         classes = network.head.classify.out_channels
         unused = nn.Conv2d(128, classes, 1, device="meta")
         return parameters + sum(p.numel() for p in unused.parameters()), segmentation_base(network)
     return None
 
 
-def matting_base(network: MattingResNet34) -> float:
+def matting_base(network: MattingNetwork) -> float:
     """Convolutions at 224×224, in units of 2^30, as if three of them had stride 2: a quarter of the work.
 
     Everything behind these three sees maps of the same size either way.
     """
+    encoder = network.encoder
+    assert isinstance(encoder, ResNet34)
     image = torch.empty(1, 4, MATTING_INPUT_SIZE, MATTING_INPUT_SIZE, device="meta")
     counts = count_macs(lambda: network(image))
-    quartered = (network.encoder.stem[0], network.encoder.layer2[0].conv1, network.encoder.layer3[0].conv1)
+    quartered = (encoder.stem[0], encoder.layer2[0].conv1, encoder.layer3[0].conv1)
     name = type(network).__name__
     names = [f"{name}.{key}" for key, module in network.named_modules() if module in quartered]
     saved = sum(3 * sum(counts[key].values()) // 4 for key in names)
     return (sum(counts["Global"].values()) - saved) / GIBI
 
 
-def segmentation_base(network: SegFormer) -> float:
+def segmentation_base(network: SegmentationNetwork) -> float:
     """All products at 512×512, biases of convolutions, two operations a value for batch norm and one for ReLU.
 
     The projections of the head count as the linear layers that they are in the original: without bias.

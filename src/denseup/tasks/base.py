@@ -12,14 +12,15 @@ from torch.optim import Optimizer
 from torch.utils.data import DistributedSampler
 from torchmetrics import Metric
 
+from denseup.networks.encoders.base import IMAGENET_MEAN, IMAGENET_STD
 from denseup.tasks.checks import check_number, check_whole
 from denseup.tasks.optimization import Schedule, parameter_groups
 from denseup.tasks.watched import Batch, WatchedModule
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
 UInt8 = NDArray[np.uint8]
+
+NORMALISATION = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+"""Of the input of a network that says nothing else."""
 
 
 @dataclass
@@ -58,7 +59,8 @@ class DenseTask(WatchedModule):
     """A network trained and evaluated on one task.
 
     Args:
-        network: maps normalised images to predictions; see the subclass.
+        network: maps normalised images to predictions; see the subclass. By what they are normalised its `mean` and
+            `std` say, ImageNet's unless it has them.
         optimization: None for evaluation only.
         num_examples: how many evaluation samples are kept as pictures (`examples`).
         channels_last: run the network in that memory layout, the faster one for most convolutions.
@@ -92,8 +94,10 @@ class DenseTask(WatchedModule):
         """Metrics of the trivial answer on the data last evaluated."""
         self.examples: list[UInt8] = []
         """Panels of the first samples of the last evaluation, uint8 RGB `[H, W, 3]`."""
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+        for name, default in NORMALISATION.items():
+            value = torch.tensor(getattr(network, name, default)).view(3, 1, 1)
+            self.register_buffer(name, value, persistent=False)
+        self.register_load_state_dict_post_hook(_read_normalisation)
 
     def loss(self, batch: Batch) -> Tensor:
         """Training loss of a batch."""
@@ -124,7 +128,7 @@ class DenseTask(WatchedModule):
         raise NotImplementedError
 
     def normalize(self, image: Tensor) -> Tensor:
-        """RGB in [0, 1] → ImageNet-normalised."""
+        """RGB in [0, 1] → normalised as the network expects it."""
         return (image - self.mean) / self.std
 
     def run_network(self, x: Tensor) -> Tensor:
@@ -212,6 +216,14 @@ class DenseTask(WatchedModule):
         self.baseline = self.compute_baseline()
         # The metric objects have summed over all processes already; logging must not average again.
         self.log_dict(values, rank_zero_only=False, sync_dist=False)
+
+
+def _read_normalisation(task: nn.Module, keys: Any) -> None:
+    """After loading: some encoders keep with their weights by what their input is normalised."""
+    assert isinstance(task, DenseTask)
+    for name, default in NORMALISATION.items():
+        buffer = task.get_buffer(name)
+        buffer.copy_(buffer.new_tensor(getattr(task.network, name, default)).view(3, 1, 1))
 
 
 def to_uint8(image: Tensor) -> UInt8:

@@ -1,9 +1,10 @@
 """The contract: every upsampler takes the same call, at any size.
 
 A network builds one upsampler for each stage by calling a factory (de_channels, en_channels) → Upsampler, lets the
-stage's upsampler do the encoder's down-sampling (`downsample`), and calls it in the decoder with what that returned.
-What the decoder sees of the encoder feature, as guide or as shortcut, is what `skip` gives. A network without such a
-stage calls the upsampler alone, without a state. It never asks which operator it holds.
+stage's upsampler do the encoder's down-sampling (`downsample`), and calls it in the decoder with what that returned,
+and always with the image. A network without such a stage calls the upsampler alone, without a state. Where it uses the
+encoder feature once more, beside the output, it asks for it (`return_en`): an operator may have changed it. It never
+asks which operator it holds.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,6 +33,10 @@ class Upsampler(nn.Module):
     """Looks at the encoder feature, and so needs it."""
     paired: ClassVar[bool] = False
     """Owns the encoder's down-sampling too, and has a use for the state that `downsample` returned."""
+    needs_image: ClassVar[bool] = False
+    """Guided by the image: `upsample` then gets it as the keyword `image`."""
+    changes_en: ClassVar[bool] = False
+    """Gives a changed encoder feature beside the raised one: `upsample` then returns the pair (out, en')."""
     direct: ClassVar[bool] = False
     """Resizes by any factor in one step as well as in several: a chain of stages may be skipped."""
     exact_factor_only: ClassVar[str | None] = None
@@ -62,41 +67,54 @@ class Upsampler(nn.Module):
         self.check_encoder(en)
         return F.max_pool2d(en, 2, ceil_mode=True), None
 
-    def skip(self, en: Tensor, state: Any) -> Tensor:
-        """The encoder feature as the decoder is to see it, once `downsample(en)` gave `state`.
-
-        It is `en` itself, unless the operator's down-sampling changed it on the way: IndexNet masks it.
-        """
-        return en
-
     def forward(
-        self, de: Tensor, en: Tensor | None = None, *, output_size: Size | None = None, state: Any = None
-    ) -> Tensor:
+        self,
+        de: Tensor,
+        en: Tensor | None = None,
+        *,
+        image: Tensor | None = None,
+        output_size: Size | None = None,
+        state: Any = None,
+        return_en: bool = False,
+    ) -> Tensor | tuple[Tensor, Tensor | None]:
         """Upsample `de`.
 
         Args:
             de: decoder feature `[B, C_de, h, w]`.
             en: encoder feature `[B, C_en, H, W]`, H ≥ h and W ≥ w; may be None where the operator is not guided.
+            image: normalised image `[B, C_img, H_i, W_i]`, at least of the output's size; operators that do not need
+                it never see it.
             output_size: (H, W); None takes that of `en`, else scale_factor × (h, w). A guided operator gives the size
                 of its guide, so it accepts no other.
             state: what `downsample` returned for `en`; None where the network has no such stage: a paired operator
                 then takes all it needs from `en`.
+            return_en: return the encoder feature as well, as the decoder is to see it from now on.
 
         Returns:
-            `[B, C_de, *output_size]`.
+            `[B, C_de, *output_size]`; with `return_en` also the encoder feature, which is `en` itself unless the
+            operator changes it.
 
         Raises:
             ValueError: an argument does not fit; the message names it, what came and what is valid.
         """
         size = self._check(de, en, output_size)
+        options: dict[str, Tensor] = {}
+        if self.needs_image:
+            options["image"] = _check_image(type(self).__name__, image, de, size)
         try:
-            return self.upsample(de, en, size, state)
+            result = self.upsample(de, en, size, state, **options)
         except RuntimeError:
-            self._explain(de, en)
+            self._explain(de, en, **options)
             raise
+        out, changed = result if self.changes_en else (result, en)
+        return (out, changed) if return_en else out
 
-    def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
-        """The operator itself, on checked arguments; `size` is the output size."""
+    def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Any:
+        """The operator itself, on checked arguments; `size` is the output size.
+
+        With `needs_image` it takes a keyword more, `image: Tensor | None = None`, which is never None. It returns the
+        output; with `changes_en`, the pair (out, en').
+        """
         raise NotImplementedError(f"{type(self).__name__} must implement upsample")
 
     def extra_repr(self) -> str:
@@ -116,11 +134,11 @@ class Upsampler(nn.Module):
     def _weight(self) -> Tensor | None:
         return next((p for p in self.parameters() if p.is_floating_point()), None)
 
-    def _explain(self, de: Tensor, en: Tensor | None) -> None:
+    def _explain(self, de: Tensor, en: Tensor | None, image: Tensor | None = None) -> None:
         """Why a call may have failed: ValueError for a map of another device or dtype than the weights or `de`."""
         weight = self._weight()
         expected, owner = (de, "de") if weight is None else (weight, "the weights")
-        for argument, x in (("de", de), ("en", en if self.guided else None)):
+        for argument, x in (("de", de), ("en", en if self.guided else None), ("image", image)):
             for what in ("device", "dtype"):
                 if x is not None:
                     _check_same(type(self).__name__, what, argument, x, owner, expected)
@@ -142,7 +160,7 @@ class Upsampler(nn.Module):
                 )
             if self.guided:
                 _check_map(name, "en", en, self.en_channels)
-                _check_pair(name, de, en)
+                _check_pair(name, "en", en, de)
             size = (en.shape[2], en.shape[3]) if output_size is None or self.guided else output_size
             if output_size is not None and tuple(output_size) != tuple(size):
                 raise ValueError(
@@ -179,10 +197,23 @@ def check_state_size(operator: str, state_size: Size, size: Size) -> None:
         )
 
 
-def _check_pair(operator: str, de: Tensor, en: Tensor) -> None:
-    if en.shape[0] != de.shape[0]:
-        raise ValueError(f"{operator}: en has {en.shape[0]} images, de has {de.shape[0]}: expected as many")
-    _check_same(operator, "device", "en", en, "de", de)
+def _check_pair(operator: str, name: str, guide: Tensor, de: Tensor) -> None:
+    if guide.shape[0] != de.shape[0]:
+        raise ValueError(f"{operator}: {name} has {guide.shape[0]} images, de has {de.shape[0]}: expected as many")
+    _check_same(operator, "device", name, guide, "de", de)
+
+
+def _check_image(operator: str, image: Tensor | None, de: Tensor, size: Size) -> Tensor:
+    """The image that an operator needs; ValueError if it is missing or does not fit."""
+    if image is None:
+        raise ValueError(f"{operator} is guided by the image: it needs image, [B, C, H, W] with H, W ≥ {size}")
+    _check_map(operator, "image", image, None)
+    if image.shape[2] < size[0] or image.shape[3] < size[1]:
+        raise ValueError(
+            f"{operator}: image is {tuple(image.shape[2:])} in size, expected at least the output's, {size}"
+        )
+    _check_pair(operator, "image", image, de)
+    return image
 
 
 def _check_same(operator: str, what: str, name: str, x: Tensor, other: str, y: Tensor) -> None:

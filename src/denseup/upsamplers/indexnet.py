@@ -5,8 +5,9 @@ pooling, and the raw sigmoids weight the upsampling of the decoder feature:
 
     masked = softmax(y)·en;   pooled = 4·avg_pool(masked);   up = y·nearest(de)
 
-The masked map is also what the decoder sees of the encoder (`skip`). In a network that does not pool by this operator
-(segmentation), the authors' plug-in form is up = sigmoid(y)·nearest(de): sigmoid twice, which is kept.
+The masked map is also what the decoder sees of the encoder from then on (en'). In a network that does not pool by this
+operator (segmentation), the authors' plug-in form is up = sigmoid(y)·nearest(de): sigmoid twice, which is kept; en' is
+then en.
 
 Equals the authors' `hlindex` on even sizes (its licence was MIT at one time and non-commercial at another; nothing is
 taken from it). Ours differs in: any size (an odd map is continued by its last row and column) and any ratio; sigmoid
@@ -53,6 +54,7 @@ class IndexNet(Upsampler):
 
     guided = True
     paired = True
+    changes_en = True
     branch_count: ClassVar[int] = 1
     official_keys: ClassVar[dict[str, str | None]] = {
         f"{prefix}{key}": ours
@@ -98,19 +100,17 @@ class IndexNet(Upsampler):
         state = IndexState(masked[..., :height, :width], upsampling[..., :height, :width])
         return 4 * F.avg_pool2d(masked, 2), state
 
-    def skip(self, en: Tensor, state: IndexState) -> Tensor:
-        """The masked encoder feature."""
-        return state.masked
-
-    def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: IndexState | None) -> Tensor:
-        """Indexed upsampling: `[B, C, h, w]` → `[B, C, *size]`."""
+    def upsample(
+        self, de: Tensor, en: Tensor | None, size: Size, state: IndexState | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Indexed upsampling, `[B, C, h, w]` → `[B, C, *size]`, and the masked encoder feature if there is a state."""
         if state is None:
             assert en is not None
             indices = torch.sigmoid(self.index(pad_to_even(en))[1])[..., : size[0], : size[1]]
         else:
-            indices = state.indices
+            indices, en = state.indices, state.masked
             check_state_size(type(self).__name__, (indices.shape[2], indices.shape[3]), size)
-        return indices.to(de.dtype) * resize_nearest(de, size)
+        return indices.to(de.dtype) * resize_nearest(de, size), en
 
 
 @register_upsampler("indexnet_o2o")

@@ -1,12 +1,12 @@
 """Names of upsamplers → what builds them."""
 
-import difflib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from denseup.registry import Registry
 from denseup.upsamplers.base import Upsampler, UpsamplerFactory
 
-_REGISTRY: dict[str, UpsamplerFactory] = {}
+UPSAMPLERS: Registry[Upsampler] = Registry("upsampler")
 F = TypeVar("F", bound=UpsamplerFactory)
 
 
@@ -16,14 +16,7 @@ def register_upsampler(name: str) -> Callable[[F], F]:
     Raises:
         ValueError: the name is taken by another class.
     """
-
-    def register(factory: F) -> F:
-        if _REGISTRY.get(name, factory) is not factory:
-            raise ValueError(f"an upsampler named {name!r} is registered already: {_REGISTRY[name]}")
-        _REGISTRY[name] = factory
-        return factory
-
-    return register
+    return UPSAMPLERS.register(name)
 
 
 def create_upsampler(name: str, **kwargs: Any) -> Upsampler:
@@ -32,7 +25,7 @@ def create_upsampler(name: str, **kwargs: Any) -> Upsampler:
     Raises:
         ValueError: unknown name; the message gives the nearest one and lists all.
     """
-    return _find(name)(**kwargs)
+    return UPSAMPLERS.find(name)(**kwargs)
 
 
 def upsampler_factory(name: str, **options: Any) -> UpsamplerFactory:
@@ -41,7 +34,7 @@ def upsampler_factory(name: str, **options: Any) -> UpsamplerFactory:
     Raises:
         ValueError: unknown name, as in `create_upsampler`.
     """
-    build = _find(name)
+    build = UPSAMPLERS.find(name)
 
     def factory(de_channels: int, en_channels: int | None = None) -> Upsampler:
         return build(de_channels=de_channels, en_channels=en_channels, **options)
@@ -56,12 +49,4 @@ def as_factory(upsampler: str | UpsamplerFactory) -> UpsamplerFactory:
 
 def list_upsamplers() -> list[str]:
     """All registered names, sorted."""
-    return sorted(_REGISTRY)
-
-
-def _find(name: str) -> UpsamplerFactory:
-    if name not in _REGISTRY:
-        nearest = difflib.get_close_matches(name, _REGISTRY, n=1, cutoff=0.4)
-        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-        raise ValueError(f"upsampler {name!r} is unknown.{hint} Known: {', '.join(list_upsamplers())}")
-    return _REGISTRY[name]
+    return UPSAMPLERS.names()

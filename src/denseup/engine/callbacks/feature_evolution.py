@@ -135,8 +135,9 @@ def upsampled_features(network: nn.Module, run: Callable[[], Tensor], stage: int
     """
     calls: list[Tensor] = []
 
-    def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
-        calls.append(output[0].detach())
+    def keep(module: nn.Module, inputs: Any, output: Tensor | tuple[Tensor, Tensor | None]) -> None:
+        raised = output[0] if isinstance(output, tuple) else output  # beside which the encoder feature came back
+        calls.append(raised[0].detach())
 
     handles = [module.register_forward_hook(keep) for module in _outermost_upsamplers(network)]
     try:

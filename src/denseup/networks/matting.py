@@ -1,0 +1,144 @@
+"""Matting: any encoder, guided upsampling in every decoder stage, alpha at the size of the image.
+
+An encoder that leaves its pooling to the upsamplers is mirrored by the decoder: each of the places where it halves its
+map belongs to the upsampler of the stage that undoes it. With any other encoder the upsamplers are plug-ins.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from denseup.networks.blocks import xavier
+from denseup.networks.decoders.matting import ASPP, DecoderStage, Laterals, Mirrored, matting_head
+from denseup.networks.encoders import Encoder, PoolingEncoder, ResNet34, as_encoder
+from denseup.networks.encoders.base import Colour, pad_to_side
+from denseup.upsamplers.base import UpsamplerFactory
+from denseup.upsamplers.registry import as_factory
+
+WIDTH = 64
+"""Of the published network."""
+
+
+class MattingNetwork(nn.Module):
+    """Encoder-decoder: normalised RGB and trimap/255 `[B, 4, H, W]` → alpha `[B, 1, H, W]`.
+
+    The output is not clipped: clip it to [0, 1] at evaluation. Any size works; the published evaluation pads to a
+    multiple of 16. Upsamplers that need the image get the RGB of the input.
+
+    Args:
+        encoder: an `Encoder`, a registered name, or a mapping of a name and its options.
+        upsampler: factory (de_channels, en_channels) → Upsampler, or a registered name.
+        in_channels: of the input, for an encoder given by name.
+        width: channels of the finest stages; None: those of an encoder that leaves its pooling, else 64.
+        dropout: after the ASPP.
+        head_init: of the last 3×3 convolution of one channel. "xavier" as published; "identity" passes its input on,
+            where random weights first scramble the alpha map, which costs a short training from random weights much.
+
+    Raises:
+        ValueError: width is not that of an encoder that leaves its pooling.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder | str | Mapping[str, Any],
+        upsampler: str | UpsamplerFactory = "bilinear",
+        *,
+        in_channels: int = 4,
+        width: int | None = None,
+        dropout: float = 0.5,
+        head_init: Literal["xavier", "identity"] = "xavier",
+    ) -> None:
+        super().__init__()
+        factory = as_factory(upsampler)
+        self.encoder = as_encoder(encoder, in_channels)
+        self.sources = _sources(self.encoder, width)
+        widths = [*reversed(self.sources.widths), self.sources.widths[0] // 2]
+        shortcuts = reversed(self.sources.shortcuts)
+        self.aspp = ASPP(widths[0], dropout)
+        self.upsamplers = nn.ModuleList(factory(c, c) for c in widths[:-1])
+        self.decoder = nn.ModuleList(DecoderStage(*stage) for stage in zip(widths, widths[1:], shortcuts, strict=False))
+        self.head = matting_head(widths[-1])
+        self.head_init = head_init
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Xavier normal for every convolution, the upsamplers' included, and zero biases: the authors' rule.
+
+        An encoder that has a start of its own keeps it.
+        """
+        self.encoder.reset_parameters()
+        for part in (self.sources, self.aspp, self.upsamplers, self.decoder, self.head):
+            xavier(part)
+        if self.head_init == "identity":
+            nn.init.dirac_(self.head.get_parameter("3.weight"))
+
+    @property
+    def in_channels(self) -> int:
+        """Of the input."""
+        return self.encoder.in_channels
+
+    @property
+    def mean(self) -> Colour:
+        """By which the RGB of the input is normalised."""
+        return self.encoder.mean
+
+    @property
+    def std(self) -> Colour:
+        """By which the RGB of the input is normalised."""
+        return self.encoder.std
+
+    def backbone_parameters(self) -> list[nn.Parameter]:
+        """Parameters that pretrained weights cover: the published recipe trains them at a lower rate."""
+        return list(self.encoder.parameters())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, 4, H, W]` → `[B, 1, H, W]`, not clipped."""
+        padded = pad_to_side(x, self.encoder.least_side)
+        deepest, sources = self.sources(padded, self.encoder, self.upsamplers)
+        y, image = self.aspp(deepest), padded[:, :3]
+        for upsampler, stage, source in zip(self.upsamplers, self.decoder, sources, strict=True):
+            y, changed = upsampler(y, source.guide, image=image, state=source.state, return_en=True)
+            y = stage(y, changed if source.shortcut is None else source.shortcut)
+        alpha = self.head(y)
+        return alpha if padded is x else alpha[..., : x.shape[2], : x.shape[3]]
+
+
+class MattingResNet34(MattingNetwork):
+    """The published network: ResNet-34 with layers 3-4-4, output stride 16, four stages.
+
+    A2U matting (Dai et al., CVPR 2021, arXiv:2011.14288) as FADE uses it (arXiv:2207.10392).
+
+    Args:
+        upsampler, in_channels, dropout, head_init: see `MattingNetwork`.
+        width: channels of the stem; 64 is ResNet-34 (8,049,003 parameters with bilinear), less is a small preset.
+        depths: residual blocks in layers 1-3.
+        pretrained: ImageNet weights of a torchvision ResNet-34: a file, or True to download them. The fourth input
+            channel starts at zero. Only for width 64.
+    """
+
+    def __init__(
+        self,
+        upsampler: str | UpsamplerFactory = "bilinear",
+        *,
+        in_channels: int = 4,
+        width: int = WIDTH,
+        depths: Sequence[int] = (3, 4, 4),
+        dropout: float = 0.5,
+        head_init: Literal["xavier", "identity"] = "xavier",
+        pretrained: str | Path | bool = False,
+    ) -> None:
+        encoder = ResNet34(in_channels=in_channels, width=width, depths=depths, pretrained=pretrained)
+        super().__init__(encoder, upsampler, dropout=dropout, head_init=head_init)
+
+
+def _sources(encoder: Encoder, width: int | None) -> Mirrored | Laterals:
+    """What the decoder takes from the encoder; a ValueError if a mirrored one is not as wide as is asked for."""
+    if not encoder.leaves_pooling:
+        return Laterals(encoder, width or WIDTH)
+    assert isinstance(encoder, PoolingEncoder)
+    if width is not None and width != encoder.guides[0]:
+        own = f"that of the encoder, {encoder.guides[0]}"
+        raise ValueError(f"width is {width}, expected {own}: the decoder mirrors {type(encoder).__name__}")
+    return Mirrored(encoder)

@@ -1,0 +1,54 @@
+"""Names → what builds them: one rule for everything that configs choose by name."""
+
+import difflib
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+Built = TypeVar("Built", bound=Callable[..., Any])
+
+
+class Registry(Generic[T]):
+    """Names of one kind of thing, each with what builds it and the options that the name fixes.
+
+    Args:
+        kind: what the names are of, for messages: "upsampler".
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.factories: dict[str, tuple[Callable[..., T], dict[str, Any]]] = {}
+
+    def register(self, name: str, **preset: Any) -> Callable[[Built], Built]:
+        """Decorator: make a class or function known as `name`, with `preset` as its defaults under this name.
+
+        Raises:
+            ValueError: the name is taken.
+        """
+
+        def register(factory: Built) -> Built:
+            taken = self.factories.setdefault(name, (factory, preset))
+            if taken != (factory, preset):
+                article = "an" if self.kind[0] in "aeiou" else "a"
+                raise ValueError(f"{article} {self.kind} named {name!r} is registered already: {taken[0]}")
+            return factory
+
+        return register
+
+    def find(self, name: str) -> Callable[..., T]:
+        """What builds `name`; options that are given win over those that the name fixes.
+
+        Raises:
+            ValueError: unknown name; the message gives the nearest one and lists all.
+        """
+        if name not in self.factories:
+            nearest = difflib.get_close_matches(name, self.factories, n=1, cutoff=0.4)
+            hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+            raise ValueError(f"{self.kind} {name!r} is unknown.{hint} Known: {', '.join(self.names())}")
+        factory, preset = self.factories[name]
+        return partial(factory, **preset) if preset else factory
+
+    def names(self) -> list[str]:
+        """All registered names, sorted."""
+        return sorted(self.factories)

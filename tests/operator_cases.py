@@ -18,10 +18,6 @@ from denseup.upsamplers import (
     DySample,
     FADELite,
     IndexNet,
-    IndexNetM2O,
-    IndexNetO2O,
-    SAPACat,
-    SAPAGate,
     SemiShift,
     Upsampler,
 )
@@ -36,7 +32,7 @@ CASES = [
     for mode in case["modes"]
     if name != GATE
 ]
-INDEX_BLOCKS = {"Holistic": IndexNet, "DepthwiseO2O": IndexNetO2O, "DepthwiseM2O": IndexNetM2O}
+INDEX_BLOCKS = {"Holistic": "holistic", "DepthwiseO2O": "o2o", "DepthwiseM2O": "m2o"}
 
 
 def renamed(arguments: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
@@ -80,14 +76,15 @@ def build_a2u(case: dict[str, Any]) -> A2U:
 def build_indexnet(case: dict[str, Any]) -> IndexNet:
     args = case["args"]
     kind = next(kind for block, kind in INDEX_BLOCKS.items() if f"{block}IndexBlock" in case["module"])
-    return kind(args.get("inp", args.get("in_channels")), nonlinear=args["use_nonlinear"], context=args["use_context"])
+    channels, options = args.get("inp", args.get("in_channels")), (args["use_nonlinear"], args["use_context"])
+    return IndexNet(channels, nonlinear=options[0], context=options[1], kind=kind)
 
 
 def build_sapa(case: dict[str, Any]) -> SAPA:
     args = case["args"]
-    kind = {"encoder_only": SAPA, "cat": SAPACat, "gate": SAPAGate}[args.get("q_mode", "encoder_only")]
+    query = args.get("q_mode", "encoder_only").replace("encoder_only", "en")
     options = {"embed_channels": args["embedding_dim"]} if "embedding_dim" in args else {}
-    return kind(args.get("dim_x", args["dim_y"]), args["dim_y"], **options)
+    return SAPA(args.get("dim_x", args["dim_y"]), args["dim_y"], query=query, **options)
 
 
 def build_dysample(case: dict[str, Any]) -> DySample:

@@ -21,7 +21,7 @@ class Registry(Generic[T]):
         self.factories: dict[str, tuple[Callable[..., T], dict[str, Any]]] = {}
 
     def register(self, name: str, **preset: Any) -> Callable[[Built], Built]:
-        """Decorator: make a class or function known as `name`, with `preset` as its defaults under this name.
+        """Decorator: make a class or function known as `name`, with the options of `preset` fixed.
 
         Raises:
             ValueError: the name is taken.
@@ -37,7 +37,7 @@ class Registry(Generic[T]):
         return register
 
     def find(self, name: str) -> Callable[..., T]:
-        """What builds `name`; options that are given win over those that the name fixes.
+        """What builds `name`: a callable that takes the options which the name does not fix.
 
         Raises:
             ValueError: unknown name; the message gives the nearest one and lists all.
@@ -47,7 +47,19 @@ class Registry(Generic[T]):
             hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
             raise ValueError(f"{self.kind} {name!r} is unknown.{hint} Known: {', '.join(self.names())}")
         factory, preset = self.factories[name]
-        return partial(factory, **preset) if preset else factory
+        return partial(self._build, name) if preset else factory
+
+    def preset(self, name: str) -> dict[str, Any]:
+        """The options that `name` fixes."""
+        return dict(self.factories[name][1])
+
+    def _build(self, name: str, *args: Any, **options: Any) -> T:
+        """Of a preset; a ValueError for an option that it fixes, unless it is the same."""
+        factory, preset = self.factories[name]
+        for option, value in preset.items():
+            if options.setdefault(option, value) != value:
+                raise ValueError(f"{self.kind} {name!r} fixes {option}={value!r}, but {option} is {options[option]!r}")
+        return factory(*args, **options)
 
     def names(self) -> list[str]:
         """All registered names, sorted."""

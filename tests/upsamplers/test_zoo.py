@@ -1,6 +1,7 @@
 """What single operators promise beyond the contract and beyond their authors' vectors."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -16,12 +17,9 @@ from denseup.upsamplers import (
     SAPA,
     Deconv,
     DySample,
-    DySamplePL,
     IndexNet,
-    IndexNetO2O,
     MaxUnpool,
     PixelShuffle,
-    SAPACat,
 )
 
 SIZES = [((4, 5), (8, 10)), ((4, 5), (7, 9)), ((3, 4), (9, 12)), ((4, 6), (6, 9)), ((3, 4), (10, 11))]
@@ -58,7 +56,7 @@ def test_max_unpooling_puts_each_value_on_the_maximum_of_its_cell(low: tuple[int
     assert torch.equal(module(de, en), expected)
 
 
-@pytest.mark.parametrize("kind", [IndexNet, IndexNetO2O])
+@pytest.mark.parametrize("kind", [IndexNet, partial(IndexNet, kind="o2o")])
 @pytest.mark.parametrize("size", [(8, 6), (7, 5)])
 def test_indexed_pooling_is_a_weighted_mean_of_each_block(kind: type[IndexNet], size: tuple[int, int]) -> None:
     """On a constant map nothing is lost, at the border of an odd size neither."""
@@ -132,14 +130,14 @@ def test_similarity_outside_the_map_is_zero_and_takes_its_share() -> None:
 
 
 def test_sapas_concatenated_query_is_that_of_the_concatenation() -> None:
-    module, de, en = SAPACat(6, 4).double(), random(1, 6, 3, 4), random(1, 4, 7, 8)
+    module, de, en = SAPA(6, 4, query="cat").double(), random(1, 6, 3, 4), random(1, 4, 7, 8)
     both = torch.cat([module.norm_en(en.movedim(1, -1)), resize_nearest(de, (7, 8)).movedim(1, -1)], -1)
     key = module.embed_key(module.norm_de(de.movedim(1, -1))).movedim(-1, 1)
     kernels = local_similarity(module.embed_query(both).movedim(-1, 1), key, 5)
     torch.testing.assert_close(module(de, en), reassemble(de, kernels, 5, normalize="softmax"))
 
 
-@pytest.mark.parametrize("kind", [DySample, DySamplePL])
+@pytest.mark.parametrize("kind", [DySample, partial(DySample, style="pl")])
 @pytest.mark.parametrize(("low", "high"), SIZES)
 def test_dysample_without_offsets_is_bilinear_interpolation(
     kind: type[DySample], low: tuple[int, int], high: tuple[int, int]
@@ -195,7 +193,7 @@ def test_transposed_convolution_gives_the_exact_size_for_any_kernel(kernel_size:
         (lambda: A2U(6, groups=4), "groups is 4, expected a divisor of 6 and 6 channels"),
         (lambda: A2U(4, kernel_size=2), "kernel_size is 2, expected an odd number"),
         (lambda: DySample(6), "groups is 4, expected a divisor of de_channels, 6"),
-        (lambda: DySamplePL(6, groups=2), "de_channels is 6, expected a multiple of scale_factor², 4"),
+        (lambda: DySample(6, style="pl", groups=2), "de_channels is 6, expected a multiple of scale_factor², 4"),
         (lambda: DySample(8, style="pp"), "style is 'pp', valid: 'lp', 'pl'"),
     ],
 )

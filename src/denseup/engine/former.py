@@ -21,6 +21,9 @@ def upgraded(config: Mapping[str, Any]) -> Options:
     new: Options = deepcopy(dict(config))
     if "data" in new:
         new["data"] = _data(new["data"])
+    if isinstance(new.get("upsampler"), dict):
+        gained = FORMER_DEFAULTS.get(new["upsampler"].get("name"), {})
+        new["upsampler"] |= {key: value for key, value in gained.items() if key not in new["upsampler"]}
     return new if "encoder" in new else {**new, **_network(new.get("model"))}
 
 
@@ -77,3 +80,5 @@ NAMES = {
 FORMER_DATA: dict[str, Callable[[Options], Options]] = {"CamVidData": _camvid, "ADE20KData": _ade20k}
 FORMER_NETWORKS = {"MattingResNet34": _matting, "SegFormer": _segmentation}
 """Class of the network → (encoder, model) from its options."""
+FORMER_DEFAULTS = {"indexnet": {"kind": "holistic"}, "sapa": {"query": "en"}}
+"""Options that upsamplers have gained, with what they did before."""

@@ -5,6 +5,8 @@ Every module of this package is imported here, so that a file put beside these r
 
 import importlib
 import pkgutil
+import warnings
+from typing import Any
 
 from denseup.upsamplers.a2u import A2U
 from denseup.upsamplers.base import Upsampler, UpsamplerFactory
@@ -12,15 +14,21 @@ from denseup.upsamplers.bicubic import Bicubic
 from denseup.upsamplers.bilinear import Bilinear
 from denseup.upsamplers.carafe import CARAFE
 from denseup.upsamplers.deconv import Deconv
-from denseup.upsamplers.dysample import DySample, DySamplePL, DySamplePLScope, DySampleScope
+from denseup.upsamplers.dysample import DySample
 from denseup.upsamplers.fade import FADE
 from denseup.upsamplers.fade_lite import FADELite
-from denseup.upsamplers.indexnet import IndexNet, IndexNetM2O, IndexNetO2O
+from denseup.upsamplers.indexnet import IndexNet
 from denseup.upsamplers.max_unpool import MaxUnpool
 from denseup.upsamplers.nearest import Nearest
 from denseup.upsamplers.pixel_shuffle import PixelShuffle
-from denseup.upsamplers.registry import create_upsampler, list_upsamplers, register_upsampler, upsampler_factory
-from denseup.upsamplers.sapa import SAPA, SAPACat, SAPAGate
+from denseup.upsamplers.registry import (
+    UPSAMPLERS,
+    create_upsampler,
+    list_upsamplers,
+    register_upsampler,
+    upsampler_factory,
+)
+from denseup.upsamplers.sapa import SAPA
 from denseup.upsamplers.semishift import SemiShift
 
 __all__ = [
@@ -32,18 +40,11 @@ __all__ = [
     "Bilinear",
     "Deconv",
     "DySample",
-    "DySamplePL",
-    "DySamplePLScope",
-    "DySampleScope",
     "FADELite",
     "IndexNet",
-    "IndexNetM2O",
-    "IndexNetO2O",
     "MaxUnpool",
     "Nearest",
     "PixelShuffle",
-    "SAPACat",
-    "SAPAGate",
     "SemiShift",
     "Upsampler",
     "UpsamplerFactory",
@@ -55,3 +56,23 @@ __all__ = [
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
+
+FORMER = {
+    "DySamplePL": "dysample_pl",
+    "DySamplePLScope": "dysample_pl_scope",
+    "DySampleScope": "dysample_scope",
+    "IndexNetM2O": "indexnet_m2o",
+    "IndexNetO2O": "indexnet_o2o",
+    "SAPACat": "sapa_cat",
+    "SAPAGate": "sapa_gate",
+}
+"""Classes of version 0.1.0 that are presets now."""
+
+
+def __getattr__(name: str) -> Any:
+    """What builds a preset that was a class."""
+    if name not in FORMER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    text = f"{__name__}.{name} is a preset now: create_upsampler({FORMER[name]!r}, ...)"
+    warnings.warn(text, DeprecationWarning, stacklevel=2)
+    return UPSAMPLERS.find(FORMER[name])

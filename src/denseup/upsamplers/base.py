@@ -41,8 +41,8 @@ class Upsampler(nn.Module):
     """Resizes by any factor in one step as well as in several: a chain of stages may be skipped."""
     exact_factor_only: ClassVar[str | None] = None
     """Why the output can only be exactly scale_factor times the input; None: any size will do."""
-    equal_channels_only: ClassVar[str | None] = None
-    """Why en_channels must equal de_channels; None: they may differ."""
+    equal_channels_only: str | None = None
+    """Why en_channels must equal de_channels; None: they may differ. An option may decide it, before `__init__`."""
     official_keys: ClassVar[Mapping[str, str | None]] = {}
     """Prefixes of the authors' state_dict keys → prefixes of ours (`denseup.checkpoints.load_official`); None: a
     constant that is no state of ours."""

@@ -30,6 +30,9 @@ from denseup.upsamplers.registry import register_upsampler
 
 
 @register_upsampler("dysample")
+@register_upsampler("dysample_scope", style="lp", dynamic_scope=True)
+@register_upsampler("dysample_pl", style="pl")
+@register_upsampler("dysample_pl_scope", style="pl", dynamic_scope=True)
 class DySample(Upsampler):
     """Point sampling with dynamic offsets.
 
@@ -102,51 +105,3 @@ class DySample(Upsampler):
         if shuffle_first:
             return offsets
         return pixel_shuffle(offsets.reshape(de.shape[0], 2 * self.groups * cells, *de.shape[2:]), self.scale_factor)
-
-
-@register_upsampler("dysample_scope")
-class DySampleScope(DySample):
-    """DySample with a dynamic scope ("DySample+").
-
-    Args:
-        de_channels, en_channels, scale_factor, groups: see `DySample`.
-    """
-
-    def __init__(
-        self, de_channels: int, en_channels: int | None = None, scale_factor: int = 2, *, groups: int = 4
-    ) -> None:
-        super().__init__(de_channels, en_channels, scale_factor, groups=groups, dynamic_scope=True)
-
-
-@register_upsampler("dysample_pl")
-class DySamplePL(DySample):
-    """DySample with offsets predicted at high resolution ("DySample-S").
-
-    Args:
-        de_channels, en_channels, scale_factor, groups, dynamic_scope: see `DySample`.
-    """
-
-    def __init__(
-        self,
-        de_channels: int,
-        en_channels: int | None = None,
-        scale_factor: int = 2,
-        *,
-        groups: int = 4,
-        dynamic_scope: bool = False,
-    ) -> None:
-        super().__init__(de_channels, en_channels, scale_factor, style="pl", groups=groups, dynamic_scope=dynamic_scope)
-
-
-@register_upsampler("dysample_pl_scope")
-class DySamplePLScope(DySamplePL):
-    """DySample with offsets predicted at high resolution and a dynamic scope ("DySample-S+").
-
-    Args:
-        de_channels, en_channels, scale_factor, groups: see `DySample`.
-    """
-
-    def __init__(
-        self, de_channels: int, en_channels: int | None = None, scale_factor: int = 2, *, groups: int = 4
-    ) -> None:
-        super().__init__(de_channels, en_channels, scale_factor, groups=groups, dynamic_scope=True)

@@ -17,7 +17,7 @@ Names of the authors → ours: inp → en_channels, use_nonlinear → nonlinear,
 `indexnet1` … `indexnet4` → branches.
 """
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,8 @@ _ONE_MAP_EACH = (
     "it predicts one index map for each channel of en and applies it to the same channel of de; indexnet does not"
 )
 
+KINDS = ("holistic", "o2o", "m2o")
+
 
 class IndexState(NamedTuple):
     """What the pooling hands to the upsampling."""
@@ -43,19 +45,25 @@ class IndexState(NamedTuple):
 
 
 @register_upsampler("indexnet")
+@register_upsampler("indexnet_o2o", kind="o2o")
+@register_upsampler("indexnet_m2o", kind="m2o")
 class IndexNet(Upsampler):
-    """Holistic index network ("HIN"): one index map for all channels.
+    """Index networks: one index map for all channels ("HIN"), or one for each ("DIN").
 
     Args:
         de_channels, en_channels, scale_factor: see `Upsampler`; the size is always that of the guide.
         nonlinear: two layers with batch normalisation and ReLU6 between instead of one.
         context: look at 4×4 pixels instead of the 2×2 of the block.
+        kind: "holistic" for one index map; else each channel has a map, made from this channel ("o2o", depthwise
+            one-to-one) or from all of them ("m2o", many-to-one), and the channels of de and en must be equal.
+
+    Raises:
+        ValueError: unknown kind, or channels that differ where they must be equal.
     """
 
     guided = True
     paired = True
     changes_en = True
-    branch_count: ClassVar[int] = 1
     official_keys: ClassVar[dict[str, str | None]] = {
         f"{prefix}{key}": ours
         for prefix in ("", "index_net.")
@@ -74,12 +82,17 @@ class IndexNet(Upsampler):
         *,
         nonlinear: bool = True,
         context: bool = True,
+        kind: Literal["holistic", "o2o", "m2o"] = "holistic",
     ) -> None:
+        if kind not in KINDS:
+            raise ValueError(f"kind is {kind!r}, valid: {', '.join(KINDS)}")
+        if kind != "holistic":
+            self.equal_channels_only = _ONE_MAP_EACH
         super().__init__(de_channels, en_channels, scale_factor)
-        self.branches = nn.ModuleList(self._branch(nonlinear, context) for _ in range(self.branch_count))
-
-    def _branch(self, nonlinear: bool, context: bool) -> nn.Sequential:
-        return _index_block(self.en_channels, 2 * self.en_channels, 4, 1, nonlinear, context)
+        c, each = self.en_channels, 1 if kind == "holistic" else 4
+        hidden, out, groups = (2 * c, 4, 1) if kind == "holistic" else (c, c, c if kind == "o2o" else 1)
+        blocks = (_index_block(c, hidden, out, groups, nonlinear, context) for _ in range(each))
+        self.branches = nn.ModuleList(blocks)
 
     def index(self, en: Tensor) -> tuple[Tensor, Tensor]:
         """Indices of the pooling and of the upsampling, each `[B, C or 1, H, W]`; H and W even."""
@@ -111,36 +124,6 @@ class IndexNet(Upsampler):
             indices, en = state.indices, state.masked
             check_state_size(type(self).__name__, (indices.shape[2], indices.shape[3]), size)
         return indices.to(de.dtype) * resize_nearest(de, size), en
-
-
-@register_upsampler("indexnet_o2o")
-class IndexNetO2O(IndexNet):
-    """Depthwise one-to-one index network: each channel has an index map, made from this channel.
-
-    Args:
-        de_channels, en_channels, scale_factor: see `Upsampler`; the channels must be equal.
-        nonlinear, context: see `IndexNet`.
-    """
-
-    branch_count = 4
-    equal_channels_only = _ONE_MAP_EACH
-    depthwise: ClassVar[bool] = True
-
-    def _branch(self, nonlinear: bool, context: bool) -> nn.Sequential:
-        groups = self.en_channels if self.depthwise else 1
-        return _index_block(self.en_channels, self.en_channels, self.en_channels, groups, nonlinear, context)
-
-
-@register_upsampler("indexnet_m2o")
-class IndexNetM2O(IndexNetO2O):
-    """Depthwise many-to-one index network: each channel has an index map, made from all channels.
-
-    Args:
-        de_channels, en_channels, scale_factor: see `Upsampler`; the channels must be equal.
-        nonlinear, context: see `IndexNet`.
-    """
-
-    depthwise = False
 
 
 def _index_block(

@@ -10,13 +10,17 @@ UPSAMPLERS: Registry[Upsampler] = Registry("upsampler")
 F = TypeVar("F", bound=UpsamplerFactory)
 
 
-def register_upsampler(name: str) -> Callable[[F], F]:
+def register_upsampler(name: str, **preset: Any) -> Callable[[F], F]:
     """Class decorator: make an upsampler known as `name` to every config, test, sweep, profile and report.
+
+    Args:
+        name: a class may have several.
+        preset: options that the name fixes: `@register_upsampler("dysample_pl", style="pl")`.
 
     Raises:
         ValueError: the name is taken by another class.
     """
-    return UPSAMPLERS.register(name)
+    return UPSAMPLERS.register(name, **preset)
 
 
 def create_upsampler(name: str, **kwargs: Any) -> Upsampler:

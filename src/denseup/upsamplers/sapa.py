@@ -18,7 +18,7 @@ embed_channels; norm_y, norm_x → norm_en, norm_de; q and qy → embed_query, q
 call is (en, de), ours (de, en). Their embedding has 64 channels, the published segmentation numbers use 32.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -31,15 +31,23 @@ from denseup.ops.geometry import Size
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 
+QUERIES = ("en", "cat", "gate")
+
 
 @register_upsampler("sapa")
+@register_upsampler("sapa_cat", query="cat")
+@register_upsampler("sapa_gate", query="gate")
 class SAPA(Upsampler):
-    """Reassembly with kernels from the similarity of encoder and decoder points ("SAPA-B").
+    """Reassembly with kernels from the similarity of encoder and decoder points.
 
     Args:
         de_channels, en_channels, scale_factor: see `Upsampler`.
         kernel_size: K of the neighbourhood, odd.
         embed_channels: channels in which similarity is measured.
+        query: what asks: "en" alone ("SAPA-B"), "cat" of both features, or the "gate" between them ("SAPA-G").
+
+    Raises:
+        ValueError: unknown query, or an even kernel_size.
     """
 
     guided = True
@@ -60,17 +68,22 @@ class SAPA(Upsampler):
         *,
         kernel_size: int = 5,
         embed_channels: int = 64,
+        query: Literal["en", "cat", "gate"] = "en",
     ) -> None:
         super().__init__(de_channels, en_channels, scale_factor)
         self.kernel_size = odd_number("kernel_size", kernel_size)
         embed_channels = whole_number("embed_channels", embed_channels)
         self.norm_en, self.norm_de = _LayerNorm(self.en_channels), _LayerNorm(self.de_channels)
-        self._build_query(embed_channels)
+        if query not in QUERIES:
+            raise ValueError(f"query is {query!r}, valid: {', '.join(QUERIES)}")
+        self.query_from = query
+        asking = self.en_channels + (self.de_channels if query == "cat" else 0)
+        self.embed_query = nn.Linear(asking, embed_channels)
+        if query == "gate":
+            self.embed_query_de = nn.Linear(self.de_channels, embed_channels)
+            self.gate = nn.Linear(self.de_channels, 1)
         self.embed_key = nn.Linear(self.de_channels, embed_channels)
         self.reset_parameters()
-
-    def _build_query(self, embed_channels: int) -> None:
-        self.embed_query = nn.Linear(self.en_channels, embed_channels)
 
     def reset_parameters(self) -> None:
         """Truncated normal weights of deviation 0.02 and zero biases for the projections."""
@@ -91,44 +104,20 @@ class SAPA(Upsampler):
 
     def query(self, en: Tensor, de: Tensor, normed_de: Tensor) -> Tensor:
         """Queries `[B, embed, H, W]` from normalised `en`, raw and normalised `de`, all three channels last."""
-        return _channels_first(self.embed_query(en))
+        if self.query_from == "cat":
+            return self._query_of_both(en, de)
+        high = _channels_first(self.embed_query(en))
+        return high if self.query_from == "en" else self._gated(high, de, normed_de)
 
-
-@register_upsampler("sapa_cat")
-class SAPACat(SAPA):
-    """SAPA with queries from both features, concatenated as (en, de).
-
-    Args:
-        de_channels, en_channels, scale_factor, kernel_size, embed_channels: see `SAPA`.
-    """
-
-    def _build_query(self, embed_channels: int) -> None:
-        self.embed_query = nn.Linear(self.en_channels + self.de_channels, embed_channels)
-
-    def query(self, en: Tensor, de: Tensor, normed_de: Tensor) -> Tensor:
-        """The projection is linear, so `de` is projected before it is raised: a quarter of the work at ×2."""
+    def _query_of_both(self, en: Tensor, de: Tensor) -> Tensor:
+        """Of (en, de). The projection is linear: `de` is projected before it is raised, a quarter of the work at ×2."""
         of_en, of_de = torch.split(self.embed_query.weight, [self.en_channels, self.de_channels], 1)
         high = _channels_first(F.linear(en, of_en, self.embed_query.bias))
         low = _channels_first(F.linear(de, of_de))
         return high + resize_nearest(low, (high.shape[2], high.shape[3]))
 
-
-@register_upsampler("sapa_gate")
-class SAPAGate(SAPA):
-    """SAPA with queries from both features, mixed by a gate from the decoder feature ("SAPA-G").
-
-    Args:
-        de_channels, en_channels, scale_factor, kernel_size, embed_channels: see `SAPA`.
-    """
-
-    def _build_query(self, embed_channels: int) -> None:
-        super()._build_query(embed_channels)
-        self.embed_query_de = nn.Linear(self.de_channels, embed_channels)
-        self.gate = nn.Linear(self.de_channels, 1)
-
-    def query(self, en: Tensor, de: Tensor, normed_de: Tensor) -> Tensor:
+    def _gated(self, high: Tensor, de: Tensor, normed_de: Tensor) -> Tensor:
         """gate·(projection of `en`) + (1 - gate)·nearest(projection of `de`)."""
-        high = _channels_first(self.embed_query(en))
         size = (high.shape[2], high.shape[3])
         low = resize_nearest(_channels_first(self.embed_query_de(de)), size)
         gate = resize_nearest(_channels_first(torch.sigmoid(self.gate(normed_de))), size)

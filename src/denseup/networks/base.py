@@ -1,10 +1,21 @@
-"""What tasks and optimisers ask of a network: its input, and which parameters may have been trained before."""
+"""What networks share: what tasks and optimisers ask of them, and how they call an upsampler."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from denseup.networks.encoders.base import Colour, Encoder
+
+
+def raise_map(upsampler: nn.Module, de: Tensor, en: Tensor, **options: Any) -> tuple[Tensor, Tensor]:
+    """The raised map, and the encoder feature as the decoder is to see it from then on.
+
+    The output of an upsampler that does not change `en` stays a tensor, also to whoever hooks it.
+    """
+    if not upsampler.changes_en:
+        return upsampler(de, en, **options), en
+    raised, changed = upsampler(de, en, return_en=True, **options)
+    return raised, changed
 
 
 class EncoderDecoder(nn.Module):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from denseup.networks.base import EncoderDecoder
+from denseup.networks.base import EncoderDecoder, raise_map
 from denseup.networks.blocks import xavier
 from denseup.networks.decoders.matting import ASPP, DecoderStage, Laterals, Mirrored, matting_head
 from denseup.networks.encoders import Encoder, PoolingEncoder, ResNet34, as_encoder
@@ -81,7 +81,7 @@ class MattingNetwork(EncoderDecoder):
         deepest, sources = self.sources(padded, self.encoder, self.upsamplers)
         y, image = self.aspp(deepest), padded[:, :3]
         for upsampler, stage, source in zip(self.upsamplers, self.decoder, sources, strict=True):
-            y, changed = upsampler(y, source.guide, image=image, state=source.state, return_en=True)
+            y, changed = raise_map(upsampler, y, source.guide, image=image, state=source.state)
             y = stage(y, changed if source.shortcut is None else source.shortcut)
         alpha = self.head(y)
         return alpha if padded is x else alpha[..., : x.shape[2], : x.shape[3]]

@@ -156,6 +156,10 @@ def test_what_is_no_backbone_is_refused() -> None:
         ValueError, match=r"source is None, config is \{\}, expected a source, or a model_type in config"
     ):
         create_encoder("auto")
+    with pytest.raises(ValueError, match="pretrained is True, but source is None: expected a local folder or hub name"):
+        create_encoder("auto", pretrained=True)
+    with pytest.raises(ValueError, match="pretrained is 'folder', expected True, False or None"):
+        create_encoder("auto", source="name", pretrained="folder")
 
 
 def test_timm_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

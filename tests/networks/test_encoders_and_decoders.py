@@ -113,7 +113,7 @@ class Pyramid(Encoder):
 def test_stages_of_the_matting_decoder(strides: list[int], sizes: list[tuple[int, int]]) -> None:
     network, seen = MattingNetwork(Pyramid(strides), "nearest", width=2).eval(), []
     for module in network.upsamplers:
-        module.register_forward_hook(lambda _module, _inputs, out: seen.append(tuple(out[0].shape[2:])))
+        module.register_forward_hook(lambda _module, _inputs, out: seen.append(tuple(out.shape[2:])))
     network(torch.randn(1, 4, *ODD))
     assert seen == sizes
 

@@ -133,6 +133,19 @@ def test_they_are_counted(task: str, build: Callable, channels: int, operator: t
     assert all(torch.is_tensor(call()) for call in calls)
 
 
+@pytest.mark.parametrize(("operator", "kind"), [(Bilinear, Tensor), (JointBilateral, Tensor), (Refining, tuple)])
+@pytest.mark.parametrize(("build", "channels"), NETWORKS)
+def test_hooks_see_a_pair_only_of_those_that_change(
+    build: Callable, channels: int, operator: type[Upsampler], kind: type
+) -> None:
+    network, seen = build(operator).eval(), []
+    for module in network.modules():
+        if isinstance(module, Upsampler):
+            module.register_forward_hook(lambda _module, _inputs, output: seen.append(type(output)))
+    network(torch.randn(1, channels, 32, 32))
+    assert set(seen) == {kind}
+
+
 @pytest.mark.parametrize("operator", [JointBilateral, Refining])
 @pytest.mark.parametrize(("build", "channels", "expected"), [(*NETWORKS[0], 4), (*NETWORKS[1], 3 * 8)])
 def test_they_are_drawn(build: Callable, channels: int, expected: int, operator: type[Upsampler]) -> None:

@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from denseup.networks.base import EncoderDecoder, raise_map
 from denseup.networks.blocks import xavier
 from denseup.networks.decoders.matting import ASPP, DecoderStage, Laterals, Mirrored, matting_head
 from denseup.networks.encoders import Encoder, PoolingEncoder, ResNet34, as_encoder
-from denseup.networks.encoders.base import Colour, pad_to_side
+from denseup.networks.encoders.base import pad_to_side
 from denseup.upsamplers.base import UpsamplerFactory
 from denseup.upsamplers.registry import as_factory
 
@@ -21,7 +22,7 @@ WIDTH = 64
 """Of the published network."""
 
 
-class MattingNetwork(nn.Module):
+class MattingNetwork(EncoderDecoder):
     """Encoder-decoder: normalised RGB and trimap/255 `[B, 4, H, W]` → alpha `[B, 1, H, W]`.
 
     The output is not clipped: clip it to [0, 1] at evaluation. Any size works; the published evaluation pads to a
@@ -74,32 +75,13 @@ class MattingNetwork(nn.Module):
         if self.head_init == "identity":
             nn.init.dirac_(self.head.get_parameter("3.weight"))
 
-    @property
-    def in_channels(self) -> int:
-        """Of the input."""
-        return self.encoder.in_channels
-
-    @property
-    def mean(self) -> Colour:
-        """By which the RGB of the input is normalised."""
-        return self.encoder.mean
-
-    @property
-    def std(self) -> Colour:
-        """By which the RGB of the input is normalised."""
-        return self.encoder.std
-
-    def backbone_parameters(self) -> list[nn.Parameter]:
-        """Parameters that pretrained weights cover: the published recipe trains them at a lower rate."""
-        return list(self.encoder.parameters())
-
     def forward(self, x: Tensor) -> Tensor:
         """`[B, 4, H, W]` → `[B, 1, H, W]`, not clipped."""
         padded = pad_to_side(x, self.encoder.least_side)
         deepest, sources = self.sources(padded, self.encoder, self.upsamplers)
         y, image = self.aspp(deepest), padded[:, :3]
         for upsampler, stage, source in zip(self.upsamplers, self.decoder, sources, strict=True):
-            y, changed = upsampler(y, source.guide, image=image, state=source.state, return_en=True)
+            y, changed = raise_map(upsampler, y, source.guide, image=image, state=source.state)
             y = stage(y, changed if source.shortcut is None else source.shortcut)
         alpha = self.head(y)
         return alpha if padded is x else alpha[..., : x.shape[2], : x.shape[3]]

@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from denseup.networks.base import EncoderDecoder
 from denseup.networks.decoders.segformer import SegFormerHead
 from denseup.networks.encoders import Encoder, MixTransformer, as_encoder
-from denseup.networks.encoders.base import Colour, pad_to_side
+from denseup.networks.encoders.base import pad_to_side
 from denseup.upsamplers.base import UpsamplerFactory
 
 
-class SegmentationNetwork(nn.Module):
+class SegmentationNetwork(EncoderDecoder):
     """Encoder and all-MLP head: normalised RGB `[B, 3, H, W]` → logits `[B, num_classes, ⌈H/s⌉, ⌈W/s⌉]`.
 
     s is the stride of the finest map that the head takes. Resize the logits to the label's size bilinearly for the loss
@@ -27,6 +28,8 @@ class SegmentationNetwork(nn.Module):
         dropout: in the head.
         finest_stride: maps of a smaller stride are left out.
     """
+
+    encoder_name = "backbone"
 
     def __init__(
         self,
@@ -48,25 +51,6 @@ class SegmentationNetwork(nn.Module):
         self.head = SegFormerHead(
             channels, num_classes, upsampler, embed_dim=embed_dim, dropout=dropout, strides=strides
         )
-
-    @property
-    def in_channels(self) -> int:
-        """Of the input."""
-        return self.backbone.in_channels
-
-    @property
-    def mean(self) -> Colour:
-        """By which the RGB of the input is normalised."""
-        return self.backbone.mean
-
-    @property
-    def std(self) -> Colour:
-        """By which the RGB of the input is normalised."""
-        return self.backbone.std
-
-    def backbone_parameters(self) -> list[nn.Parameter]:
-        """Parameters of the encoder: the published recipe trains the head at ten times their rate."""
-        return list(self.backbone.parameters())
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, 3, H, W]` → logits `[B, num_classes, ⌈H/s⌉, ⌈W/s⌉]`.

@@ -3,8 +3,8 @@
 A network builds one upsampler for each stage by calling a factory (de_channels, en_channels) → Upsampler, lets the
 stage's upsampler do the encoder's down-sampling (`downsample`), and calls it in the decoder with what that returned,
 and always with the image. A network without such a stage calls the upsampler alone, without a state. Where it uses the
-encoder feature once more, beside the output, it asks for it (`return_en`): an operator may have changed it. It never
-asks which operator it holds.
+encoder feature once more, beside the output, it takes that of an operator that changes it (`return_en`). It never asks
+which operator it holds.
 """
 
 from collections.abc import Callable, Mapping

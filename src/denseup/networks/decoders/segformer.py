@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from denseup.networks.base import raise_map
 from denseup.upsamplers.base import UpsamplerFactory
 from denseup.upsamplers.registry import as_factory
 
@@ -102,5 +103,5 @@ class SegFormerHead(nn.Module):
             chain = [(chain[0][0], chain[-1][1])]
         y, changed = projected[level], projected[level]
         for upsampler, guide in chain:
-            y, changed = upsampler(y, projected[guide], image=image, return_en=True)
+            y, changed = raise_map(upsampler, y, projected[guide], image=image)
         return y, changed

@@ -54,10 +54,12 @@ class AutoEncoder(KeepsNormalisation):
         super().__init__()
         from transformers import AutoBackbone
 
-        source = None if source is None else str(source)
-        load = source if pretrained or pretrained is None else None
+        if not isinstance(pretrained, bool | None):
+            raise ValueError(f"pretrained is {pretrained!r}, expected True, False or None; a folder is named by source")
         if pretrained and source is None:
             raise ValueError("pretrained is True, but source is None: expected a local folder or hub name")
+        source = None if source is None else str(source)
+        load = None if pretrained is False else source
         chosen = _config(source, config or {}, load is not None)
         chosen.out_features = _features(chosen, stages)
         if load is None:

@@ -63,5 +63,5 @@ def _timm() -> ModuleType:
     try:
         import timm
     except ImportError as error:
-        raise ImportError("encoder 'timm' needs the package timm: pip install timm") from error
+        raise ImportError(f"encoder 'timm' needs the package timm ({error}): pip install timm") from error
     return timm

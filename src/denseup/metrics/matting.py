@@ -1,37 +1,54 @@
 """The matting metrics accumulated over a data set and over processes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
+from denseup.metrics.base import DenseMetrics
+from denseup.metrics.description import MetricInfo
 from denseup.metrics.functional.connectivity import conn
 from denseup.metrics.functional.gradient import grad
 from denseup.metrics.functional.inputs import ArrayLike, as_arrays, as_batch
 from denseup.metrics.functional.matting import mse, sad
 
+Measure = Callable[[ArrayLike, ArrayLike, ArrayLike], float]
+"""Prediction, truth and trimap of one image → a value; NaN for an image that has none."""
 
-class MattingMetrics(Metric):
+
+class MattingMetrics(DenseMetrics):
     """SAD, MSE, Grad and Conn, each the mean over images of the values `denseup.metrics.functional` gives.
 
     An image without unknown pixels has no MSE and is left out of that mean; `images_without_unknown` counts them. It
     counts as 0 in the other three, as in the evaluation code of Composition-1k.
+
+    A further value that is a mean over images is an entry in `values` and one in `measures` of a subclass.
     """
+
+    values = (
+        MetricInfo("sad", "SAD", False, unit="10³"),
+        MetricInfo("mse", "MSE", False, digits=5),
+        MetricInfo("grad", "Grad", False, unit="10³"),
+        MetricInfo("conn", "Conn", False, unit="10³"),
+    )
+    measures: ClassVar[Mapping[str, Measure]] = {"sad": sad, "mse": mse, "grad": grad, "conn": conn}
 
     is_differentiable = False
     higher_is_better = False
     full_state_update = False
 
     sums: Tensor
+    measured: Tensor
+    """Images that have each value."""
     images: Tensor
-    images_with_mse: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_state("sums", torch.zeros(4, dtype=torch.float64), dist_reduce_fx="sum")
+        number = len(self.measures)
+        self.add_state("sums", torch.zeros(number, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("measured", torch.zeros(number, dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("images", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
-        self.add_state("images_with_mse", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, pred: ArrayLike, target: ArrayLike, trimap: ArrayLike) -> None:
         """Add images.
@@ -48,27 +65,21 @@ class MattingMetrics(Metric):
         names = ("pred", "target", "trimap")
         images = zip(*(as_batch(name, array) for name, array in zip(names, arrays, strict=True)), strict=True)
         # All images are measured before any is added, so a broken one leaves the state as it was.
-        values = torch.tensor(
-            [[metric(*image) for metric in (sad, mse, grad, conn)] for image in images], dtype=torch.float64
-        )
+        rows = [[measure(*image) for measure in self.measures.values()] for image in images]
+        values = torch.tensor(rows, dtype=torch.float64)
         self.sums += values.nansum(0).to(self.sums.device)
+        self.measured += values.isfinite().sum(0).to(self.measured.device)
         self.images += len(values)
-        self.images_with_mse += int(values[:, 1].isfinite().sum())
+        self.keep(dict(zip(self.measures, zip(*rows, strict=True), strict=True)))
 
     def compute(self) -> dict[str, Tensor]:
         """Means over images, float64: "sad", "grad" and "conn" in thousands, "mse" as it is; NaN without an image."""
-        s, m, g, c = self.sums
-        return {
-            "sad": s / self.images,
-            "mse": m / self.images_with_mse,
-            "grad": g / self.images,
-            "conn": c / self.images,
-        }
+        return dict(zip(self.measures, self.sums / self.measured, strict=True))
 
     def images_without_unknown(self) -> int:
         """How many images had no unknown pixel, hence no MSE, over all processes; each process has to call it."""
         with self.sync_context():
-            return int(self.images - self.images_with_mse)
+            return int(self.images - self.measured[list(self.measures).index("mse")])
 
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> torch.nn.Module:
         """Follow a module to its device and keep float64 where `module.to(torch.bfloat16)` would round the sums."""

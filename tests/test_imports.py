@@ -38,7 +38,7 @@ LAYERS = {
     "visualization": set(),
     "data": set(),
     "tasks": {"losses", "metrics", "networks", "visualization"},
-    "reporting": {"engine", "profiling", "visualization"},
+    "reporting": {"engine", "metrics", "profiling", "tasks", "visualization"},
     "engine": {"tasks", "data", "visualization", "metrics", "environment", "upsamplers"},
     "cli": {"engine", "reporting", "tasks", "data", "profiling", "upsamplers", "environment"},
 }

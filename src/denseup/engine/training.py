@@ -15,10 +15,11 @@ from denseup.engine.callbacks.feature_evolution import FeatureEvolution
 from denseup.engine.callbacks.history import KeepHistory, flat
 from denseup.engine.callbacks.predictions import SavePredictions
 from denseup.engine.callbacks.progress import RunProgress
-from denseup.engine.folder import CONFIG_KEY, FEATURES, RunFolder
+from denseup.engine.folder import CONFIG_KEY, FEATURES, RunFolder, write_atomic
 from denseup.engine.info import RunInfo
 from denseup.engine.loggers.making import finish_loggers, identified, log_summary, log_table, make_loggers, wandb_note
 from denseup.engine.options import check_trainer
+from denseup.engine.per_image import Row, image_csv
 from denseup.engine.processes import is_rank_zero
 from denseup.engine.quiet import only_printed, quiet_lightning
 from denseup.engine.resuming import GoOn, read_resumed, take_along
@@ -65,6 +66,7 @@ def train(
     result = {"status": "running", **info.describe(), "params": sum(p.numel() for p in task.network.parameters())}
     loggers = _start(folder, info, result, resumed_at) if is_rank_zero() else []
     history = KeepHistory()
+    images: list[Row] = []
     exit_code = 1
     try:
         with quiet_lightning(), _naming_what_is_kept(history):
@@ -74,24 +76,29 @@ def train(
             _evaluate_at_the_end(lightning, task, data, folder, history)
         result |= {"status": "finished", "steps": lightning.global_step, **_outcome(task, history, folder)}
         result |= _features(callbacks)
+        images = history.image_rows(task)
         result["seconds"] = round(time.monotonic() - started, 3)
         if is_rank_zero():
+            write_atomic(folder.per_image, image_csv(images))
             folder.write_result(result)
         exit_code = 0
     finally:
-        note = _close(loggers, exit_code, history, result)
+        note = _close(loggers, exit_code, history, images, result)
     if is_rank_zero():
         with only_printed("the summary"):
             print_summary(result, task, folder, note)
     return result
 
 
-def _close(loggers: list[Logger], exit_code: int, history: KeepHistory, result: dict[str, Any]) -> str | None:
+def _close(
+    loggers: list[Logger], exit_code: int, history: KeepHistory, images: Sequence[Row], result: dict[str, Any]
+) -> str | None:
     """Tell the loggers what came out, if the run has finished, and close them; where W&B's run is to be found."""
     note = None
     if exit_code == 0:
         with only_printed("logging the result"):
             log_table(loggers, "evaluations", history.history)
+            log_table(loggers, "per_image", images)
             log_summary(loggers, _flat_summary(result))
             note = wandb_note(loggers)
     with only_printed("closing the loggers"):  # in a run that failed, its own error is the one to be seen
@@ -163,7 +170,7 @@ def _evaluate_at_the_end(
         raise ValueError("nothing was evaluated: the validation data are empty")
     history.history[-1]["step"] = step
     if evaluated:  # twice
-        del history.history[-1], history.per_class[-1]
+        history.forget_repeated()
     if history.history[-1] == history.best_and_last(task)["best"]:
         trainer.save_checkpoint(folder.checkpoints / "best.ckpt")
     trainer.save_checkpoint(folder.checkpoints / "last.ckpt")
@@ -174,6 +181,7 @@ def _outcome(task: DenseTask, history: KeepHistory, folder: RunFolder) -> dict[s
     return {
         "monitor": task.monitor,
         "mode": task.mode,
+        "metric_info": task.metrics.describe(),
         "metrics": metrics,
         **_classes(task, history.per_class[history.history.index(metrics["best"])], history.per_class[-1]),
         "baseline": task.baseline,
@@ -192,7 +200,7 @@ def _classes(task: DenseTask, best: dict[str, list[float]], last: dict[str, list
     """Each class's values in both evaluations, and the classes' names or else numbers; {} for a task without any."""
     if not last:
         return {}
-    names = getattr(task, "class_names", None) or range(len(last["iou"]))
+    names = getattr(task, "class_names", None) or range(len(next(iter(last.values()))))
     return {"class_names": [str(name) for name in names], "per_class": {"best": best, "last": last}}
 
 

@@ -43,6 +43,11 @@ class MetricInfo:
         return "max" if self.higher_is_better else "min"
 
     @property
+    def in_per_cent(self) -> bool:
+        """Whether it is printed in per cent, so that differences are told in points."""
+        return self.printed_unit == "%"
+
+    @property
     def title(self) -> str:
         """Name and unit of the printed value: "mIoU %"."""
         return f"{self.name} {self.printed_unit}".rstrip()

@@ -1,6 +1,7 @@
 """The report of a set of runs, written into a folder."""
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import combinations
 from pathlib import Path
 
 from denseup.engine.folder import write_atomic
@@ -13,6 +14,7 @@ from denseup.reporting.loading import Run
 from denseup.reporting.panel import Example, panel
 from denseup.reporting.style import styles
 from denseup.reporting.table import build_table
+from denseup.reporting.transfer import task_transfer
 from denseup.visualization import save_webp
 
 Predict = Callable[[Group], tuple[list[Example], list[str]]]
@@ -67,10 +69,9 @@ def write_report(
         ]
         part.plots = [plot for plot in drawn if plot is not None]
     transfers = [
-        plots.task_transfer(one, other, looks, output / "plots")
-        for one in groups
-        for other in groups
-        if (one.task, other.task) == ("matting", "segmentation")
+        task_transfer(one, other, looks, output / "plots")
+        for one, other in combinations(groups, 2)
+        if one.task != other.task
     ]
     known = [plot for plot in transfers if plot is not None]
     _write_tables(runs, parts, output)
@@ -88,7 +89,7 @@ def _part(
     examples, missing = predict(group) if predict else ([], [])
     part = Part(group, costs, build_table(group, costs), [*_notes(group, measured), *notes, *missing])
     for i, example in enumerate(examples):
-        file = output / "plots" / f"{group.name.replace(' ', '_')}_example_{i}.webp"
+        file = output / "plots" / f"{group.slug}_example_{i}.webp"
         save_webp(file, panel(example))
         part.examples.append((example, file))
     part.evolution = draw_evolution(group, output / "features")
@@ -118,7 +119,7 @@ def _write_tables(runs: Sequence[Run], parts: Sequence[Part], output: Path) -> N
     names = {id(run): part.group.name for part in parts for run in part.group.runs}
     write_atomic(output / "runs.csv", text.csv_runs(runs, names))
     for part in parts:
-        write_atomic(output / f"{part.group.name.replace(' ', '_')}.csv", text.csv_table(part.table))
+        write_atomic(output / f"{part.group.slug}.csv", text.csv_table(part.table))
 
 
 def _markdown(content: Content) -> str:

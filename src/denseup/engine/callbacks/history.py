@@ -7,15 +7,21 @@ from typing import Any
 import pytorch_lightning as pl
 
 from denseup.engine.loggers.making import log_summary
+from denseup.engine.per_image import Row, image_rows
 from denseup.tasks import DenseTask
+from denseup.tasks.images import Columns
 
 
 class KeepHistory(pl.Callback):
-    """Every evaluation's metrics, by step: `history[i] = {"step": …, "sad": …}`; `per_class[i]` those of each class."""
+    """Every evaluation's metrics, by step: `history[i] = {"step": …, "sad": …}`; `per_class[i]` those of each class.
+
+    `per_image[i]` are those of each image, of the best and the last evaluation; {} of the others.
+    """
 
     def __init__(self) -> None:
         self.history: list[dict[str, float]] = []
         self.per_class: list[dict[str, list[float]]] = []
+        self.per_image: list[Columns] = []
         self.first = 0
         """The earliest evaluation whose checkpoint can be the best: of those before it there is none any more."""
 
@@ -26,6 +32,9 @@ class KeepHistory(pl.Callback):
             values = {name: float(value) for name, value in pl_module.metrics.compute().items()}
             self.history.append({"step": trainer.global_step, **values})
             self.per_class.append(pl_module.per_class())
+            self.per_image.append(pl_module.per_image())
+            kept = [self.history.index(values) for values in self.best_and_last(pl_module).values()]
+            self.per_image = [columns if i in kept else {} for i, columns in enumerate(self.per_image)]
             log_summary(trainer.loggers, flat(self.best_and_last(pl_module)))
 
     def best_and_last(self, task: DenseTask) -> dict[str, dict[str, float]]:
@@ -39,15 +48,29 @@ class KeepHistory(pl.Callback):
         best = min(self.history[self.first :] or self.history, key=badness)
         return {"best": best, "last": self.history[-1]}
 
+    def forget_repeated(self) -> None:
+        """Drop the last evaluation, which measured the same weights as the one before it; that has its images now."""
+        del self.history[-1], self.per_class[-1], self.per_image[-2]
+
+    def image_rows(self, task: DenseTask) -> list[Row]:
+        """The images of the best and of the last evaluation, as far as they are known: rows of per_image.csv."""
+        rows: list[Row] = []
+        for kind, values in self.best_and_last(task).items():
+            columns = self.per_image[self.history.index(values)]
+            rows += image_rows({"evaluation": kind, "step": int(values["step"])}, columns)
+        return rows
+
     def state_dict(self) -> dict[str, object]:
         """For resuming."""
-        return {"history": self.history, "per_class": self.per_class}
+        return {"history": self.history, "per_class": self.per_class, "per_image": self.per_image}
 
     def load_state_dict(self, state_dict: dict[str, list[Any]]) -> None:
         """For resuming."""
         self.history = list(state_dict["history"])
-        # Checkpoints of earlier versions have no values of classes.
-        self.per_class = list(state_dict.get("per_class", [{} for _ in self.history]))
+        # Checkpoints of earlier versions have no values of classes, or none of images.
+        self.per_class, self.per_image = (
+            list(state_dict.get(name, [{} for _ in self.history])) for name in ("per_class", "per_image")
+        )
 
 
 def flat(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

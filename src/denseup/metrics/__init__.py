@@ -18,10 +18,12 @@ from denseup.metrics.functional import (
     sad,
 )
 from denseup.metrics.matting import MattingMetrics
+from denseup.metrics.means import ImageMeans
 from denseup.metrics.segmentation import SegmentationMetrics
 
 __all__ = [
     "DenseMetrics",
+    "ImageMeans",
     "MattingMetrics",
     "MetricInfo",
     "SegmentationMetrics",

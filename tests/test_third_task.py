@@ -1,4 +1,4 @@
-"""A third task is made of new files alone (tests/third_task): the package is told nothing of it, and shows it everywhere.
+"""A third task is made of new files alone (tests/third_task): nothing in the package is told of it, all shows it.
 
 So is a metric that a subclass adds to those of a task.
 """

@@ -178,12 +178,13 @@ def _evaluate_at_the_end(
 
 def _outcome(task: DenseTask, history: KeepHistory, folder: RunFolder) -> dict[str, Any]:
     metrics = history.best_and_last(task)
+    per_class = {kind: history.per_class[place] for kind, place in history.places(task).items()}
     return {
         "monitor": task.monitor,
         "mode": task.mode,
         "metric_info": task.metrics.describe(),
         "metrics": metrics,
-        **_classes(task, history.per_class[history.history.index(metrics["best"])], history.per_class[-1]),
+        **_classes(task, per_class),
         "baseline": task.baseline,
         "checkpoint": str((folder.checkpoints / "best.ckpt").relative_to(folder.path)),
         "picture": f"images/val_{int(metrics['best']['step']):06d}.png" if task.num_examples else None,
@@ -196,12 +197,12 @@ def _features(callbacks: Sequence[pl.Callback]) -> dict[str, str]:
     return {"features": f"{FEATURES}/contact_sheet.png"} if drawn else {}
 
 
-def _classes(task: DenseTask, best: dict[str, list[float]], last: dict[str, list[float]]) -> dict[str, Any]:
+def _classes(task: DenseTask, values: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
     """Each class's values in both evaluations, and the classes' names or else numbers; {} for a task without any."""
-    if not last:
+    if not values["last"]:
         return {}
-    names = getattr(task, "class_names", None) or range(len(next(iter(last.values()))))
-    return {"class_names": [str(name) for name in names], "per_class": {"best": best, "last": last}}
+    names = getattr(task, "class_names", None) or range(len(next(iter(values["last"].values()))))
+    return {"class_names": [str(name) for name in names], "per_class": values}
 
 
 def _flat_summary(result: dict[str, Any]) -> dict[str, Any]:

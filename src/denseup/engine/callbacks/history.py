@@ -33,20 +33,25 @@ class KeepHistory(pl.Callback):
             self.history.append({"step": trainer.global_step, **values})
             self.per_class.append(pl_module.per_class())
             self.per_image.append(pl_module.per_image())
-            kept = [self.history.index(values) for values in self.best_and_last(pl_module).values()]
+            kept = self.places(pl_module).values()
             self.per_image = [columns if i in kept else {} for i, columns in enumerate(self.per_image)]
             log_summary(trainer.loggers, flat(self.best_and_last(pl_module)))
 
-    def best_and_last(self, task: DenseTask) -> dict[str, dict[str, float]]:
-        """The evaluation that is best by the task's monitor, and the last one."""
+    def places(self, task: DenseTask) -> dict[str, int]:
+        """Where the evaluation stands that is best by the task's monitor, and the last one."""
         sign = 1 if task.mode == "min" else -1
 
-        def badness(values: dict[str, float]) -> float:
-            value = values[task.monitor]
+        def badness(place: int) -> float:
+            value = self.history[place][task.monitor]
             return math.inf if math.isnan(value) else sign * value  # NaN: undefined, and less than nothing
 
-        best = min(self.history[self.first :] or self.history, key=badness)
-        return {"best": best, "last": self.history[-1]}
+        last = len(self.history) - 1
+        best = min(range(self.first, last + 1) or range(last + 1), key=badness)
+        return {"best": best, "last": last}
+
+    def best_and_last(self, task: DenseTask) -> dict[str, dict[str, float]]:
+        """The metrics of these two."""
+        return {kind: self.history[place] for kind, place in self.places(task).items()}
 
     def forget_repeated(self) -> None:
         """Drop the last evaluation, which measured the same weights as the one before it; that has its images now."""
@@ -55,9 +60,9 @@ class KeepHistory(pl.Callback):
     def image_rows(self, task: DenseTask) -> list[Row]:
         """The images of the best and of the last evaluation, as far as they are known: rows of per_image.csv."""
         rows: list[Row] = []
-        for kind, values in self.best_and_last(task).items():
-            columns = self.per_image[self.history.index(values)]
-            rows += image_rows({"evaluation": kind, "step": int(values["step"])}, columns)
+        for kind, place in self.places(task).items():
+            evaluation = {"evaluation": kind, "step": int(self.history[place]["step"])}
+            rows += image_rows(evaluation, self.per_image[place])
         return rows
 
     def state_dict(self) -> dict[str, object]:

@@ -5,13 +5,14 @@ from itertools import combinations
 from pathlib import Path
 
 from denseup.engine.folder import write_atomic
-from denseup.reporting import evolution, html, plots, published, text
+from denseup.reporting import evolution, html, plots, text
 from denseup.reporting.content import Content, Part
 from denseup.reporting.costs import Count, MeasureCosts, Measurements, collect_costs
 from denseup.reporting.evolution import Evolution, draw_evolution
 from denseup.reporting.grouping import REFERENCE, Group, group_runs
 from denseup.reporting.loading import Run
 from denseup.reporting.panel import Example, panel
+from denseup.reporting.published_accuracy import SOURCE, published_notes
 from denseup.reporting.style import styles
 from denseup.reporting.table import build_table
 from denseup.reporting.transfer import task_transfer
@@ -30,7 +31,7 @@ READING = (
     "best: at each run's best evaluation, chosen by the task's first metric on the same validation data, hence "
     "optimistic; last: at its last evaluation.",
     "The best value of a column is bold on green, the second best underlined.",
-    f"Published columns were not measured here: {published.SOURCE}. They come from other data or longer training, and "
+    f"Published columns were not measured here: {SOURCE}. They come from other data or longer training, and "
     "are no yardstick for short runs.",
     "GFLOPs are 10⁹ multiply-adds of the whole network. An empty cell is a number that nobody has measured.",
 )
@@ -109,9 +110,7 @@ def _notes(group: Group, measured: Measurements | None) -> list[str]:
         notes.append(f"The runs were made with different versions of {', '.join(names)}.")
     if measured is not None:
         notes.append(f"Latency and memory: inference, {measured.conditions}.")
-    shown = [label for label in group.members if label in published.ACCURACY.get(group.task, {})]
-    if shown:
-        notes += [f"Published columns: {published.SETTINGS[group.task]}.", *published.CAVEATS[group.task]]
+    notes += published_notes(group.task, group.members)
     return notes
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from denseup.metrics import MetricInfo
 from denseup.reporting.costs import COUNT_SIZE, Cost
 from denseup.reporting.grouping import REFERENCE, Group
-from denseup.reporting.published import published_accuracy
+from denseup.reporting.published_accuracy import published_value
 from denseup.reporting.statistics import Estimate, estimate, paired
 
 Kind = Literal["measured", "published", "cost"]
@@ -144,7 +144,7 @@ def _metric_columns(group: Group, measure: MetricInfo) -> list[tuple[Column, Mak
         return replace(cell, verdict="better" if measure.gain(found.mean) > 0 else "worse")
 
     def published(label: str) -> Cell:
-        text = published_accuracy(group.task, label, measure.key)
+        text = published_value(group.task, label, measure.key)
         return Cell() if text is None else Cell(text, float(text))
 
     def column(suffix: str, title: str, kind: Kind, marked: bool) -> Column:

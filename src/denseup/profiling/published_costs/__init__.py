@@ -7,34 +7,34 @@ A multiply-add is one operation, G is 1e9, the input 512×512. Of an upsampler c
 - the elementwise products named in `ELEMENTWISE`, for the table has them for some operators and not for others;
 - no convolution of a globally pooled map (A2U predicts its kernels from such maps), and no down-sampling.
 
-The base networks were counted in other ways: see `matting_base` and `segmentation_base`.
+The base networks were counted in other ways. They and the printed rows stand in a module for each task.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
-from denseup.networks import MattingResNet34, SegFormer
-from denseup.profiling.flops import (
-    ATEN,
-    Formula,
-    convolution,
-    convolution_with_bias,
-    count_macs,
-    each_output_value,
-    gated_reassembly,
-)
+from denseup.profiling.by_task import module_of
+from denseup.profiling.flops import ATEN, Formula, convolution, each_output_value, gated_reassembly
+from denseup.profiling.published_costs.facts import GIGA, INPUT_SIZE, PublishedCost, TaskCosts
 
-GIGA, GIBI = 1e9, 2**30
-INPUT_SIZE = 512
-"""Of the additions of both tasks, and of the segmentation network."""
-MATTING_INPUT_SIZE = 224
-"""Of the matting network alone."""
+__all__ = [
+    "GIGA",
+    "INPUT_SIZE",
+    "PublishedCost",
+    "TaskCosts",
+    "added_parameters",
+    "addition_formulas",
+    "as_printed",
+    "base_cost",
+    "compare",
+    "published_cost",
+    "published_costs",
+]
 
 Status = Literal["reproduced", "differs", "not published"]
 
@@ -51,62 +51,25 @@ ELEMENTWISE: Mapping[str, tuple[Any, ...]] = {
 """The elementwise operators that the table counts for an upsampler; none for one that is not named."""
 
 
-@dataclass(frozen=True)
-class PublishedCost:
-    """One row of the published table.
-
-    Args:
-        params: as printed, "0.12M".
-        gflops: as printed.
-        elementwise: where it differs from `ELEMENTWISE`.
-        norm_parameters: whether scales and shifts of normalisation layers count.
-        note: what a reader has to know about this row.
-    """
-
-    params: str
-    gflops: str
-    elementwise: tuple[Any, ...] | None = None
-    norm_parameters: bool = True
-    note: str = ""
-
-
-PUBLISHED: Mapping[str, Mapping[str, PublishedCost]] = {
-    "matting": {
-        "bilinear": PublishedCost(
-            "8.05M",
-            "8.61",
-            note="base network, at 224×224 and in units of 2^30, the first convolutions of stem, layer2 and layer3 at "
-            "stride 2 as in a plain ResNet; the released network has them at stride 1",
-        ),
-        "carafe": PublishedCost("0.26M", "6.00"),
-        "indexnet_m2o": PublishedCost(
-            "12.26M",
-            "31.70",
-            note="published as IndexNet, its variant unsaid; of the authors' variants this one comes nearest",
-        ),
-        "a2u": PublishedCost("38K", "0.66", norm_parameters=False, note="without the parameters of its group norms"),
-        "fade": PublishedCost("0.12M", "8.85", note="with the two products of the gate"),
-        "fade_lite": PublishedCost("27K", "1.46", elementwise=(), note="without the two products of the gate"),
-    },
-    "segmentation": {
-        "bilinear": PublishedCost(
-            "13.7M",
-            "15.91",
-            note="base network, with the biases of convolutions, the head's batch norm and ReLU; the parameters "
-            "include 19,350 of a layer that the original never uses",
-        ),
-        "carafe": PublishedCost("0.44M", "1.45"),
-        "indexnet": PublishedCost("12.60M", "30.65", note="holistic, nonlinear, with context"),
-        "a2u": PublishedCost("0.12M", "0.41", note="with the parameters of its group norms and of its down-sampling"),
-        "fade": PublishedCost("0.29M", "2.65", note="with the two products of the gate"),
-        "fade_lite": PublishedCost("80K", "0.89", note="with the two products of the gate"),
-    },
-}
+def published_costs(task: str) -> TaskCosts | None:
+    """The published table of a task: `COSTS` of the module by its name, None where there is none."""
+    module = module_of(__name__, task)
+    return None if module is None else module.COSTS
 
 
 def published_cost(task: str, upsampler: str) -> PublishedCost | None:
     """The published row, None where there is none."""
-    return PUBLISHED.get(task, {}).get(upsampler)
+    table = published_costs(task)
+    return None if table is None else table.rows.get(upsampler)
+
+
+def base_cost(task: str, network: nn.Module) -> tuple[int, float] | None:
+    """Parameters and GFLOPs of a base network (bilinear, on the meta device) in the table's way of counting.
+
+    None if it is not the published network of the task.
+    """
+    table = published_costs(task)
+    return None if table is None else table.base(network)
 
 
 def compare(value: float, printed: str | None) -> Status:
@@ -147,50 +110,3 @@ def added_parameters(task: str, upsampler: str, modules: nn.Module) -> int:
     norms = row is None or row.norm_parameters
     owners = (m for m in modules.modules() if norms or not isinstance(m, nn.GroupNorm))
     return sum(p.numel() for owner in owners for p in owner.parameters(recurse=False))
-
-
-def base_cost(network: nn.Module) -> tuple[int, float] | None:
-    """Parameters and GFLOPs of a base network (bilinear, on the meta device) in the table's way of counting.
-
-    None if it is not one of the two published networks.
-    """
-    parameters = sum(p.numel() for p in network.parameters())
-    if isinstance(network, MattingResNet34) and parameters == 8_049_003:
-        return parameters, matting_base(network)
-    if isinstance(network, SegFormer) and parameters == 13_715_798:
-        classes = network.head.classify.out_channels
-        unused = nn.Conv2d(128, classes, 1, device="meta")
-        return parameters + sum(p.numel() for p in unused.parameters()), segmentation_base(network)
-    return None
-
-
-def matting_base(network: MattingResNet34) -> float:
-    """Convolutions at 224×224, in units of 2^30, as if three of them had stride 2: a quarter of the work.
-
-    Everything behind these three sees maps of the same size either way.
-    """
-    image = torch.empty(1, 4, MATTING_INPUT_SIZE, MATTING_INPUT_SIZE, device="meta")
-    counts = count_macs(lambda: network(image))
-    quartered = (network.encoder.stem[0], network.encoder.layer2[0].conv1, network.encoder.layer3[0].conv1)
-    name = type(network).__name__
-    names = [f"{name}.{key}" for key, module in network.named_modules() if module in quartered]
-    saved = sum(3 * sum(counts[key].values()) // 4 for key in names)
-    return (sum(counts["Global"].values()) - saved) / GIBI
-
-
-def segmentation_base(network: SegFormer) -> float:
-    """All products at 512×512, biases of convolutions, two operations a value for batch norm and one for ReLU.
-
-    The projections of the head count as the linear layers that they are in the original: without bias.
-    """
-    image = torch.empty(1, 3, INPUT_SIZE, INPUT_SIZE, device="meta")
-
-    def batch_norm(*args: Any, out_shape: Any) -> int:
-        return 2 * prod(out_shape[0])
-
-    norms = (ATEN.native_batch_norm, ATEN._native_batch_norm_legit_no_training)
-    formulas = {ATEN.convolution: convolution_with_bias, ATEN.relu: each_output_value(1)}
-    counts = count_macs(lambda: network(image), {**formulas, **dict.fromkeys(norms, batch_norm)})
-    pixels = sum((image.shape[2] // stride) ** 2 for stride in (4, 8, 16, 32))
-    biases = network.head.fuse.get_parameter("0.weight").shape[0] * pixels
-    return (sum(counts["Global"].values()) - biases) / GIGA

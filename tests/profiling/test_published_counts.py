@@ -92,7 +92,8 @@ def test_every_published_cell_is_marked(task: str) -> None:
 def test_base_networks() -> None:
     """The figures of complexity.md, which come from conventions of their own."""
     with torch.device("meta"):
-        matting, segmentation = base_cost("matting", MattingResNet34().eval()), base_cost("segmentation", SegFormer().eval())
+        matting = base_cost("matting", MattingResNet34().eval())
+        segmentation = base_cost("segmentation", SegFormer().eval())
         assert base_cost("matting", MattingResNet34(width=16).eval()) is None
         assert base_cost("depth", SegFormer().eval()) is None
     assert matting is not None

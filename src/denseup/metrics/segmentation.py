@@ -9,7 +9,7 @@ from torch import Tensor
 from denseup.metrics.base import DenseMetrics
 from denseup.metrics.description import MetricInfo
 from denseup.metrics.functional.boundary import boundary_areas, check_void
-from denseup.metrics.functional.inputs import AnyArray, ArrayLike, as_arrays, as_batch, check_classes
+from denseup.metrics.functional.inputs import ArrayLike, UInt8, check_classes, segmentation_inputs
 from denseup.metrics.functional.segmentation import IGNORED, ClassAreas, class_areas, mean_of_present
 
 PER_CENT: dict[str, Any] = {"scale": 100, "printed_unit": "%", "digits": 2}
@@ -69,16 +69,15 @@ class SegmentationMetrics(DenseMetrics):
         Raises:
             ValueError: for shapes that differ, a dtype that is no integer, or a label that is no class.
         """
-        arrays = as_arrays(pred=pred, target=target)
-        images = zip(*map(as_batch, ("pred", "target"), arrays), strict=True)
+        images = segmentation_inputs(pred, target, self.num_classes, self.ignore_index)
         # All images are counted before any is added, so a broken one leaves the state as it was.
-        areas = [self._count(*image) for image in images]
+        areas = [self._count(*image) for image in zip(*images, strict=True)]
         for state, counted in zip((self.region, self.boundary), zip(*areas, strict=True), strict=True):
             state += torch.from_numpy(np.sum(counted, axis=0)).to(state.device)
         single = [_values(*pair) for pair in areas]
         self.keep({key: [values[key] for values in single] for key in single[0]})
 
-    def _count(self, pred: AnyArray, target: AnyArray) -> tuple[ClassAreas, ClassAreas]:
+    def _count(self, pred: UInt8, target: UInt8) -> tuple[ClassAreas, ClassAreas]:
         """Areas of one image: regions, and boundaries."""
         region = class_areas(pred, target, self.num_classes, self.ignore_index)
         return region, boundary_areas(pred, target, self.num_classes, self.ignore_index, self.void)

@@ -1,4 +1,4 @@
-"""The plots of one group: accuracy against cost, training curves, and differences by class."""
+"""The plots of a report: accuracy against cost, training curves, task transfer, and differences by class."""
 
 import math
 import statistics
@@ -16,6 +16,9 @@ from denseup.reporting.figures import Plot, draw_point, label_points, look, save
 from denseup.reporting.grouping import REFERENCE, Group
 from denseup.reporting.statistics import estimate, paired
 from denseup.reporting.style import INK, Styles
+from denseup.reporting.transfer import task_transfer
+
+__all__ = ["accuracy_against_cost", "class_differences", "pareto_front", "task_transfer", "training_curves"]
 
 COST_AXES = {
     "gflops": f"GFLOPs at {COUNT_SIZE}×{COUNT_SIZE}",

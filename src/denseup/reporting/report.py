@@ -15,7 +15,6 @@ from denseup.reporting.panel import Example, panel
 from denseup.reporting.published_accuracy import SOURCE, published_notes
 from denseup.reporting.style import styles
 from denseup.reporting.table import build_table
-from denseup.reporting.transfer import task_transfer
 from denseup.visualization import save_webp
 
 Predict = Callable[[Group], tuple[list[Example], list[str]]]
@@ -70,7 +69,7 @@ def write_report(
         ]
         part.plots = [plot for plot in drawn if plot is not None]
     transfers = [
-        task_transfer(one, other, looks, output / "plots")
+        plots.task_transfer(one, other, looks, output / "plots")
         for one, other in combinations(groups, 2)
         if one.task != other.task
     ]

@@ -86,7 +86,7 @@ def test_measured_columns(tmp_path: Path) -> None:
 def test_unknown_names_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Did you mean 'fade'"):
         run(configure("upsamplers=[fad]", name="complexity"), RunFolder(tmp_path))
-    with pytest.raises(ValueError, match="task is 'depth', valid: matting, segmentation"):
+    with pytest.raises(ValueError, match=r"task 'depth' is unknown\. Known: matting, segmentation"):
         run(configure("tasks=[depth]", "upsamplers=[nearest]", name="complexity"), RunFolder(tmp_path))
 
 

@@ -12,12 +12,12 @@ from wandb_server import client_environment, wandb_server
 
 from denseup.cli import dashboard, train
 from denseup.engine import RunFolder
-from denseup.engine.loggers.wandb_dashboard import METRICS, Place, definition, offline_runs, task_panels
+from denseup.engine.loggers.wandb_dashboard import Place, definition, logged_metrics, offline_runs, task_panels
 from denseup.engine.loggers.wandb_reader import LoggedRun, find_runs, read_run
-from denseup.tasks import MattingTask, SegmentationTask
 
 pytest.importorskip("wandb_workspaces", reason="needs the extra: pip install 'denseup[dashboard]'")
 
+METRICS = logged_metrics()
 PREFIXES = ("summary_metrics.", "summary:")
 
 
@@ -69,7 +69,9 @@ def report_grids(spec: dict[str, Any]) -> list[dict[str, Any]]:
 def test_every_panel_shows_what_the_runs_log(task: str, runs: dict[str, Path]) -> None:
     run = logged(runs[task])
     known = set(run.summary) | {key for row in run.history for key in row}
-    panels = [panel._to_model().model_dump(by_alias=True) for part in task_panels(task).values() for panel in part]
+    panels = [
+        panel._to_model().model_dump(by_alias=True) for part in task_panels(METRICS[task]).values() for panel in part
+    ]
     shown = set().union(*(keys(panel) for panel in panels))
     assert shown <= known, shown - known
     metrics = {key.removeprefix("best/") for key in run.summary if key.startswith("best/")}
@@ -79,9 +81,15 @@ def test_every_panel_shows_what_the_runs_log(task: str, runs: dict[str, Path]) -
     assert (run.job_type, task in run.tags) == ("train", True)  # what the run sets are filtered by
 
 
-def test_the_monitors_come_first() -> None:
-    for task in (MattingTask, SegmentationTask):
-        assert METRICS[task.name][0] == task.monitor
+def test_a_run_says_itself_what_it_logs(tmp_path: Path) -> None:
+    """Also of a task that is not installed here, or with a metric more than its task has."""
+    for task, keys in {"matting": ("sad", "mad"), "depth": ("rmse", "mae")}.items():
+        info = {"values": [{"key": key} for key in keys]}
+        RunFolder(tmp_path / task).write_result({"task": task, "metric_info": info})
+    found = logged_metrics([tmp_path])
+    assert found == {**METRICS, "matting": [*METRICS["matting"], "mad"], "depth": ["rmse", "mae"]}
+    text = json.dumps(definition(Place(), found))
+    assert all(f"best/{key}" in text for key in ("mad", "rmse", "miou"))
 
 
 def test_without_a_key_the_definition_and_the_sync_lines_come_out(
@@ -97,7 +105,7 @@ def test_without_a_key_the_definition_and_the_sync_lines_come_out(
             workspace["spec"]
         )
         grids = [grid for grid in report_grids(report["spec"]) if grid["runSets"][0]["name"] == task]
-        assert len(grids) == len(task_panels(task))
+        assert len(grids) == len(task_panels(METRICS[task]))
         filters = {entry["key"]["name"]: entry["value"] for entry in grids[0]["runSets"][0]["filters"]["filters"]}
         assert filters == {"jobType": "train", "group": "demo", "tags": task}
         assert grids[0]["runSets"][0]["grouping"] == [{"section": "config", "name": "upsampler.value.name"}]
@@ -131,7 +139,7 @@ def test_with_a_key_both_are_saved(tmp_path: Path) -> None:
     assert server.unknown == []
     report, workspace = server.views
     assert [report["type"], workspace["type"]] == ["runs", "project-view"]
-    offline = definition(Place("p", "tester", "g"))
+    offline = definition(Place("p", "tester", "g"), METRICS)
     for kind, view in {"report": report, "workspace": workspace}.items():
         assert (view["entityName"], view["projectName"]) == ("tester", "p")
         assert without_ids(json.loads(view["spec"])) == without_ids(offline[kind]["spec"])

@@ -46,6 +46,11 @@ def result(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "result.json").read_text())
 
 
+def images(folder: Path) -> list[dict[str, str]]:
+    with (folder / "per_image.csv").open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
 @pytest.fixture(scope="module", params=["segmentation", pytest.param("matting", marks=pytest.mark.slow)])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a run, of matting as a job of a sweep.
@@ -84,6 +89,9 @@ def test_one_process_measures_the_same(folder: Path, tmp_path: Path) -> None:
     best = {name: value for name, value in together["metrics"]["best"].items() if name != "step"}
     assert alone["metrics"] == pytest.approx(best, rel=1e-12)
     assert alone["baseline"] == pytest.approx(together["baseline"], rel=1e-6)
+    assert [row for row in images(folder) if row.pop("evaluation") == "best" and row.pop("step")] == [
+        row for row in images(tmp_path) if row.pop("evaluation") == "test"
+    ]
 
 
 def test_evaluation_is_one_process(folder: Path, tmp_path: Path) -> None:

@@ -38,8 +38,8 @@ LAYERS = {
     "metrics": {"native"},
     "visualization": set(),
     "data": set(),
-    "tasks": {"losses", "metrics", "networks", "visualization"},
-    "reporting": {"engine", "profiling", "visualization"},
+    "tasks": {"registry", "losses", "metrics", "networks", "visualization"},
+    "reporting": {"engine", "metrics", "profiling", "tasks", "visualization"},
     "engine": {"tasks", "data", "visualization", "metrics", "environment", "upsamplers"},
     "cli": {"engine", "reporting", "tasks", "data", "profiling", "upsamplers", "environment"},
 }

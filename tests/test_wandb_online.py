@@ -90,7 +90,12 @@ def test_history_equals_metrics_csv(sweep: dict[Path, ReceivedRun]) -> None:
         assert points(run.history, STEP) == expected
 
 
-def test_pictures_and_the_table_of_evaluations(sweep: dict[Path, ReceivedRun]) -> None:
+def rows_of(run: ReceivedRun, name: str) -> list[dict[str, Any]]:
+    table = json.loads(run.files[run.summary[name]["path"]])
+    return [dict(zip(table["columns"], values, strict=True)) for values in table["data"]]
+
+
+def test_pictures_and_tables(sweep: dict[Path, ReceivedRun]) -> None:
     for folder, run in sweep.items():
         sent = [row for row in run.history if "val/predictions" in row]
         assert [row[STEP] for row in sent] == [2, 4]
@@ -98,10 +103,13 @@ def test_pictures_and_the_table_of_evaluations(sweep: dict[Path, ReceivedRun]) -
             (name,) = row["val/predictions"]["filenames"]
             picture = cv2.imdecode(np.frombuffer(run.files[name], np.uint8), cv2.IMREAD_COLOR)
             assert np.array_equal(picture, cv2.imread(str(folder / f"images/val_{row[STEP]:06d}.png")))
-        table = json.loads(run.files[run.summary["evaluations"]["path"]])
-        rows = [dict(zip(table["columns"], values, strict=True)) for values in table["data"]]
-        assert [row["step"] for row in rows] == [2, 4]
-        assert rows[-1] == result(folder)["metrics"]["last"]
+        evaluations = rows_of(run, "evaluations")
+        assert [row["step"] for row in evaluations] == [2, 4]
+        assert evaluations[-1] == result(folder)["metrics"]["last"]
+        with (folder / "per_image.csv").open(newline="") as file:
+            images = list(csv.DictReader(file))
+        sent_images = [{key: str(value) for key, value in row.items()} for row in rows_of(run, "per_image")]
+        assert sent_images == images
 
 
 RESUME = """

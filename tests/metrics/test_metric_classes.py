@@ -75,6 +75,37 @@ def test_matting_forward_gives_the_batch_and_keeps_the_data_set():
     assert metric.compute()["conn"].item() == conn(*images[1])
 
 
+def test_each_image_has_its_own_values():
+    """In the order of the images, also of those in a batch; those of an image alone are its own metrics."""
+    metric = MattingMetrics()
+    images = matting_images()
+    for image in images:
+        metric(*image)  # not `update`: it puts the states aside, and must not lose the images
+    found = metric.per_image()
+    for name, function in {"sad": sad, "mse": mse, "grad": grad, "conn": conn}.items():
+        np.testing.assert_array_equal(found[name], [function(*image) for image in images])
+    metric.reset()
+    assert metric.per_image() == {}
+
+
+@pytest.mark.parametrize("void", ["void_excluded", "no_ignore"])
+def test_each_labelled_image_has_the_values_of_itself_alone(void):
+    whole, batched = (SegmentationMetrics(5, void=void) for _ in range(2))
+    rng = np.random.default_rng(0)
+    pred = torch.from_numpy(rng.integers(0, 3, (3, 20, 24)))
+    target = torch.from_numpy(rng.choice([0, 1, 4, 255], (3, 20, 24)))
+    target[2] = 255  # nothing to find
+    batched.update(pred, target)
+    for i in range(3):
+        whole.update(pred[i], target[i])
+        alone = SegmentationMetrics(5, void=void)
+        alone.update(pred[i], target[i])
+        for name, value in alone.compute().items():
+            np.testing.assert_array_equal(whole.per_image()[name][i], value)
+            np.testing.assert_array_equal(batched.per_image()[name][i], value)
+    assert whole.per_image()["miou"][2].isnan()
+
+
 def test_half_precision_modules_leave_the_sums_alone():
     module = torch.nn.ModuleDict({"metric": MattingMetrics(), "layer": torch.nn.Linear(1, 1)})
     metric = module["metric"]

@@ -10,7 +10,7 @@ from torch import nn
 from denseup.networks import MattingResNet34, SegFormer
 from denseup.profiling import Subject, count_costs
 from denseup.profiling.counting import added_macs, stage_calls
-from denseup.profiling.published import INPUT_SIZE, PUBLISHED, as_printed, base_cost, compare
+from denseup.profiling.published_costs import INPUT_SIZE, as_printed, base_cost, compare, published_costs
 from denseup.upsamplers import UpsamplerFactory, upsampler_factory
 
 OPERATORS: dict[str, dict[str, Any]] = {
@@ -73,7 +73,9 @@ def parameters(network: nn.Module) -> int:
 @pytest.mark.parametrize("task", ["matting", "seg"])
 def test_every_published_cell_is_marked(task: str) -> None:
     subject = SUBJECTS[TASKS[task]]
-    names = ["bilinear", *(name for name in PUBLISHED[subject.task] if name != "bilinear"), "sapa"]
+    published = published_costs(subject.task)
+    assert published is not None
+    names = ["bilinear", *(name for name in published.rows if name != "bilinear"), "sapa"]
     rows = {
         row["upsampler"]: row for row in count_costs(subject, {name: upsampler_factory(name) for name in names}, 64)
     }
@@ -90,8 +92,10 @@ def test_every_published_cell_is_marked(task: str) -> None:
 def test_base_networks() -> None:
     """The figures of complexity.md, which come from conventions of their own."""
     with torch.device("meta"):
-        matting, segmentation = base_cost(MattingResNet34().eval()), base_cost(SegFormer().eval())
-        assert base_cost(MattingResNet34(width=16).eval()) is None
+        matting = base_cost("matting", MattingResNet34().eval())
+        segmentation = base_cost("segmentation", SegFormer().eval())
+        assert base_cost("matting", MattingResNet34(width=16).eval()) is None
+        assert base_cost("depth", SegFormer().eval()) is None
     assert matting is not None
     assert segmentation is not None
     assert (matting[0], round(matting[1], 4)) == (8_049_003, 8.6075)

@@ -81,7 +81,7 @@ def test_latency_and_memory_are_measured_where_no_file_has_them(
 
 
 def test_without_the_panel_no_checkpoint_is_read(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rebuild, "read_checkpoint", None)
+    monkeypatch.setattr(rebuild, "load", None)
     monkeypatch.setattr(rebuild, "count", lambda run: (run.params, 1.0))
     assert report.main([str(runs), "--output", str(tmp_path), "--examples", "0", "--no-latency"]) == 0
     assert "data:image/" not in (tmp_path / "report.html").read_text()

@@ -10,6 +10,7 @@ import pytest
 from reporting.synthetic import base_config, run_config, write_run, write_sweep
 
 from denseup.reporting import Example, load_runs, write_report
+from denseup.visualization import ValueMaps
 
 VOID = {"meta", "link", "input", "img", "br"}
 
@@ -115,7 +116,7 @@ def test_text_from_runs_is_text_on_the_page(tmp_path: Path) -> None:
     write_run(root, base)
     write_run(root, base | {"seed": 1}, status="failed", error=hostile)
     picture = np.zeros((8, 8, 3), np.uint8)
-    example = Example(hostile, picture, picture[..., 0], {"bilinear": picture[..., 0]}, labels=False)
+    example = Example(hostile, picture, picture[..., 0], {"bilinear": picture[..., 0]}, ValueMaps("alpha"))
     file = write_report(load_runs([root]), tmp_path, predict=lambda group: ([example], [f"note: {hostile}"]))
     found = Texts(file.read_text())
     assert found.tags.count("script") == 1

@@ -10,6 +10,7 @@ from denseup.data import DemoMatting, DemoScenes
 from denseup.metrics import mean_iou
 from denseup.tasks import MattingTask, SegmentationTask
 from denseup.tasks.base import Optimization
+from denseup.tasks.images import in_turns, names_of
 from denseup.tasks.matting import pad_to_multiple
 
 
@@ -125,3 +126,13 @@ def test_norms_are_frozen_when_the_recipe_says_so(recipe: dict, training: tuple[
 def test_training_needs_a_recipe() -> None:
     with pytest.raises(ValueError, match="evaluation only"):
         MattingTask(Constant(1, 0.5)).configure_optimizers()
+
+
+def test_images_of_processes_that_take_turns_come_in_the_order_of_the_data() -> None:
+    assert in_turns([["a", "d", "g"], ["b", "e"], ["c", "f"]]) == list("abcdefg")
+    assert in_turns([[], []]) == []
+
+
+def test_images_without_a_name_go_by_their_place() -> None:
+    assert names_of({"name": ["x", "y"]}, 2, 0) == ["x", "y"]
+    assert names_of({}, 2, 4) == ["4", "5"]

@@ -6,7 +6,8 @@ import pytest
 
 from denseup.visualization import grid, matting_panel, palette, save_png, segmentation_panel
 from denseup.visualization.layout import GAP, TEXT_HEIGHT
-from denseup.visualization.panels import ERROR_COLOUR, IGNORED_COLOUR
+from denseup.visualization.maps import IGNORED_COLOUR
+from denseup.visualization.panels import ERROR_COLOUR
 
 HEIGHT, WIDTH = 60, 90
 

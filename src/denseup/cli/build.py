@@ -1,6 +1,7 @@
 """Config → objects, shared by the entry points. Hydra stays in src/; the library takes plain arguments."""
 
 import sys
+from collections.abc import Sequence
 from typing import Any, cast
 
 import hydra
@@ -15,9 +16,6 @@ from denseup.data.datamodules import DenseData
 from denseup.engine.processes import is_rank_zero
 from denseup.tasks import DenseTask
 from denseup.upsamplers import UpsamplerFactory, upsampler_factory
-
-IN_CHANNELS = {"matting": 4, "segmentation": 3}
-"""Of each task's network: an image, for matting with its trimap."""
 
 
 def configured_upsampler(name: str) -> UpsamplerFactory:
@@ -41,27 +39,37 @@ def build_callbacks(cfg: DictConfig) -> list[pl.Callback]:
     return [hydra.utils.instantiate(options) for options in (cfg.get("callbacks") or {}).values() if options]
 
 
-def build_network(cfg: DictConfig, task: str, upsampler: UpsamplerFactory, **options: Any) -> nn.Module:
-    """The network of a config's `model` and `encoder`; one without an encoder, as configs once were, has it within."""
+def build_network(cfg: DictConfig, in_channels: int, upsampler: UpsamplerFactory, **options: Any) -> nn.Module:
+    """The network of a config's `model` and `encoder`; a model of one's own has no encoder beside it."""
     if cfg.get("encoder"):
-        options["encoder"] = {"in_channels": IN_CHANNELS[task], **plain(cfg.encoder)}
+        options["encoder"] = {"in_channels": in_channels, **plain(cfg.encoder)}
     network: nn.Module = hydra.utils.instantiate(cfg.model, upsampler=upsampler, **options, _convert_="all")
     return network
 
 
+def task_class(cfg: DictConfig) -> type[DenseTask]:
+    """The class of a config's task; a ValueError if it goes by another name there."""
+    found: type[DenseTask] = hydra.utils.get_class(cfg.task._target_)
+    if found.name != cfg.task.name:
+        raise ValueError(f"task.name is {cfg.task.name!r}, but {cfg.task._target_} is the task {found.name!r}")
+    return found
+
+
 def build_task(cfg: DictConfig, data: DenseData, training: bool = True) -> DenseTask:
     """Network, recipe and task."""
+    kind = task_class(cfg)
     factory = upsampler_factory(**plain(cfg.upsampler))
-    classes: dict[str, Any] = {}
-    network: dict[str, Any] = {}
-    if cfg.task.name == "segmentation":
-        classes = {name: getattr(data, name) for name in ("num_classes", "class_names", "ignore_index")}
-        network["num_classes"] = data.num_classes
+    network = build_network(cfg, kind.in_channels, factory, **taken(kind.network_options, data))
+    optimization = hydra.utils.instantiate(cfg.recipe.optimization) if training else None
     # Objects are passed by an ordinary call: `instantiate` would turn the recipe's dataclass into a config again.
     make = hydra.utils.instantiate({key: value for key, value in cfg.task.items() if key != "name"}, _partial_=True)
-    optimization = hydra.utils.instantiate(cfg.recipe.optimization) if training else None
-    task: DenseTask = make(build_network(cfg, cfg.task.name, factory, **network), optimization, **classes)
+    task: DenseTask = make(network, optimization, **taken(kind.data_options, data))
     return task
+
+
+def taken(names: Sequence[str], source: Any) -> dict[str, Any]:
+    """The attributes of these names, as a task or its network takes them from the data or from a config."""
+    return {name: getattr(source, name) for name in names}
 
 
 def check_data(data: DenseData, stage: str, limit: int) -> None:

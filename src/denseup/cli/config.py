@@ -23,6 +23,9 @@ from denseup.engine.state import FolderInUseError, read_result
 EXAMPLES = 2
 """Validation images of each task in a report's panel, unless told otherwise."""
 
+ELSEWHERE = ("--config-dir", "-cd", "hydra.searchpath=")
+"""What says that there are further choices, in folders that only Hydra knows."""
+
 
 class RunError(CompactHydraException):
     """An error that the user can mend: Hydra prints its message without a traceback and exits with 1."""
@@ -89,6 +92,8 @@ def suggest(argv: list[str]) -> None:
         folder.name: sorted(f.stem for f in folder.glob("*.yaml")) for folder in CONF.iterdir() if folder.is_dir()
     }
     refuse_unreadable(argv, list(groups))
+    if any(argument.startswith(ELSEWHERE) for argument in argv):
+        return
     for argument in argv:
         group, _, choices = argument.partition("=")
         for choice in choices.split(",") if group in groups else ():

@@ -8,13 +8,14 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from denseup.cli.build import IN_CHANNELS, build_network, configured_upsampler
+from denseup.cli.build import build_network, configured_upsampler, taken
 from denseup.cli.config import plain
 from denseup.engine import RunFolder
 from denseup.engine.folder import write_atomic
 from denseup.environment import commit, hardware, versions
 from denseup.profiling import LatencySettings, Subject, count_costs, measure_latency
 from denseup.profiling import table as tables
+from denseup.tasks import find_task
 from denseup.upsamplers import UpsamplerFactory, list_upsamplers
 
 MINIMUM_WIDTH = 160
@@ -50,14 +51,13 @@ def _names(chosen: Sequence[str]) -> list[str]:
 
 
 def _subject(cfg: DictConfig, task: str) -> Subject:
-    if task not in IN_CHANNELS:
-        raise ValueError(f"task is {task!r}, valid: {', '.join(IN_CHANNELS)}")
-    classes = {"num_classes": cfg.num_classes} if task == "segmentation" else {}
+    kind = find_task(task)
+    options = taken(kind.network_options, cfg)
 
     def build(factory: UpsamplerFactory) -> nn.Module:
-        return build_network(cfg.networks[task], task, factory, **classes)
+        return build_network(cfg.networks[task], kind.in_channels, factory, **options)
 
-    return Subject(task, build, IN_CHANNELS[task])
+    return Subject(task, build, kind.in_channels)
 
 
 def _print(console: Console, task: str, rows: list[dict[str, Any]], size: int, latency: LatencySettings) -> None:

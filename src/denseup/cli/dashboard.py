@@ -38,18 +38,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point."""
     options = parse(arguments)
     with quick_imports():
-        from denseup.engine.loggers.wandb_dashboard import Place, definition, offline_runs, save
+        from denseup.engine.loggers.wandb_dashboard import Place, definition, logged_metrics, offline_runs, save
         from denseup.engine.loggers.wandb_run import wandb_mode
 
     place = Place(options.project, options.entity, options.group)
-    online = wandb_mode() == "online"
+    online, tasks = wandb_mode() == "online", logged_metrics(options.paths or [DEFAULT_PATH])
     try:
         if options.output or not online:
             output = options.output or DEFAULT_OUTPUT
-            write_atomic(output, json.dumps(definition(place), indent=2) + "\n")
+            write_atomic(output, json.dumps(definition(place, tasks), indent=2) + "\n")
             print(f"definition: {output}")
         if online:
-            for name, address in save(place).items():
+            for name, address in save(place, tasks).items():
                 print(f"{name}: {address}")
         else:
             print("offline: nothing was saved to W&B; with a key (wandb login) the same command saves both")

@@ -5,13 +5,11 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 from torch.nn import functional as F
 
-from denseup.cli.build import IN_CHANNELS, build_data, build_task
 from denseup.cli.config import EXAMPLES
+from denseup.cli.loading import load, rebuilt_data, rebuilt_task
 from denseup.data.datamodules import DenseData
-from denseup.engine.evaluation import read_checkpoint
 from denseup.environment import hardware
 from denseup.profiling import LatencySettings, measure_inference, total_macs
 from denseup.reporting import COUNT_SIZE, Example, Group, Measurements, Run, conditions
@@ -22,8 +20,9 @@ from denseup.tasks.base import to_uint8
 def count(run: Run) -> tuple[int, float]:
     """Parameters and GFLOPs of a run's network, built from its config on the meta device: nothing is computed."""
     with torch.device("meta"):
-        network = _task(run.config).network.eval()
-        image = torch.empty(1, IN_CHANNELS[run.task], COUNT_SIZE, COUNT_SIZE)
+        task = rebuilt_task(run.config)
+        network = task.network.eval()
+        image = torch.empty(1, task.in_channels, COUNT_SIZE, COUNT_SIZE)
     with torch.no_grad():
         macs = total_macs(lambda: network(image))
     return sum(p.numel() for p in network.parameters()), macs / 1e9
@@ -31,16 +30,17 @@ def count(run: Run) -> tuple[int, float]:
 
 def measure(group: Group) -> Measurements | None:
     """Latency and memory of inference with the networks of a group, built from their configs, side by side."""
-    networks = {}
+    networks, in_channels = {}, 0
     for label, by_seed in group.members.items():
         try:
-            networks[label] = _task(next(iter(by_seed.values())).config).network
+            task = rebuilt_task(next(iter(by_seed.values())).config)
         except Exception:  # the note of what could not be counted says why
             continue
+        networks[label], in_channels = task.network, task.in_channels
     if not networks:
         return None
     settings = LatencySettings()
-    measured = measure_inference(networks, IN_CHANNELS[group.task], settings)
+    measured = measure_inference(networks, in_channels, settings)
     rows = {
         (group.task, label): {"params": sum(p.numel() for p in networks[label].parameters()), **row}
         for label, row in measured.items()
@@ -64,20 +64,11 @@ def predict(group: Group, examples: int = EXAMPLES) -> tuple[list[Example], list
     notes = [f"No predictions of {', '.join(labels)}: {why}." for why, labels in missing.items()]
     if not predictions:
         return [], notes
-    data = _data(next(iter(group.members.values())))
-    return [_example(data, i, batch, predictions) for i, batch in enumerate(_batches(data, examples))], notes
-
-
-def _task(config: Mapping[str, Any]) -> DenseTask:
-    cfg = OmegaConf.create(dict(config))
-    for part in (cfg.get("encoder"), cfg.model):  # whatever weights it started from, they are not needed now
-        if part and "pretrained" in part:
-            part.pretrained = False
-    return build_task(cfg, build_data(cfg), training=False)
-
-
-def _data(by_seed: Mapping[int, Run]) -> DenseData:
-    return build_data(OmegaConf.create({**next(iter(by_seed.values())).config}))
+    config = group.members[next(iter(predictions))][seed].config
+    with torch.device("meta"):  # which reads targets as well as one with weights
+        task = rebuilt_task(config)
+    batches = _batches(rebuilt_data(config), examples)
+    return [_example(task, i, batch, predictions) for i, batch in enumerate(batches)], notes
 
 
 def _batches(data: DenseData, number: int) -> list[dict[str, Any]]:
@@ -88,17 +79,13 @@ def _batches(data: DenseData, number: int) -> list[dict[str, Any]]:
 @torch.no_grad()
 def _predictions(run: Run, number: int) -> list[Any]:
     assert run.checkpoint is not None
-    config, weights = read_checkpoint(run.checkpoint)
-    task = _task(config).eval()
-    task.load_state_dict(weights)
-    batches = _batches(build_data(OmegaConf.create(config)), number)
+    task = load(run.checkpoint)
+    batches = _batches(rebuilt_data(run.config), number)
     return [task.predict(batch)[0].numpy() for batch in batches]
 
 
-def _example(data: DenseData, index: int, batch: dict[str, Any], predictions: Mapping[str, list[Any]]) -> Example:
-    labels = data.task == "segmentation"
-    truth = batch["label"][0].numpy().astype("uint8") if labels else batch["alpha"][0, 0].numpy()
+def _example(task: DenseTask, index: int, batch: dict[str, Any], predictions: Mapping[str, list[Any]]) -> Example:
+    truth = task.target(batch)
     image = F.interpolate(batch["image"][:1], size=truth.shape, mode="bilinear", align_corners=False)[0]
     found = {label: maps[index] for label, maps in predictions.items()}
-    name = f"{data.task}: validation image {index}"
-    return Example(name, to_uint8(image), truth, found, labels, data.ignore_index)
+    return Example(f"{task.name}: validation image {index}", to_uint8(image), truth, found, task.maps)

@@ -12,15 +12,16 @@ from rich.console import Console
 from denseup.data.datamodules import DenseData
 from denseup.engine.callbacks.history import flat
 from denseup.engine.callbacks.predictions import SavePredictions
-from denseup.engine.folder import CONFIG_KEY, RunFolder
+from denseup.engine.folder import CONFIG_KEY, RunFolder, write_atomic
 from denseup.engine.former import upgraded
 from denseup.engine.info import RunInfo
 from denseup.engine.loggers.context import RunContext, run_id
-from denseup.engine.loggers.making import finish_loggers, log_summary, make_loggers, notes
+from denseup.engine.loggers.making import finish_loggers, log_summary, log_table, make_loggers, notes
 from denseup.engine.options import check_trainer
+from denseup.engine.per_image import image_csv, image_rows
 from denseup.engine.quiet import only_printed, quiet_lightning
 from denseup.engine.resuming import load_checkpoint
-from denseup.engine.summary import TRIVIAL, metrics_table
+from denseup.engine.summary import metrics_table
 from denseup.tasks import DenseTask
 from denseup.tasks.divergence import DivergedError
 
@@ -70,12 +71,16 @@ def evaluate(
     found: list[str] = []
     try:
         metrics = _measure(task, data, folder, checkpoint, loggers, trainer)
-        result |= {"status": "finished", "metrics": metrics, "baseline": task.baseline, "monitor": task.monitor}
+        images = image_rows({"evaluation": "test"}, task.per_image())
+        write_atomic(folder.per_image, image_csv(images))
+        result |= {"status": "finished", "metrics": metrics, "metric_info": task.metrics.describe()}
+        result |= {"baseline": task.baseline, "monitor": task.monitor}
         result["picture"] = "images/test_000000.png" if task.num_examples else None
         result["seconds"] = round(time.monotonic() - started, 3)
         folder.write_result(result)
         exit_code = 0
         with only_printed("logging the result"):
+            log_table(loggers, "per_image", images)
             log_summary(loggers, flat({"test": metrics, "baseline": task.baseline}))
             found = notes(loggers)
     finally:
@@ -108,8 +113,8 @@ def _measure(
 
 
 def _print(result: dict[str, Any], task: DenseTask, folder: RunFolder, notes: list[str], console: Console) -> None:
-    rows = [("checkpoint", result["metrics"]), (TRIVIAL[task.name], task.baseline)]
-    console.print(metrics_table(f"{result['task']} · {result['upsampler']}", rows))
+    rows = [("checkpoint", result["metrics"]), (f"trivial ({task.trivial})", task.baseline)]
+    console.print(metrics_table(f"{result['task']} · {result['upsampler']}", rows, task.metrics.values))
     for name, path in {"predictions": result["picture"], "result": folder.result.name}.items():
         if path is not None:
             console.print(f"{name}: {folder.path / path}", highlight=False, soft_wrap=True, markup=False)

@@ -1,4 +1,4 @@
-"""A run's folder: config.yaml, metrics.csv, result.json, checkpoints/, images/, wandb/; error.txt if it
+"""A run's folder: config.yaml, metrics.csv, per_image.csv, result.json, checkpoints/, images/, wandb/; error.txt if it
 fails, and features/ if it was asked for (`denseup.engine.callbacks.frames`).
 """
 
@@ -33,6 +33,7 @@ class RunFolder:
         self.images = self.path / "images"
         self.features = self.path / FEATURES
         self.config = self.path / "config.yaml"
+        self.per_image = self.path / "per_image.csv"
         self.result = self.path / "result.json"
         self.error = self.path / "error.txt"
 

@@ -9,19 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from denseup.engine.folder import RunFolder
+from denseup.metrics import MetricInfo
 from denseup.tasks import DenseTask
-
-TITLES = {
-    "sad": "SAD [10³] ↓",
-    "mse": "MSE ↓",
-    "grad": "Grad [10³] ↓",
-    "conn": "Conn [10³] ↓",
-    "miou": "mIoU ↑",
-    "macc": "mAcc ↑",
-    "aacc": "aAcc ↑",
-    "biou": "bIoU ↑",
-}
-TRIVIAL = {"matting": "trivial (0.5 where unknown)", "segmentation": "trivial (most frequent class)"}
 
 
 def print_summary(
@@ -34,9 +23,11 @@ def print_summary(
     """Print the validation metrics of the best and the last evaluation beside the trivial answer's, and the paths."""
     console = console or Console()
     rows = [(f"{kind} (step {int(values['step'])})", values) for kind, values in result["metrics"].items()]
-    rows.append((TRIVIAL[task.name], result["baseline"]))
-    console.print(metrics_table(f"{result['task']} · {result['upsampler']} · seed {result['seed']}", rows))
-    console.print(_comparison(result), highlight=False, markup=False)
+    rows.append((f"trivial ({task.trivial})", result["baseline"]))
+    infos = task.metrics.values
+    console.print(metrics_table(f"{result['task']} · {result['upsampler']} · seed {result['seed']}", rows, infos))
+    monitored = next(info for info in infos if info.key == task.monitor)
+    console.print(_comparison(result, monitored), highlight=False, markup=False)
     paths = {"checkpoint": result["checkpoint"], "predictions": result["picture"], "result": folder.result.name}
     for name, path in paths.items():
         if path is not None:
@@ -45,26 +36,26 @@ def print_summary(
         console.print(note, highlight=False, soft_wrap=True, markup=False)
 
 
-def metrics_table(title: str, rows: list[tuple[str, dict[str, float]]]) -> Table:
-    """A row for each (name, metrics); a metric that a row lacks is left empty."""
+def metrics_table(title: str, rows: list[tuple[str, dict[str, float]]], infos: Sequence[MetricInfo]) -> Table:
+    """A row for each (name, metrics) with the values that are described; one that a row lacks is left empty."""
     table = Table(title=escape(title))
     table.add_column("")
-    names = [name for name in TITLES if any(name in values for _, values in rows)]
+    described = {info.key: info for info in infos}
+    names = [name for name in dict.fromkeys(name for _, values in rows for name in values) if name in described]
     for name in names:
-        table.add_column(TITLES[name], justify="right")
+        table.add_column(escape(described[name].computed_heading), justify="right")
     for label, values in rows:
         table.add_row(escape(label), *(_shown(values[name]) if name in values else "" for name in names))
     return table
 
 
-def _comparison(result: dict[str, Any]) -> str:
+def _comparison(result: dict[str, Any], info: MetricInfo) -> str:
     """How far the best is from the trivial answer, in the words of the task, as far as there are such numbers."""
-    monitor = result["monitor"]
-    best, trivial = result["metrics"]["best"][monitor], result["baseline"].get(monitor)
-    title = TITLES[monitor].rsplit(" ", 1)[0]
+    best, trivial = result["metrics"]["best"][info.key], result["baseline"].get(info.key)
+    title = info.computed_title
     if not (_is_finite(best) and _is_finite(trivial) and trivial):
         return f"best {title} {_shown(best)}; the trivial answer's: {_shown(trivial)}"
-    if result["mode"] == "min":
+    if not info.higher_is_better:
         side = "under" if best <= trivial else "above"
         return f"best {title} {best:.4f}: {abs(1 - best / trivial):.1%} {side} the trivial answer's {trivial:.4f}"
     return f"best {title} {best:.4f}: {best / trivial:.2f} × the trivial answer's {trivial:.4f}"

@@ -15,11 +15,12 @@ from denseup.engine.callbacks.feature_evolution import FeatureEvolution
 from denseup.engine.callbacks.history import KeepHistory, flat
 from denseup.engine.callbacks.predictions import SavePredictions
 from denseup.engine.callbacks.progress import RunProgress
-from denseup.engine.folder import CONFIG_KEY, FEATURES, RunFolder
+from denseup.engine.folder import CONFIG_KEY, FEATURES, RunFolder, write_atomic
 from denseup.engine.info import RunInfo
 from denseup.engine.loggers.context import RunContext, run_id
 from denseup.engine.loggers.making import finish_loggers, log_summary, log_table, make_loggers, notes
 from denseup.engine.options import check_trainer
+from denseup.engine.per_image import Row, image_csv
 from denseup.engine.processes import is_rank_zero
 from denseup.engine.quiet import only_printed, quiet_lightning
 from denseup.engine.resuming import GoOn, read_resumed, take_along
@@ -66,6 +67,7 @@ def train(
     result = {"status": "running", **info.describe(), "params": sum(p.numel() for p in task.network.parameters())}
     loggers = _start(folder, info, result, resumed_at) if is_rank_zero() else []
     history = KeepHistory()
+    images: list[Row] = []
     exit_code = 1
     try:
         with quiet_lightning(), _naming_what_is_kept(history):
@@ -75,24 +77,29 @@ def train(
             _evaluate_at_the_end(lightning, task, data, folder, history)
         result |= {"status": "finished", "steps": lightning.global_step, **_outcome(task, history, folder)}
         result |= _features(callbacks)
+        images = history.image_rows(task)
         result["seconds"] = round(time.monotonic() - started, 3)
         if is_rank_zero():
+            write_atomic(folder.per_image, image_csv(images))
             folder.write_result(result)
         exit_code = 0
     finally:
-        found = _close(loggers, exit_code, history, result)
+        found = _close(loggers, exit_code, history, images, result)
     if is_rank_zero():
         with only_printed("the summary"):
             print_summary(result, task, folder, found)
     return result
 
 
-def _close(loggers: list[Logger], exit_code: int, history: KeepHistory, result: dict[str, Any]) -> list[str]:
+def _close(
+    loggers: list[Logger], exit_code: int, history: KeepHistory, images: Sequence[Row], result: dict[str, Any]
+) -> list[str]:
     """Tell the loggers what came out, if the run has finished, and close them; where their runs are to be found."""
     found: list[str] = []
     if exit_code == 0:
         with only_printed("logging the result"):
             log_table(loggers, "evaluations", history.history)
+            log_table(loggers, "per_image", images)
             log_summary(loggers, _flat_summary(result))
             found = notes(loggers)
     with only_printed("closing the loggers"):  # in a run that failed, its own error is the one to be seen
@@ -164,7 +171,7 @@ def _evaluate_at_the_end(
         raise ValueError("nothing was evaluated: the validation data are empty")
     history.history[-1]["step"] = step
     if evaluated:  # twice
-        del history.history[-1], history.per_class[-1]
+        history.forget_repeated()
     if history.history[-1] == history.best_and_last(task)["best"]:
         trainer.save_checkpoint(folder.checkpoints / "best.ckpt")
     trainer.save_checkpoint(folder.checkpoints / "last.ckpt")
@@ -172,11 +179,13 @@ def _evaluate_at_the_end(
 
 def _outcome(task: DenseTask, history: KeepHistory, folder: RunFolder) -> dict[str, Any]:
     metrics = history.best_and_last(task)
+    per_class = {kind: history.per_class[place] for kind, place in history.places(task).items()}
     return {
         "monitor": task.monitor,
         "mode": task.mode,
+        "metric_info": task.metrics.describe(),
         "metrics": metrics,
-        **_classes(task, history.per_class[history.history.index(metrics["best"])], history.per_class[-1]),
+        **_classes(task, per_class),
         "baseline": task.baseline,
         "checkpoint": str((folder.checkpoints / "best.ckpt").relative_to(folder.path)),
         "picture": f"images/val_{int(metrics['best']['step']):06d}.png" if task.num_examples else None,
@@ -189,12 +198,12 @@ def _features(callbacks: Sequence[pl.Callback]) -> dict[str, str]:
     return {"features": f"{FEATURES}/contact_sheet.png"} if drawn else {}
 
 
-def _classes(task: DenseTask, best: dict[str, list[float]], last: dict[str, list[float]]) -> dict[str, Any]:
+def _classes(task: DenseTask, values: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
     """Each class's values in both evaluations, and the classes' names or else numbers; {} for a task without any."""
-    if not last:
+    if not values["last"]:
         return {}
-    names = getattr(task, "class_names", None) or range(len(last["iou"]))
-    return {"class_names": [str(name) for name in names], "per_class": {"best": best, "last": last}}
+    names = getattr(task, "class_names", None) or range(len(next(iter(values["last"].values()))))
+    return {"class_names": [str(name) for name in names], "per_class": values}
 
 
 def _flat_summary(result: dict[str, Any]) -> dict[str, Any]:

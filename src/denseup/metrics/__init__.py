@@ -3,6 +3,8 @@
 The pure functions measure one image; the torchmetrics classes accumulate over a data set and over processes.
 """
 
+from denseup.metrics.base import DenseMetrics
+from denseup.metrics.description import MetricInfo
 from denseup.metrics.functional import (
     boundary_iou,
     conn,
@@ -16,10 +18,14 @@ from denseup.metrics.functional import (
     sad,
 )
 from denseup.metrics.matting import MattingMetrics
+from denseup.metrics.means import ImageMeans
 from denseup.metrics.segmentation import SegmentationMetrics
 
 __all__ = [
+    "DenseMetrics",
+    "ImageMeans",
     "MattingMetrics",
+    "MetricInfo",
     "SegmentationMetrics",
     "boundary_iou",
     "conn",

@@ -1,17 +1,25 @@
 """The segmentation metrics accumulated over a data set and over processes."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
+from denseup.metrics.base import DenseMetrics
+from denseup.metrics.description import MetricInfo
 from denseup.metrics.functional.boundary import boundary_areas, check_void
-from denseup.metrics.functional.inputs import ArrayLike, check_classes
+from denseup.metrics.functional.inputs import ArrayLike, UInt8, check_classes, segmentation_inputs
 from denseup.metrics.functional.segmentation import IGNORED, ClassAreas, class_areas, mean_of_present
 
+PER_CENT: dict[str, Any] = {"scale": 100, "printed_unit": "%", "digits": 2}
 
-class SegmentationMetrics(Metric):
+
+class SegmentationMetrics(DenseMetrics):
     """mIoU, mAcc, aAcc and mean boundary IoU from areas added up over all images.
+
+    The values of one image are those of its own areas: the means are over the classes that it has. They do not average
+    to the values of the data set, where a class of many small parts counts as much as one of few large ones.
 
     Args:
         num_classes: labels are 0..num_classes-1; at most 255.
@@ -22,6 +30,18 @@ class SegmentationMetrics(Metric):
     Raises:
         ValueError: for another value of an argument.
     """
+
+    values = (
+        MetricInfo("miou", "mIoU", True, **PER_CENT),
+        MetricInfo("biou", "bIoU", True, **PER_CENT),
+        MetricInfo("macc", "mAcc", True, **PER_CENT),
+        MetricInfo("aacc", "aAcc", True, **PER_CENT),
+    )
+    class_values = (
+        MetricInfo("iou", "IoU", True, **PER_CENT),
+        MetricInfo("acc", "Acc", True, **PER_CENT),
+        MetricInfo("biou", "bIoU", True, **PER_CENT),
+    )
 
     is_differentiable = False
     higher_is_better = True
@@ -49,20 +69,22 @@ class SegmentationMetrics(Metric):
         Raises:
             ValueError: for shapes that differ, a dtype that is no integer, or a label that is no class.
         """
+        images = segmentation_inputs(pred, target, self.num_classes, self.ignore_index)
+        # All images are counted before any is added, so a broken one leaves the state as it was.
+        areas = [self._count(*image) for image in zip(*images, strict=True)]
+        for state, counted in zip((self.region, self.boundary), zip(*areas, strict=True), strict=True):
+            state += torch.from_numpy(np.sum(counted, axis=0)).to(state.device)
+        single = [_values(*pair) for pair in areas]
+        self.keep({key: [values[key] for values in single] for key in single[0]})
+
+    def _count(self, pred: UInt8, target: UInt8) -> tuple[ClassAreas, ClassAreas]:
+        """Areas of one image: regions, and boundaries."""
         region = class_areas(pred, target, self.num_classes, self.ignore_index)
-        boundary = boundary_areas(pred, target, self.num_classes, self.ignore_index, self.void)
-        self.region += torch.from_numpy(np.stack(region)).to(self.region.device)
-        self.boundary += torch.from_numpy(np.stack(boundary)).to(self.boundary.device)
+        return region, boundary_areas(pred, target, self.num_classes, self.ignore_index, self.void)
 
     def compute(self) -> dict[str, Tensor]:
         """Values in 0..1, float64: "miou", "macc", "aacc" and "biou"; NaN where nothing has been counted."""
-        region, boundary = _areas(self.region), _areas(self.boundary)
-        values = {
-            "miou": mean_of_present(region.iou),
-            "macc": mean_of_present(region.accuracy),
-            "aacc": region.total_accuracy,
-            "biou": mean_of_present(boundary.iou),
-        }
+        values = _values(_areas(self.region), _areas(self.boundary))
         return {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
 
     def per_class(self) -> dict[str, Tensor]:
@@ -78,3 +100,13 @@ class SegmentationMetrics(Metric):
 
 def _areas(state: Tensor) -> ClassAreas:
     return ClassAreas(*state.cpu().numpy())
+
+
+def _values(region: ClassAreas, boundary: ClassAreas) -> dict[str, float]:
+    """The values of an image, or of a data set whose areas were added up."""
+    return {
+        "miou": mean_of_present(region.iou),
+        "macc": mean_of_present(region.accuracy),
+        "aacc": region.total_accuracy,
+        "biou": mean_of_present(boundary.iou),
+    }

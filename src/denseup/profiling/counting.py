@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from denseup.ops.geometry import Size
-from denseup.profiling import published
+from denseup.profiling import published_costs as published
 from denseup.profiling.flops import total_macs
 from denseup.upsamplers import Upsampler, UpsamplerFactory
 
@@ -21,7 +21,7 @@ class Subject:
     """A network to put upsamplers into.
 
     Args:
-        task: "matting" or "segmentation"; decides which published row an upsampler is compared with.
+        task: decides which published row an upsampler is compared with.
         build: upsampler factory → network.
         in_channels: of the network's input.
     """
@@ -63,7 +63,7 @@ def count_costs(subject: Subject, factories: Mapping[str, UpsamplerFactory], inp
         raise ValueError(f"upsamplers are {', '.join(factories)}, expected 'bilinear' among them, to compare with")
     base = _on_meta(subject, factories["bilinear"])
     base_params, base_macs = _parameters(base), _network_macs(subject, base, input_size)
-    base_cost = published.base_cost(base)
+    base_cost = published.base_cost(subject.task, base)
     rows = []
     for name, factory in factories.items():
         network = base if name == "bilinear" else _on_meta(subject, factory)

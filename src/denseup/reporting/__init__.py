@@ -7,7 +7,7 @@
 from denseup.reporting.costs import COUNT_SIZE, Cost, Measurements, collect_costs, conditions, read_measurements
 from denseup.reporting.grouping import REFERENCE, Group, group_runs
 from denseup.reporting.loading import Run
-from denseup.reporting.measures import MEASURES, Measure
+from denseup.reporting.measures import MEASURES
 from denseup.reporting.panel import Example
 from denseup.reporting.report import write_report
 from denseup.reporting.sources import load_runs
@@ -24,7 +24,6 @@ __all__ = [
     "Estimate",
     "Example",
     "Group",
-    "Measure",
     "Measurements",
     "Run",
     "Table",

@@ -44,8 +44,8 @@ def draw_evolution(group: Group, output: Path) -> Evolution | None:
     if not steps:
         return None
     rows = _one_sign(_at(rows, steps))
-    name = group.name.replace(" ", "_")
-    drawn = Evolution(output / f"{name}_evolution.webp", output / f"{name}_evolution.gif", _caption(group, rows, seed))
+    sheet, gif = (output / f"{group.slug}_evolution.{kind}" for kind in ("webp", "gif"))
+    drawn = Evolution(sheet, gif, _caption(group, rows, seed))
     save_webp(drawn.sheet, comparison_sheet(image, _at(rows, _spread(steps, COLUMNS)), SHEET_WIDTH))
     save_gif(drawn.gif, animation(_at(rows, _spread(steps, GIF_STEPS)), width=GIF_WIDTH))
     return drawn

@@ -16,7 +16,7 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 
 from denseup.engine.folder import write_atomic
-from denseup.reporting.style import INK
+from denseup.reporting.style import INK, Style
 
 LOOK: Any = {
     "text.color": INK,
@@ -93,6 +93,12 @@ def _save_png(figure: Figure, file: Path) -> None:
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=PNG_DPI, facecolor="white")
     Image.open(content).convert("RGB").quantize(PNG_COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
+
+
+def draw_point(axes: Axes, x: float, y: float, style: Style, xerr: float = 0, yerr: float = 0) -> None:
+    """A point in an upsampler's style; xerr and yerr are half widths of intervals, 0 for none."""
+    axes.errorbar(x, y, yerr or None, xerr or None, color=style.colour, elinewidth=1, alpha=0.45)
+    axes.plot(x, y, color=style.colour, marker=style.marker, markersize=6)
 
 
 def label_points(axes: Axes, points: Sequence[tuple[float, float, str, str]]) -> None:

@@ -4,11 +4,13 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from denseup.engine.folder import IDENTITY
+from denseup.metrics import MetricInfo
 from denseup.reporting.loading import Run, Values
-from denseup.reporting.measures import MEASURES
+from denseup.reporting.measures import class_measure, measures
 
 REFERENCE = "bilinear"
 SHARED = tuple(key for key in IDENTITY if key not in ("upsampler", "seed"))
@@ -38,19 +40,32 @@ class Group:
         return {seed: _evaluation(run, evaluation).get(metric) for seed, run in self.members[label].items()}
 
     @property
+    def slug(self) -> str:
+        """Its name in names of files."""
+        return self.name.replace(" ", "_")
+
+    @cached_property
+    def measures(self) -> tuple[MetricInfo, ...]:
+        """What its runs measured; the first one stands for the task in the plots."""
+        return measures(self.runs)
+
+    @property
+    def class_measure(self) -> MetricInfo | None:
+        """What is told of each class."""
+        return class_measure(self.runs)
+
+    @property
     def runs(self) -> list[Run]:
         """All of them."""
         return [run for by_seed in self.members.values() for run in by_seed.values()]
 
 
 def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[tuple[Run, str]]]:
-    """The groups of finished runs, larger ones of a task first; and the runs that no statistic has, with the reason."""
+    """The groups of finished runs by task, larger ones first; and the runs that no statistic has, with the reason."""
     left_out = [(run, run.error) for run in runs if not run.finished]
     finished = [run for run in runs if run.finished]
-    unknown = [run for run in finished if run.task not in MEASURES]
-    left_out += [(run, f"task is {run.task!r}, known: {', '.join(MEASURES)}") for run in unknown]
     groups: list[Group] = []
-    for task in MEASURES:
+    for task in sorted({run.task for run in finished}):
         sets = sorted(_comparable([run for run in finished if run.task == task]), key=lambda found: -len(found[1]))
         for number, (settings, found) in enumerate(sets, 1):
             members, again = _members(found)

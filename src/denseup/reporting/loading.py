@@ -12,6 +12,7 @@ import yaml
 from denseup.engine import RunFolder
 from denseup.engine.folder import IDENTITY
 from denseup.engine.former import upgraded
+from denseup.metrics import MetricInfo
 
 Values = Mapping[str, float | None]
 
@@ -25,6 +26,9 @@ class Run:
         status: "finished", or what else became of it.
         task, upsampler, seed: which combination; "?" and None where it failed too early to say.
         config: all that it was configured with.
+        measures: what its metrics are, the one that picked its best evaluation first; empty where it does not say.
+        class_measures: the same of its classes' values.
+        monitor, mode: key of the metric that picked its best evaluation, and what is better in it, "min" or "max".
         best, last: metrics at its best and its last evaluation, in the units of result.json; "step" among them.
         history: (step, metrics) of each evaluation, in order.
         class_names: of its classes.
@@ -43,6 +47,10 @@ class Run:
     upsampler: str = "?"
     seed: int | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
+    measures: Sequence[MetricInfo] = ()
+    class_measures: Sequence[MetricInfo] = ()
+    monitor: str | None = None
+    mode: str | None = None
     best: Values = field(default_factory=dict)
     last: Values = field(default_factory=dict)
     history: Sequence[tuple[int, Values]] = ()
@@ -90,6 +98,10 @@ def _run(folder: RunFolder, result: dict[str, Any], config: dict[str, Any]) -> R
         status,
         **named,
         config=config,
+        measures=_described(result, "values"),
+        class_measures=_described(result, "class_values"),
+        monitor=result.get("monitor"),
+        mode=result.get("mode"),
         best=result["metrics"]["best"],
         last=result["metrics"]["last"],
         history=_history(folder.path / "metrics.csv", result.get("steps")),
@@ -101,6 +113,10 @@ def _run(folder: RunFolder, result: dict[str, Any], config: dict[str, Any]) -> R
         checkpoint=checkpoint if checkpoint.is_file() else None,
         features=folder.features if any(folder.features.glob("step_*.png")) else None,
     )
+
+
+def _described(result: dict[str, Any], kind: str) -> list[MetricInfo]:
+    return [MetricInfo.read(entry) for entry in result.get("metric_info", {}).get(kind, ())]
 
 
 def _history(file: Path, steps: int | None) -> list[tuple[int, Values]]:

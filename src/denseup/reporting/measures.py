@@ -1,50 +1,57 @@
-"""What the report tells about a run of each task: metrics, their units and which way is better."""
+"""What the report tells about a run: its metrics, their units and which way is better.
 
-from dataclasses import dataclass
+A run's own description counts. Runs of earlier versions have none: theirs is that of the registered task, and what
+nobody has described goes by its key.
+"""
 
+from collections.abc import Iterator, Mapping, Sequence
 
-@dataclass(frozen=True)
-class Measure:
-    """A metric as the report prints it.
-
-    Args:
-        key: its name in result.json.
-        title: its name for readers.
-        scale: printed value ÷ value in result.json; the published tables have per cent.
-        digits: behind the point.
-        higher_is_better: the direction.
-        unit: of a difference.
-    """
-
-    key: str
-    title: str
-    scale: float
-    digits: int
-    higher_is_better: bool
-    unit: str = ""
-
-    @property
-    def heading(self) -> str:
-        """Title and direction."""
-        return f"{self.title} {'↑' if self.higher_is_better else '↓'}"
-
-    def gain(self, difference: float) -> float:
-        """A difference, positive where it is an improvement."""
-        return difference if self.higher_is_better else -difference
+from denseup.metrics import MetricInfo
+from denseup.reporting.loading import Run
+from denseup.tasks import find_task, list_tasks
 
 
-MEASURES: dict[str, tuple[Measure, ...]] = {
-    "matting": (
-        Measure("sad", "SAD", 1, 3, False),
-        Measure("mse", "MSE", 1, 5, False),
-        Measure("grad", "Grad", 1, 3, False),
-        Measure("conn", "Conn", 1, 3, False),
-    ),
-    "segmentation": (
-        Measure("miou", "mIoU %", 100, 2, True, " points"),
-        Measure("biou", "bIoU %", 100, 2, True, " points"),
-        Measure("macc", "mAcc %", 100, 2, True, " points"),
-        Measure("aacc", "aAcc %", 100, 2, True, " points"),
-    ),
-}
-"""The metrics of each task; the first one stands for the task in the plots, and picks the best evaluation of a run."""
+class _OfTasks(Mapping[str, tuple[MetricInfo, ...]]):
+    """A view of the registry."""
+
+    def __getitem__(self, task: str) -> tuple[MetricInfo, ...]:
+        if task not in list_tasks():
+            raise KeyError(task)
+        return find_task(task).metrics_class.values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list_tasks())
+
+    def __len__(self) -> int:
+        return len(list_tasks())
+
+
+MEASURES: Mapping[str, tuple[MetricInfo, ...]] = _OfTasks()
+"""The metrics of each registered task; the first one stands for the task, and picks the best evaluation of a run."""
+
+
+def measures(runs: Sequence[Run]) -> tuple[MetricInfo, ...]:
+    """All that runs of one task measured; the first one picked their best evaluations."""
+    found: dict[str, MetricInfo] = {}
+    for run in runs:
+        for info in run.measures or MEASURES.get(run.task, ()):
+            found.setdefault(info.key, info)
+    for run in runs:
+        for key in sorted(run.best, key=lambda key: key != run.monitor):
+            if key != "step":
+                mode = run.mode if key == run.monitor else None
+                found.setdefault(key, MetricInfo.of_key(key, mode))
+    return tuple(found.values())
+
+
+def class_measure(runs: Sequence[Run]) -> MetricInfo | None:
+    """The first of the values that runs of one task have of each class; None where they have none."""
+    for run in runs:
+        for key in run.class_values.get("best", ()):
+            described = [*run.class_measures, *_registered_of_classes(run.task)]
+            return next((info for info in described if info.key == key), MetricInfo.of_key(key))
+    return None
+
+
+def _registered_of_classes(task: str) -> tuple[MetricInfo, ...]:
+    return find_task(task).metrics_class.class_values if task in list_tasks() else ()

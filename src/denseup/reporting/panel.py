@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from denseup.visualization import grid, palette
+from denseup.visualization import Maps, grid
 from denseup.visualization.layout import side_by_side
 
 UInt8 = NDArray[np.uint8]
@@ -19,7 +19,6 @@ COLUMNS = 8
 INSET_SHARE = 4
 """Side of the image ÷ side of the part that is enlarged."""
 FRAME = (230, 0, 120)
-IGNORED = (128, 128, 128)
 
 
 @dataclass(frozen=True)
@@ -29,18 +28,16 @@ class Example:
     Args:
         name: for the caption.
         image: RGB, uint8 [H, W, 3].
-        truth: alpha or class labels, uint8 [H, W].
-        predictions: label of the upsampler → the same, uint8 [H, W].
-        labels: whether the maps hold classes, not alpha.
-        ignore_index: the class that does not count.
+        truth: such as alpha or class labels, [H, W].
+        predictions: label of the upsampler → the same, [H, W].
+        maps: what kind of maps these are.
     """
 
     name: str
     image: UInt8
     truth: UInt8
     predictions: Mapping[str, UInt8]
-    labels: bool
-    ignore_index: int = 255
+    maps: Maps
 
 
 def panel(example: Example) -> UInt8:
@@ -55,7 +52,7 @@ def panel(example: Example) -> UInt8:
             raise ValueError(f"predictions[{label!r}] is {list(prediction.shape)}, expected the image's {list(size)}")
     top, left, side = most_different(example)
     maps = {"truth": example.truth, **example.predictions}
-    pictures = {"image": example.image, **{name: _colours(example, value) for name, value in maps.items()}}
+    pictures = {"image": example.image, **{name: example.maps.colours(value) for name, value in maps.items()}}
     tiles = [(name, _tile(picture, top, left, side)) for name, picture in pictures.items()]
     rows = math.ceil(len(tiles) / COLUMNS)
     per_row = math.ceil(len(tiles) / rows)
@@ -65,40 +62,18 @@ def panel(example: Example) -> UInt8:
 def most_different(example: Example) -> tuple[int, int, int]:
     """Top, left and side of the square in which the predictions differ most from one another.
 
-    For alpha it is their variance that is summed over the square, for classes the share that is not the majority.
-
     Raises:
         ValueError: there are no predictions.
     """
     if not example.predictions:
         raise ValueError("predictions is empty, expected at least one")
     stack = np.stack(list(example.predictions.values()))
-    if example.labels:
-        disagreement = 1 - _majority(stack) / len(stack)
-        disagreement[example.truth == example.ignore_index] = 0
-    else:
-        disagreement = stack.astype(np.float64).var(axis=0)
+    disagreement = example.maps.disagreement(stack, example.truth)
     side = max(min(stack.shape[1:]) // INSET_SHARE, 1)
     sums = cv2.boxFilter(disagreement, -1, (side, side), anchor=(0, 0), normalize=False, borderType=cv2.BORDER_CONSTANT)
     inside = sums[: stack.shape[1] - side + 1, : stack.shape[2] - side + 1]
     top, left = np.unravel_index(int(inside.round(6).argmax()), inside.shape)
     return int(top), int(left), side
-
-
-def _majority(stack: UInt8) -> NDArray[np.float64]:
-    """How many predictions say what most of them say, [H, W]."""
-    counts: NDArray[np.float64] = np.zeros(stack.shape[1:])
-    for value in np.unique(stack):
-        counts = np.maximum(counts, (stack == value).sum(axis=0))
-    return counts
-
-
-def _colours(example: Example, value: UInt8) -> UInt8:
-    if not example.labels:
-        return np.repeat(value[..., None], 3, axis=-1)
-    colours = palette(256)
-    colours[example.ignore_index] = IGNORED
-    return colours[value]
 
 
 def _tile(picture: UInt8, top: int, left: int, side: int) -> UInt8:
@@ -118,5 +93,5 @@ def _tile(picture: UInt8, top: int, left: int, side: int) -> UInt8:
 
 def caption(examples: Sequence[Example]) -> str:
     """What the panels of these examples show."""
-    what = "differ most in class" if examples[0].labels else "have the largest variance of alpha"
+    what = examples[0].maps.differing
     return f"Best checkpoints on validation images; enlarged: the square where the predictions {what}."

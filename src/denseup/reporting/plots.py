@@ -10,15 +10,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from denseup.metrics import MetricInfo
 from denseup.reporting.costs import COUNT_SIZE, Cost
-from denseup.reporting.figures import Plot, label_points, look, save
+from denseup.reporting.figures import Plot, draw_point, label_points, look, save
 from denseup.reporting.grouping import REFERENCE, Group
-from denseup.reporting.measures import MEASURES, Measure
 from denseup.reporting.statistics import estimate, paired
-from denseup.reporting.style import INK, Style
-from denseup.reporting.table import difference
+from denseup.reporting.style import INK, Styles
+from denseup.reporting.transfer import task_transfer
 
-Styles = Mapping[str, Style]
+__all__ = ["accuracy_against_cost", "class_differences", "pareto_front", "task_transfer", "training_curves"]
+
 COST_AXES = {
     "gflops": f"GFLOPs at {COUNT_SIZE}×{COUNT_SIZE}",
     "params": "parameters",
@@ -30,7 +31,7 @@ LEGEND_COLUMNS = 4
 
 def accuracy_against_cost(group: Group, costs: Mapping[str, Cost], styles: Styles, folder: Path) -> Plot | None:
     """A panel for each cost that is known, with the Pareto front; None where no cost is known."""
-    measure = MEASURES[group.task][0]
+    measure = group.measures[0]
     known = {name: _cost_points(group, costs, name) for name in COST_AXES}
     known = {name: points for name, points in known.items() if len(points) > 1}
     if not known:
@@ -40,17 +41,16 @@ def accuracy_against_cost(group: Group, costs: Mapping[str, Cost], styles: Style
         all_axes = figure.subplots(1, len(known), squeeze=False)[0]
         for axes, (name, points) in zip(all_axes, known.items(), strict=True):
             _draw_cost(axes, name, points, measure, styles, added=name != "forward_ms" and REFERENCE in points)
-        svg = save(figure, folder, name := f"{_slug(group)}_accuracy_cost")
-    caption = (
-        f"{measure.title} at the best evaluation, mean over seeds with its 95 % interval. The line joins the "
-        "upsamplers that no other beats in both accuracy and cost."
-    )
+        svg = save(figure, folder, name := f"{group.slug}_accuracy_cost")
+    caption = f"{measure.title} at the best evaluation, mean over seeds with its 95 % interval."
+    if measure.higher_is_better is not None:
+        caption += " The line joins the upsamplers that no other beats in both accuracy and cost."
     return Plot(name, f"{measure.heading} against cost", group.task, caption, svg)
 
 
 def training_curves(group: Group, styles: Styles, folder: Path) -> Plot | None:
     """The first metric by step, the mean over seeds in a band from the lowest to the highest; None without history."""
-    measure = MEASURES[group.task][0]
+    measure = group.measures[0]
     curves = {label: _curve(list(by_seed.values()), measure) for label, by_seed in group.members.items()}
     curves = {label: curve for label, curve in curves.items() if len(curve) > 1}
     if not curves:
@@ -66,57 +66,29 @@ def training_curves(group: Group, styles: Styles, folder: Path) -> Plot | None:
             axes.fill_between(steps, low, high, color=style.colour, alpha=0.12, linewidth=0)
         axes.set(xlabel="step", ylabel=measure.heading)
         figure.legend(loc="outside lower center", ncols=min(len(curves), LEGEND_COLUMNS), fontsize=8)
-        svg = save(figure, folder, name := f"{_slug(group)}_curves")
+        svg = save(figure, folder, name := f"{group.slug}_curves")
     caption = "Mean over seeds at each evaluation; the band spans the lowest and the highest of them."
     return Plot(name, f"Training: {measure.heading} by step", group.task, caption, svg)
 
 
-def task_transfer(matting: Group, segmentation: Group, styles: Styles, folder: Path) -> Plot | None:
-    """Gain over the reference in one task against that in the other; None with fewer than two upsamplers in both."""
-    shared = [label for label in matting.members if label in segmentation.members and label != REFERENCE]
-    points = {label: [_gain(group, label) for group in (matting, segmentation)] for label in shared}
-    known = {label: (x, y) for label, (x, y) in points.items() if x is not None and y is not None}
-    if len(known) < 2:
-        return None
-    with look():
-        figure = Figure(figsize=(6.2, 5))
-        axes = figure.subplots()
-        axes.axhline(0, color=INK, linewidth=0.8, alpha=0.6)
-        axes.axvline(0, color=INK, linewidth=0.8, alpha=0.6)
-        for label, ((x, x_half), (y, y_half)) in known.items():
-            _point(axes, x, y, styles[label], xerr=x_half, yerr=y_half)
-        axes.set(xlim=_around([x for x, _ in known.values()]), ylim=_around([y for _, y in known.values()]))
-        names = [MEASURES[group.task][0].title.removesuffix(" %") for group in (matting, segmentation)]
-        axes.set(
-            xlabel=f"matting: {names[0]} below that of {REFERENCE}, %  →",
-            ylabel=f"segmentation: {names[1]} above that of {REFERENCE}, points  →",
-        )
-        _name_corners(axes)
-        label_points(axes, [(x, y, label, styles[label].colour) for label, ((x, _), (y, _)) in known.items()])
-        svg = save(figure, folder, name := f"transfer_{_slug(matting)}_{_slug(segmentation)}")
-    caption = (
-        f"Each upsampler's gain over {REFERENCE} at equal seeds, with its paired 95 % interval (cut at the frame). One "
-        f"that suits both tasks stands at the upper right. Runs: {matting.name}, {segmentation.name}."
-    )
-    return Plot(name, "Task transfer: gain in matting against gain in segmentation", "", caption, svg)
-
-
 def class_differences(group: Group, folder: Path) -> Plot | None:
-    """Difference of each class's IoU to the reference's, upsampler by class; None where no run has classes."""
+    """Difference of each class's first value to the reference's, upsampler by class; None where no run has classes."""
     names = list(next((run.class_names for run in group.runs if run.class_names), ()))
     others = [label for label in group.members if label != REFERENCE]
-    if not names or not others or REFERENCE not in group.members:
+    measure = group.class_measure
+    if not names or measure is None or not others or REFERENCE not in group.members:
         return None
-    grid = np.array([[_class_difference(group, label, i) for i in range(len(names))] for label in others])
+    grid = np.array([[_class_difference(group, label, measure, i) for i in range(len(names))] for label in others])
     spread = np.nan_to_num(np.nanmax(np.abs(np.nan_to_num(grid)), axis=0))
     chosen = sorted(np.argsort(-spread, kind="stable")[:MAX_CLASSES])
     with look():
         figure = Figure(figsize=(2.2 + 0.75 * len(chosen), 1.6 + 0.32 * len(others)))
         _heat_map(figure.subplots(), grid[:, chosen], others, [names[i] for i in chosen])
-        svg = save(figure, folder, name := f"{_slug(group)}_classes")
+        svg = save(figure, folder, name := f"{group.slug}_classes")
     which = f"The {MAX_CLASSES} of {len(names)} classes that differ most. " if len(chosen) < len(names) else ""
-    caption = f"{which}Points of IoU above or below {REFERENCE}, mean over equal seeds, at the best evaluation."
-    return Plot(name, f"IoU of each class: difference to {REFERENCE}", group.task, caption, svg)
+    what = f"Points of {measure.name}" if measure.in_per_cent else measure.title
+    caption = f"{which}{what} above or below {REFERENCE}, mean over equal seeds, at the best evaluation."
+    return Plot(name, f"{measure.name} of each class: difference to {REFERENCE}", group.task, caption, svg)
 
 
 def pareto_front(points: Mapping[str, tuple[float, float]], higher_is_better: bool) -> list[str]:
@@ -131,13 +103,9 @@ def pareto_front(points: Mapping[str, tuple[float, float]], higher_is_better: bo
     return front
 
 
-def _slug(group: Group) -> str:
-    return group.name.replace(" ", "_")
-
-
 def _cost_points(group: Group, costs: Mapping[str, Cost], name: str) -> dict[str, tuple[float, float, float]]:
     """Label → cost, accuracy and half width of its interval, 0 for a single run."""
-    measure = MEASURES[group.task][0]
+    measure = group.measures[0]
     points = {}
     for label in group.members:
         cost, found = getattr(costs.get(label, Cost()), name), estimate(group.values(label, measure.key).values())
@@ -150,16 +118,17 @@ def _draw_cost(
     axes: Axes,
     name: str,
     points: Mapping[str, tuple[float, float, float]],
-    measure: Measure,
+    measure: MetricInfo,
     styles: Styles,
     added: bool,
 ) -> None:
     base = points[REFERENCE][0] if added else 0.0
     placed = {label: (cost - base, value) for label, (cost, value, _) in points.items()}
-    front = pareto_front(placed, measure.higher_is_better)
-    axes.plot(*zip(*(placed[label] for label in front), strict=True), color=INK, alpha=0.35, linewidth=1.2, zorder=1)
+    if measure.higher_is_better is not None:
+        front = [placed[label] for label in pareto_front(placed, measure.higher_is_better)]
+        axes.plot(*zip(*front, strict=True), color=INK, alpha=0.35, linewidth=1.2, zorder=1)
     for label, (x, y) in placed.items():
-        _point(axes, x, y, styles[label], yerr=points[label][2])
+        draw_point(axes, x, y, styles[label], yerr=points[label][2])
     if added:
         _spread_out(axes, [x for x, _ in placed.values()])
     axes.margins(x=0.16, y=0.14)
@@ -178,12 +147,7 @@ def _spread_out(axes: Axes, added: Sequence[float]) -> None:
     axes.set_xticks([0, *(10.0**decade for decade in decades)])
 
 
-def _point(axes: Axes, x: float, y: float, style: Style, xerr: float = 0, yerr: float = 0) -> None:
-    axes.errorbar(x, y, yerr or None, xerr or None, color=style.colour, elinewidth=1, alpha=0.45)
-    axes.plot(x, y, color=style.colour, marker=style.marker, markersize=6)
-
-
-def _curve(runs: Sequence, measure: Measure) -> dict[int, list[float]]:
+def _curve(runs: Sequence, measure: MetricInfo) -> dict[int, list[float]]:
     """Step → values of the runs; only steps that all runs evaluated, so that the mean is always one of all."""
     values: dict[int, list[float]] = defaultdict(list)
     for run in runs:
@@ -193,47 +157,14 @@ def _curve(runs: Sequence, measure: Measure) -> dict[int, list[float]]:
     return {step: found for step, found in sorted(values.items()) if len(found) == len(runs)}
 
 
-def _gain(group: Group, label: str) -> tuple[float, float] | None:
-    """Gain and half width of its interval: for matting in per cent of the reference's mean, else in points."""
-    measure = MEASURES[group.task][0]
-    found, reference = difference(group, label, measure.key), None
-    if found is not None:
-        reference = estimate(group.values(REFERENCE, measure.key).values())
-    if found is None or reference is None:
-        return None
-    scale = 100 / reference.mean if group.task == "matting" else measure.scale
-    return measure.gain(found.mean) * scale, (found.half_width or 0) * scale
-
-
-def _around(gains: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Limits of an axis with zero and all intervals in it, those left out that would crowd the points together."""
-    low, high = min(0.0, *(gain for gain, _ in gains)), max(0.0, *(gain for gain, _ in gains))
-    most = 1.5 * (high - low)
-    below = min(most, max(low - (gain - half) for gain, half in gains))
-    above = min(most, max(gain + half - high for gain, half in gains))
-    margin = 0.18 * (high - low + below + above) or 1.0
-    return low - below - margin, high + above + margin
-
-
-def _name_corners(axes: Axes) -> None:
-    corners = {
-        (0.99, 0.99): "better in both",
-        (0.01, 0.99): "better in segmentation",
-        (0.99, 0.01): "better in matting",
-    }
-    corners[(0.01, 0.01)] = "worse in both"
-    for (x, y), text in corners.items():
-        side, height = ("right" if x > 0.5 else "left"), ("top" if y > 0.5 else "bottom")
-        axes.text(x, y, text, transform=axes.transAxes, ha=side, va=height, fontsize=8, style="italic", alpha=0.55)
-
-
-def _class_difference(group: Group, label: str, index: int) -> float:
+def _class_difference(group: Group, label: str, measure: MetricInfo, index: int) -> float:
     def values(name: str) -> dict[int, float | None]:
-        found = {seed: run.class_values.get("best", {}).get("iou", ()) for seed, run in group.members[name].items()}
-        return {seed: iou[index] for seed, iou in found.items() if index < len(iou)}
+        runs = group.members[name].items()
+        found = {seed: run.class_values.get("best", {}).get(measure.key, ()) for seed, run in runs}
+        return {seed: of_classes[index] for seed, of_classes in found.items() if index < len(of_classes)}
 
     found = paired(values(label), values(REFERENCE))
-    return float("nan") if found is None else 100 * found.mean
+    return float("nan") if found is None else measure.scale * found.mean
 
 
 def _heat_map(axes: Axes, grid: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> None:

@@ -1,16 +1,18 @@
 """The report of a set of runs, written into a folder."""
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import combinations
 from pathlib import Path
 
 from denseup.engine.folder import write_atomic
-from denseup.reporting import evolution, html, plots, published, text
+from denseup.reporting import evolution, html, plots, text
 from denseup.reporting.content import Content, Part
 from denseup.reporting.costs import Count, MeasureCosts, Measurements, collect_costs
 from denseup.reporting.evolution import Evolution, draw_evolution
 from denseup.reporting.grouping import REFERENCE, Group, group_runs
 from denseup.reporting.loading import Run
 from denseup.reporting.panel import Example, panel
+from denseup.reporting.published_accuracy import SOURCE, published_notes
 from denseup.reporting.style import styles
 from denseup.reporting.table import build_table
 from denseup.visualization import save_webp
@@ -28,7 +30,7 @@ READING = (
     "best: at each run's best evaluation, chosen by the task's first metric on the same validation data, hence "
     "optimistic; last: at its last evaluation.",
     "The best value of a column is bold on green, the second best underlined.",
-    f"Published columns were not measured here: {published.SOURCE}. They come from other data or longer training, and "
+    f"Published columns were not measured here: {SOURCE}. They come from other data or longer training, and "
     "are no yardstick for short runs.",
     "GFLOPs are 10⁹ multiply-adds of the whole network. An empty cell is a number that nobody has measured.",
 )
@@ -68,9 +70,8 @@ def write_report(
         part.plots = [plot for plot in drawn if plot is not None]
     transfers = [
         plots.task_transfer(one, other, looks, output / "plots")
-        for one in groups
-        for other in groups
-        if (one.task, other.task) == ("matting", "segmentation")
+        for one, other in combinations(groups, 2)
+        if one.task != other.task
     ]
     known = [plot for plot in transfers if plot is not None]
     _write_tables(runs, parts, output)
@@ -88,7 +89,7 @@ def _part(
     examples, missing = predict(group) if predict else ([], [])
     part = Part(group, costs, build_table(group, costs), [*_notes(group, measured), *notes, *missing])
     for i, example in enumerate(examples):
-        file = output / "plots" / f"{group.name.replace(' ', '_')}_example_{i}.webp"
+        file = output / "plots" / f"{group.slug}_example_{i}.webp"
         save_webp(file, panel(example))
         part.examples.append((example, file))
     part.evolution = draw_evolution(group, output / "features")
@@ -108,9 +109,7 @@ def _notes(group: Group, measured: Measurements | None) -> list[str]:
         notes.append(f"The runs were made with different versions of {', '.join(names)}.")
     if measured is not None:
         notes.append(f"Latency and memory: inference, {measured.conditions}.")
-    shown = [label for label in group.members if label in published.ACCURACY.get(group.task, {})]
-    if shown:
-        notes += [f"Published columns: {published.SETTINGS[group.task]}.", *published.CAVEATS[group.task]]
+    notes += published_notes(group.task, group.members)
     return notes
 
 
@@ -118,7 +117,7 @@ def _write_tables(runs: Sequence[Run], parts: Sequence[Part], output: Path) -> N
     names = {id(run): part.group.name for part in parts for run in part.group.runs}
     write_atomic(output / "runs.csv", text.csv_runs(runs, names))
     for part in parts:
-        write_atomic(output / f"{part.group.name.replace(' ', '_')}.csv", text.csv_table(part.table))
+        write_atomic(output / f"{part.group.slug}.csv", text.csv_table(part.table))
 
 
 def _markdown(content: Content) -> str:

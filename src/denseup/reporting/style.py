@@ -1,6 +1,6 @@
 """One look for each upsampler, the same in every plot of a report."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,10 @@ class Style:
     colour: str
     marker: str
     line: Any
+
+
+Styles = Mapping[str, Style]
+"""By the label of the upsampler."""
 
 
 def styles(labels: Iterable[str]) -> dict[str, Style]:

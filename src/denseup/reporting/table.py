@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
+from denseup.metrics import MetricInfo
 from denseup.reporting.costs import COUNT_SIZE, Cost
 from denseup.reporting.grouping import REFERENCE, Group
-from denseup.reporting.measures import MEASURES, Measure
-from denseup.reporting.published import published_accuracy
+from denseup.reporting.published_accuracy import published_value
 from denseup.reporting.statistics import Estimate, estimate, paired
 
 Kind = Literal["measured", "published", "cost"]
@@ -100,7 +100,7 @@ def build_table(group: Group, costs: Mapping[str, Cost]) -> Table:
         group: the runs.
         costs: label → cost.
     """
-    main, *others = MEASURES[group.task]
+    main, *others = group.measures
     columns = [*_metric_columns(group, main), *_cost_columns(costs)]
     for measure in others:
         columns += _metric_columns(group, measure)
@@ -128,7 +128,7 @@ def estimate_text(found: Estimate, digits: int, sign: str = "") -> str:
 MakeCell = Callable[[str], Cell]
 
 
-def _metric_columns(group: Group, measure: Measure) -> list[tuple[Column, MakeCell]]:
+def _metric_columns(group: Group, measure: MetricInfo) -> list[tuple[Column, MakeCell]]:
     def mean(evaluation: str) -> MakeCell:
         def make(label: str) -> Cell:
             found = estimate(group.values(label, measure.key, evaluation).values())
@@ -139,12 +139,12 @@ def _metric_columns(group: Group, measure: Measure) -> list[tuple[Column, MakeCe
     def delta(label: str) -> Cell:
         found = difference(group, label, measure.key)
         cell = _estimate_cell(found, measure, len(group.members[label]), sign="+")
-        if found is None or not found.excludes_zero:
+        if found is None or not found.excludes_zero or measure.higher_is_better is None:
             return cell
         return replace(cell, verdict="better" if measure.gain(found.mean) > 0 else "worse")
 
     def published(label: str) -> Cell:
-        text = published_accuracy(group.task, label, measure.key)
+        text = published_value(group.task, label, measure.key)
         return Cell() if text is None else Cell(text, float(text))
 
     def column(suffix: str, title: str, kind: Kind, marked: bool) -> Column:
@@ -161,7 +161,7 @@ def _metric_columns(group: Group, measure: Measure) -> list[tuple[Column, MakeCe
     return columns
 
 
-def _estimate_cell(found: Estimate | None, measure: Measure, runs: int, sign: str = "") -> Cell:
+def _estimate_cell(found: Estimate | None, measure: MetricInfo, runs: int, sign: str = "") -> Cell:
     if found is None:
         return Cell()
     found = found.scaled(measure.scale)

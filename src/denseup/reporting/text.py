@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from denseup.reporting.loading import Run
-from denseup.reporting.measures import MEASURES
+from denseup.reporting.measures import MEASURES, measures
 from denseup.reporting.table import Cell, Column, Row, Table
 
 MARKS = {0: "{}", 1: "**{}**", 2: "*{}*"}
@@ -44,7 +44,8 @@ def csv_runs(runs: Sequence[Run], groups: Mapping[int, str]) -> str:
         runs: all that were read.
         groups: id of a run → name of the group that it counts in.
     """
-    metrics = list(dict.fromkeys(measure.key for measures in MEASURES.values() for measure in measures))
+    known = [measure for measures in MEASURES.values() for measure in measures]
+    metrics = list(dict.fromkeys(measure.key for measure in (*known, *measures(runs))))
     names = [*RUN_COLUMNS, *(f"{which}_{name}" for name in ("step", *metrics) for which in ("best", "last"))]
     return _csv(names, (_run_row(run, groups.get(id(run), "")) for run in runs))
 

@@ -1,21 +1,20 @@
-"""What both tasks share: training step, whole-image evaluation, optimisation, the trivial answer and examples."""
+"""What all tasks share: training step, whole-image evaluation, optimisation, the trivial answer and examples."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from torch.utils.data import DistributedSampler
-from torchmetrics import Metric
 
+from denseup.metrics import DenseMetrics
 from denseup.networks.encoders.base import IMAGENET_MEAN, IMAGENET_STD
-from denseup.tasks.checks import check_number, check_whole
-from denseup.tasks.optimization import Schedule, parameter_groups
+from denseup.tasks.checks import check_whole
+from denseup.tasks.images import Columns, columns_of, names_of
+from denseup.tasks.optimization import Optimization, parameter_groups
 from denseup.tasks.watched import Batch, WatchedModule
+from denseup.visualization import Maps
 
 UInt8 = NDArray[np.uint8]
 
@@ -23,40 +22,11 @@ NORMALISATION = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
 """Of the input of a network that says nothing else."""
 
 
-@dataclass
-class Optimization:
-    """How a task is trained.
-
-    Attributes:
-        optimizer: parameter groups → optimizer, such as a partial of `torch.optim.AdamW`.
-        lr: base learning rate.
-        schedule: (optimizer, total steps) → scheduler stepped every step; None keeps the rates.
-        backbone_lr_scale, head_lr_scale, decay_backbone_norms: see `parameter_groups`.
-        freeze_backbone_norms: keep the running statistics of the backbone's batch norms as they are.
-        freeze_norms_after: share of the steps after which all batch norms keep theirs. With small batches the
-            statistics of a batch are noise that the evaluation does not have: the last part of the training then
-            learns under the conditions of the evaluation.
-
-    Raises:
-        ValueError: a rate or share that is no finite number ≥ 0.
-    """
-
-    optimizer: Callable[..., Optimizer]
-    lr: float
-    schedule: Schedule | None = None
-    backbone_lr_scale: float = 1.0
-    head_lr_scale: float = 1.0
-    decay_backbone_norms: bool = True
-    freeze_backbone_norms: bool = False
-    freeze_norms_after: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("lr", "backbone_lr_scale", "head_lr_scale", "freeze_norms_after"):
-            check_number(name, getattr(self, name))
-
-
 class DenseTask(WatchedModule):
-    """A network trained and evaluated on one task.
+    """A network trained and evaluated on one task, and the one description of that task.
+
+    A subclass says below what the task is; `denseup.tasks.registry` makes it known. Nothing else in this package asks
+    which task it has.
 
     Args:
         network: maps normalised images to predictions; see the subclass. By what they are normalised its `mean` and
@@ -67,15 +37,33 @@ class DenseTask(WatchedModule):
     """
 
     name: ClassVar[str]
-    """"matting" or "segmentation"."""
+    """Of the task, in configs and results."""
+    in_channels: ClassVar[int] = 3
+    """Of the network's input."""
+    data_options: ClassVar[tuple[str, ...]] = ()
+    """Attributes of the data module that the task takes as arguments of the same name."""
+    network_options: ClassVar[tuple[str, ...]] = ()
+    """Attributes of the data module that the task's network takes."""
+    trivial: ClassVar[str]
+    """The answer that needs no network, in words; `compute_baseline` measures it."""
+    metrics_class: ClassVar[type[DenseMetrics]]
+    """Of `metrics`, unless a config asks for another one."""
     monitor: ClassVar[str]
-    """The metric that picks the best checkpoint, without the stage's prefix."""
+    """The metric that picks the best checkpoint, without the stage's prefix: the first one of `metrics_class`."""
     mode: ClassVar[str]
     """"min" or "max": what is better in `monitor`."""
 
-    metrics: Metric
+    metrics: DenseMetrics
+    maps: Maps
+    """The kind of map that `predict` and `target` give."""
     mean: Tensor
     std: Tensor
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if hasattr(cls, "metrics_class"):
+            first = cls.metrics_class.values[0]
+            cls.monitor, cls.mode = first.key, first.mode
 
     def __init__(
         self,
@@ -92,6 +80,8 @@ class DenseTask(WatchedModule):
         self.num_examples = num_examples
         self.baseline: dict[str, float] = {}
         """Metrics of the trivial answer on the data last evaluated."""
+        self.names: list[str] = []
+        """Names of this process's images of the last evaluation."""
         self.examples: list[UInt8] = []
         """Panels of the first samples of the last evaluation, uint8 RGB `[H, W, 3]`."""
         for name, default in NORMALISATION.items():
@@ -104,11 +94,15 @@ class DenseTask(WatchedModule):
         raise NotImplementedError
 
     def predict(self, batch: Batch) -> Tensor:
-        """Whole-image prediction, uint8 `[B, H, W]` at the size of the sample's target.
+        """Whole-image prediction as `maps`, uint8 `[B, H, W]` at the size of the sample's target.
 
         Raises:
             DivergedError: the network's output is not finite.
         """
+        raise NotImplementedError
+
+    def target(self, batch: Batch) -> UInt8:
+        """What is true of the first sample of a batch, as `maps`, uint8 `[H, W]`."""
         raise NotImplementedError
 
     def update_metrics(self, prediction: Tensor, batch: Batch) -> None:
@@ -122,6 +116,10 @@ class DenseTask(WatchedModule):
     def per_class(self) -> dict[str, list[float]]:
         """Values of each class in the last evaluation, by metric; {} for a task without classes."""
         return {}
+
+    def per_image(self) -> Columns:
+        """Name and values of each image of the last evaluation, over all processes; each process has to call this."""
+        return columns_of(self.names, self.metrics.per_image())
 
     def panel(self, prediction: UInt8, batch: Batch) -> UInt8:
         """Picture of the first sample of a batch: inputs, prediction and truth."""
@@ -158,7 +156,7 @@ class DenseTask(WatchedModule):
         """Forget the last evaluation; a DivergedError if the weights are not finite."""
         self.check_weights()
         self.metrics.reset()
-        self.examples = []
+        self.names, self.examples = [], []
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Predict whole images and add them to the metrics."""
@@ -166,6 +164,8 @@ class DenseTask(WatchedModule):
         if self._is_repeated(index):
             return
         self.update_metrics(prediction, batch)
+        first = len(self.names) * self.trainer.world_size + self.trainer.global_rank
+        self.names += names_of(batch, len(prediction), first)
         if len(self.examples) < self.num_examples:
             self.examples.append(self.panel(prediction[0].cpu().numpy(), batch))
 

@@ -1,5 +1,7 @@
 """Image matting: image and trimap in, alpha out."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,11 +11,13 @@ from denseup.losses import matting_loss
 from denseup.metrics import MattingMetrics, sad
 from denseup.tasks.base import Batch, DenseTask, Optimization, UInt8, to_uint8
 from denseup.tasks.checks import check_number, check_whole
-from denseup.visualization import matting_panel
+from denseup.tasks.registry import register_task
+from denseup.visualization import ValueMaps, matting_panel
 
 UNKNOWN = 128
 
 
+@register_task
 class MattingTask(DenseTask):
     """Alpha prediction, evaluated as on Composition-1k.
 
@@ -22,12 +26,15 @@ class MattingTask(DenseTask):
         optimization: see `DenseTask`.
         composition_weight: share of the composition loss; without foregrounds in the data the alpha loss stands alone.
         stride: whole images are reflect-padded right and bottom to a multiple of it.
+        metrics: makes the metrics: `MattingMetrics`, or a subclass of it.
         num_examples, channels_last: see `DenseTask`.
     """
 
     name = "matting"
-    monitor = "sad"
-    mode = "min"
+    in_channels = 4
+    trivial = "0.5 where unknown"
+    metrics_class = MattingMetrics
+    maps = ValueMaps("alpha")
 
     def __init__(
         self,
@@ -36,6 +43,7 @@ class MattingTask(DenseTask):
         *,
         composition_weight: float = 0.5,
         stride: int = 16,
+        metrics: Callable[[], MattingMetrics] = MattingMetrics,
         num_examples: int = 4,
         channels_last: bool = True,
     ) -> None:
@@ -44,7 +52,7 @@ class MattingTask(DenseTask):
         check_whole("stride", stride, 1)
         self.composition_weight = composition_weight
         self.stride = stride
-        self.metrics = MattingMetrics()
+        self.metrics = metrics()
         self.trivial_sad = MeanMetric()
 
     def loss(self, batch: Batch) -> Tensor:
@@ -68,6 +76,10 @@ class MattingTask(DenseTask):
         rounded = (alpha.clamp(0, 1) * 255).round().byte()
         return torch.where(trimap[:, 0] == UNKNOWN, rounded, trimap[:, 0])
 
+    def target(self, batch: Batch) -> UInt8:
+        """True alpha of the first sample."""
+        return batch["alpha"][0, 0].cpu().numpy()
+
     def update_metrics(self, prediction: Tensor, batch: Batch) -> None:
         """Add a batch; the trivial answer is 128 in the unknown region, and the trimap elsewhere: the trimap itself."""
         self.metrics.update(prediction, batch["alpha"][:, 0], batch["trimap"][:, 0])
@@ -85,8 +97,8 @@ class MattingTask(DenseTask):
 
     def panel(self, prediction: UInt8, batch: Batch) -> UInt8:
         """image | trimap | prediction | truth of the first sample."""
-        trimap, alpha = (batch[key][0, 0].cpu().numpy() for key in ("trimap", "alpha"))
-        return matting_panel(to_uint8(batch["image"][0]), trimap, prediction, alpha)
+        trimap = batch["trimap"][0, 0].cpu().numpy()
+        return matting_panel(to_uint8(batch["image"][0]), trimap, prediction, self.target(batch))
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:

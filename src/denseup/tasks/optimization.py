@@ -1,16 +1,51 @@
-"""Parameter groups and learning-rate schedules of the published recipes."""
+"""How a task is trained: optimizer, parameter groups and learning-rate schedules of the published recipes."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
+from denseup.tasks.checks import check_number
+
 NORMS = (nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm)
 
 Schedule = Callable[[Optimizer, int], LRScheduler]
 """(optimizer, total steps) → scheduler stepped once a step."""
+
+
+@dataclass
+class Optimization:
+    """How a task is trained.
+
+    Attributes:
+        optimizer: parameter groups → optimizer, such as a partial of `torch.optim.AdamW`.
+        lr: base learning rate.
+        schedule: (optimizer, total steps) → scheduler stepped every step; None keeps the rates.
+        backbone_lr_scale, head_lr_scale, decay_backbone_norms: see `parameter_groups`.
+        freeze_backbone_norms: keep the running statistics of the backbone's batch norms as they are.
+        freeze_norms_after: share of the steps after which all batch norms keep theirs. With small batches the
+            statistics of a batch are noise that the evaluation does not have: the last part of the training then
+            learns under the conditions of the evaluation.
+
+    Raises:
+        ValueError: a rate or share that is no finite number ≥ 0.
+    """
+
+    optimizer: Callable[..., Optimizer]
+    lr: float
+    schedule: Schedule | None = None
+    backbone_lr_scale: float = 1.0
+    head_lr_scale: float = 1.0
+    decay_backbone_norms: bool = True
+    freeze_backbone_norms: bool = False
+    freeze_norms_after: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "backbone_lr_scale", "head_lr_scale", "freeze_norms_after"):
+            check_number(name, getattr(self, name))
 
 
 def parameter_groups(

@@ -1,18 +1,21 @@
 """Semantic segmentation: image in, class map out."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
+import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseup.losses import segmentation_loss
 from denseup.metrics import SegmentationMetrics
 from denseup.tasks.base import Batch, DenseTask, Optimization, UInt8, to_uint8
-from denseup.visualization import segmentation_panel
+from denseup.tasks.registry import register_task
+from denseup.visualization import ClassMaps, segmentation_panel
 
 
+@register_task
 class SegmentationTask(DenseTask):
     """Class prediction, evaluated by mIoU and boundary IoU.
 
@@ -24,12 +27,15 @@ class SegmentationTask(DenseTask):
         ignore_index: label that does not count.
         average: of the loss, see `segmentation_loss`.
         void: treatment of ignored pixels in boundary IoU, see `SegmentationMetrics`.
+        metrics: (num_classes, ignore_index, void) → the metrics: `SegmentationMetrics`, or a subclass of it.
         num_examples, channels_last: see `DenseTask`.
     """
 
     name = "segmentation"
-    monitor = "miou"
-    mode = "max"
+    data_options = ("num_classes", "class_names", "ignore_index")
+    network_options = ("num_classes",)
+    trivial = "most frequent class"
+    metrics_class = SegmentationMetrics
 
     def __init__(
         self,
@@ -41,6 +47,7 @@ class SegmentationTask(DenseTask):
         ignore_index: int = 255,
         average: Literal["all", "valid"] = "all",
         void: Literal["void_excluded", "no_ignore"] = "void_excluded",
+        metrics: Callable[[int, int, str], SegmentationMetrics] = SegmentationMetrics,
         num_examples: int = 4,
         channels_last: bool = True,
     ) -> None:
@@ -48,7 +55,8 @@ class SegmentationTask(DenseTask):
         self.class_names = class_names
         self.ignore_index = ignore_index
         self.average: Literal["all", "valid"] = average
-        self.metrics: SegmentationMetrics = SegmentationMetrics(num_classes, ignore_index, void)
+        self.metrics: SegmentationMetrics = metrics(num_classes, ignore_index, void)
+        self.maps = ClassMaps(ignore_index)
 
     def loss(self, batch: Batch) -> Tensor:
         """Cross entropy at the label's resolution."""
@@ -64,6 +72,10 @@ class SegmentationTask(DenseTask):
         logits = self(batch["image"]).float()
         self.check_output(logits, batch, lambda: self(batch["image"]))
         return F.interpolate(logits, size=size, mode="bilinear", align_corners=False).argmax(1).byte()
+
+    def target(self, batch: Batch) -> UInt8:
+        """True classes of the first sample."""
+        return batch["label"][0].cpu().numpy().astype(np.uint8)
 
     def update_metrics(self, prediction: Tensor, batch: Batch) -> None:
         """Add a batch."""
@@ -84,7 +96,7 @@ class SegmentationTask(DenseTask):
 
     def panel(self, prediction: UInt8, batch: Batch) -> UInt8:
         """image | prediction | truth | errors of the first sample, at the label's size."""
-        label = batch["label"][0]
+        label = self.target(batch)
         image = F.interpolate(batch["image"][:1], size=label.shape, mode="bilinear", align_corners=False)[0]
         names = None if self.class_names is None else list(self.class_names)
-        return segmentation_panel(to_uint8(image), label.cpu().numpy(), prediction, names, self.ignore_index)
+        return segmentation_panel(to_uint8(image), label, prediction, names, self.ignore_index)

@@ -3,10 +3,14 @@
 from denseup.visualization.evolution import animation, comparison_sheet, contact_sheet, save_gif, tile
 from denseup.visualization.feature_map import principal_map, same_sign
 from denseup.visualization.layout import grid, save_png, save_webp
+from denseup.visualization.maps import ClassMaps, Maps, ValueMaps
 from denseup.visualization.palette import palette
 from denseup.visualization.panels import matting_panel, segmentation_panel
 
 __all__ = [
+    "ClassMaps",
+    "Maps",
+    "ValueMaps",
     "animation",
     "comparison_sheet",
     "contact_sheet",

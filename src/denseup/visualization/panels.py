@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denseup.visualization.layout import check_rgb, legend, side_by_side
-from denseup.visualization.palette import palette
+from denseup.visualization.maps import IGNORED_COLOUR, ClassMaps, ValueMaps
 
 UInt8 = NDArray[np.uint8]
 
-IGNORED_COLOUR = (128, 128, 128)
 ERROR_COLOUR = (213, 94, 0)
 
 
@@ -34,7 +33,7 @@ def matting_panel(image: UInt8, trimap: UInt8, prediction: UInt8, target: UInt8)
     maps = {"trimap": trimap, "prediction": prediction, "target": target}
     for name, value in maps.items():
         _check_map(name, value, image)
-    grey: list[UInt8] = [np.repeat(value[..., None], 3, axis=-1) for value in maps.values()]
+    grey = map(ValueMaps("alpha").colours, maps.values())
     return side_by_side(list(zip(("image", "trimap", "prediction", "truth"), (image, *grey), strict=True)))
 
 
@@ -65,8 +64,7 @@ def segmentation_panel(
     """
     check_rgb("image", image)
     truth, predicted = _check_labels("label", label, image), _check_labels("prediction", prediction, image)
-    colours = palette(256)
-    colours[ignore_index] = IGNORED_COLOUR
+    colours = ClassMaps(ignore_index).palette()
     errors, share = _errors(image, truth, predicted, ignore_index)
     columns = [
         ("image", image),

@@ -116,7 +116,7 @@ def _run_job(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
 
 def clear(folder: RunFolder) -> None:
     """Make a folder ready for a run from nothing: what an earlier one left would pass for its own."""
-    for file in (folder.result, folder.error, folder.path / "metrics.csv"):
+    for file in (folder.result, folder.error, folder.per_image, folder.path / "metrics.csv"):
         file.unlink(missing_ok=True)
     for file in (*folder.checkpoints.glob("*.ckpt"), *folder.images.glob("*.png"), *folder.features.glob("*")):
         file.unlink()
@@ -130,11 +130,19 @@ def _run_process(folder: RunFolder, checkpoint: Path | None, devices: Any) -> in
     environment = _share_of_cores(devices if isinstance(devices, int) else 1) | os.environ | {PARENT: str(os.getpid())}
     with (folder.path / "output.log").open("a") as output:
         module, where = _program()
-        command = [sys.executable, "-m", module, *overrides]
+        command = [sys.executable, "-m", module, *_config_folders(), *overrides]
         done = subprocess.run(
             command, cwd=where, env=environment, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
         )
     return done.returncode
+
+
+def _config_folders() -> list[str]:
+    """The flags that bring configs of one's own: --config-dir, and the search path."""
+    hydra = HydraConfig.get()
+    folders = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
+    flags = ["--config-dir", folders[0]] if folders else []
+    return [*flags, *(override for override in hydra.overrides.hydra if override.startswith("hydra.searchpath="))]
 
 
 def _program() -> tuple[str, Path | None]:

@@ -16,10 +16,11 @@ from denseup.data.reading.samples import IGNORE_INDEX, DataError
 class DenseData(pl.LightningDataModule):
     """What all data modules share; a subclass says in `make` which data set a split ("train", "val", "test") is.
 
-    `task` is "matting" or "segmentation"; `num_classes` and `class_names` are 1 and ("alpha",) for matting.
+    `task` is the name of the task they serve. What that task or its network takes from the data are attributes of the
+    same name (`DenseTask.data_options`); `num_classes` and `class_names` stay as they are where there are no classes.
     """
 
-    task: str = "segmentation"
+    task: str
     num_classes: int = 1
     class_names: tuple[str, ...] = ("alpha",)
     ignore_index: ClassVar[int] = IGNORE_INDEX

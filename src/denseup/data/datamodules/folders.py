@@ -64,6 +64,8 @@ class SegmentationFolderData(FolderData):
     (short side, long side) resizes evaluation images, `augmentation` replaces the whole training recipe.
     """
 
+    task = "segmentation"
+
     def __init__(
         self,
         root: str,

@@ -7,15 +7,21 @@ from typing import Any
 import pytorch_lightning as pl
 
 from denseup.engine.loggers.making import log_summary
+from denseup.engine.per_image import Row, image_rows
 from denseup.tasks import DenseTask
+from denseup.tasks.images import Columns
 
 
 class KeepHistory(pl.Callback):
-    """Every evaluation's metrics, by step: `history[i] = {"step": …, "sad": …}`; `per_class[i]` those of each class."""
+    """Every evaluation's metrics, by step: `history[i] = {"step": …, "sad": …}`; `per_class[i]` those of each class.
+
+    `per_image[i]` are those of each image, of the best and the last evaluation; {} of the others.
+    """
 
     def __init__(self) -> None:
         self.history: list[dict[str, float]] = []
         self.per_class: list[dict[str, list[float]]] = []
+        self.per_image: list[Columns] = []
         self.first = 0
         """The earliest evaluation whose checkpoint can be the best: of those before it there is none any more."""
 
@@ -26,28 +32,50 @@ class KeepHistory(pl.Callback):
             values = {name: float(value) for name, value in pl_module.metrics.compute().items()}
             self.history.append({"step": trainer.global_step, **values})
             self.per_class.append(pl_module.per_class())
+            self.per_image.append(pl_module.per_image())
+            kept = self.places(pl_module).values()
+            self.per_image = [columns if i in kept else {} for i, columns in enumerate(self.per_image)]
             log_summary(trainer.loggers, flat(self.best_and_last(pl_module)))
 
-    def best_and_last(self, task: DenseTask) -> dict[str, dict[str, float]]:
-        """The evaluation that is best by the task's monitor, and the last one."""
+    def places(self, task: DenseTask) -> dict[str, int]:
+        """Where the evaluation stands that is best by the task's monitor, and the last one."""
         sign = 1 if task.mode == "min" else -1
 
-        def badness(values: dict[str, float]) -> float:
-            value = values[task.monitor]
+        def badness(place: int) -> float:
+            value = self.history[place][task.monitor]
             return math.inf if math.isnan(value) else sign * value  # NaN: undefined, and less than nothing
 
-        best = min(self.history[self.first :] or self.history, key=badness)
-        return {"best": best, "last": self.history[-1]}
+        last = len(self.history) - 1
+        best = min(range(self.first, last + 1) or range(last + 1), key=badness)
+        return {"best": best, "last": last}
+
+    def best_and_last(self, task: DenseTask) -> dict[str, dict[str, float]]:
+        """The metrics of these two."""
+        return {kind: self.history[place] for kind, place in self.places(task).items()}
+
+    def forget_repeated(self) -> None:
+        """Drop the last evaluation, which measured the same weights as the one before it; that has its images now."""
+        del self.history[-1], self.per_class[-1], self.per_image[-2]
+
+    def image_rows(self, task: DenseTask) -> list[Row]:
+        """The images of the best and of the last evaluation, as far as they are known: rows of per_image.csv."""
+        rows: list[Row] = []
+        for kind, place in self.places(task).items():
+            evaluation = {"evaluation": kind, "step": int(self.history[place]["step"])}
+            rows += image_rows(evaluation, self.per_image[place])
+        return rows
 
     def state_dict(self) -> dict[str, object]:
         """For resuming."""
-        return {"history": self.history, "per_class": self.per_class}
+        return {"history": self.history, "per_class": self.per_class, "per_image": self.per_image}
 
     def load_state_dict(self, state_dict: dict[str, list[Any]]) -> None:
         """For resuming."""
         self.history = list(state_dict["history"])
-        # Checkpoints of earlier versions have no values of classes.
-        self.per_class = list(state_dict.get("per_class", [{} for _ in self.history]))
+        # Checkpoints of earlier versions have no values of classes, or none of images.
+        self.per_class, self.per_image = (
+            list(state_dict.get(name, [{} for _ in self.history])) for name in ("per_class", "per_image")
+        )
 
 
 def flat(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

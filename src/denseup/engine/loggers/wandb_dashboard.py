@@ -5,16 +5,19 @@ the best value against parameters and training time; the predictions. A workspac
 what one hands on. Needs the extra `dashboard` (wandb-workspaces), imported when a definition is built.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from denseup.engine.folder import RunFolder
 from denseup.engine.loggers.wandb_reader import find_runs
 from denseup.engine.loggers.wandb_run import STEP
+from denseup.engine.state import read_result
+from denseup.tasks import find_task, list_tasks
 
-METRICS = {"matting": ("sad", "mse", "grad", "conn"), "segmentation": ("miou", "macc", "aacc", "biou")}
-"""What the runs of a task log; the first is the one that picks the best checkpoint."""
+Metrics = Mapping[str, Sequence[str]]
+"""Task → keys of what its runs log; the first is the one that picks the best checkpoint."""
 COSTS = {"params": "parameters", "seconds": "training time [s]"}
 UPSAMPLER = "upsampler.name"
 """Where the config of a run names its upsampler."""
@@ -45,11 +48,22 @@ class Place:
         return " and ".join(f"{name} = {value!r}" for name, value in terms.items() if value)
 
 
-def task_panels(task: str) -> dict[str, list[Any]]:
-    """The panels of a task by the name of their section."""
+def logged_metrics(paths: Sequence[str | Path] = ()) -> Metrics:
+    """What runs of the registered tasks log, and what those in run folders below some paths say that they do."""
+    found = {task: [info.key for info in find_task(task).metrics_class.values] for task in list_tasks()}
+    for file in sorted(file for path in paths for file in Path(path).rglob("result.json")):
+        result = read_result(RunFolder(file.parent))
+        for info in result.get("metric_info", {}).get("values", ()):
+            keys = found.setdefault(result["task"], [])
+            if info["key"] not in keys:
+                keys.append(info["key"])
+    return found
+
+
+def task_panels(metrics: Sequence[str]) -> dict[str, list[Any]]:
+    """The panels of a task that logs these metrics, by the name of their section."""
     _, wr = _workspaces()
-    metrics, monitor = METRICS[task], METRICS[task][0]
-    upsampler = wr.Config(UPSAMPLER)
+    monitor, upsampler = metrics[0], wr.Config(UPSAMPLER)
 
     def bars(name: str) -> Any:
         best = wr.SummaryMetric(f"best/{name}")
@@ -70,21 +84,26 @@ def task_panels(task: str) -> dict[str, list[Any]]:
         "best": [bars(name) for name in metrics],
         "curves": [curve(key) for key in ("train/loss", *(f"val/{name}" for name in metrics))],
         "cost": [cost(key) for key in COSTS],
-        "predictions": [wr.MediaBrowser(title="predictions", media_keys=["val/predictions"], mode="gallery")],
+        "predictions": [_predictions()],
     }
 
 
-def build_workspace(place: Place) -> Any:
+def _predictions() -> Any:
+    _, wr = _workspaces()
+    return wr.MediaBrowser(title="predictions", media_keys=["val/predictions"], mode="gallery")
+
+
+def build_workspace(place: Place, tasks: Metrics) -> Any:
     """The comparison as a `wandb_workspaces.workspaces.Workspace`."""
     ws, _ = _workspaces()
     sections = [
         ws.Section(name=f"{task}: {name}", panels=panels, is_open=True)
-        for task in METRICS
-        for name, panels in task_panels(task).items()
+        for task, metrics in tasks.items()
+        for name, panels in task_panels(metrics).items()
         if name != "predictions"
     ]
-    # A workspace has one set of runs: the pictures of both tasks come from one panel.
-    sections.append(ws.Section(name="predictions", panels=task_panels("matting")["predictions"], is_open=True))
+    # A workspace has one set of runs: the pictures of all tasks come from one panel.
+    sections.append(ws.Section(name="predictions", panels=[_predictions()], is_open=True))
     return ws.Workspace(
         entity=place.entity,
         project=place.project,
@@ -95,22 +114,22 @@ def build_workspace(place: Place) -> Any:
     )
 
 
-def build_report(place: Place) -> Any:
+def build_report(place: Place, tasks: Metrics) -> Any:
     """The comparison as a `wandb_workspaces.reports.v2.Report`: for each task its own run set, by upsampler."""
     _, wr = _workspaces()
     blocks = [wr.P("Feature upsamplers compared on equal terms: bars are averages over seeds, with their spread.")]
-    for task in METRICS:
+    for task, metrics in tasks.items():
         blocks.append(wr.H1(task))
-        for name, panels in task_panels(task).items():
+        for name, panels in task_panels(metrics).items():
             # A run set without a project takes the report's own, which needs no question to the server.
             runs = wr.Runset(name=task, filters=place.filters(task), groupby=[f"config.{UPSAMPLER}"])
             blocks += [wr.H2(name), wr.PanelGrid(runsets=[runs], panels=panels)]
     return wr.Report(entity=place.entity, project=place.project, title=place.title, blocks=blocks, width="fluid")
 
 
-def definition(place: Place) -> dict[str, Any]:
+def definition(place: Place, tasks: Metrics) -> dict[str, Any]:
     """Workspace and report as W&B stores them, in plain JSON."""
-    workspace, report = build_workspace(place)._to_model(), build_report(place)._to_model()
+    workspace, report = build_workspace(place, tasks)._to_model(), build_report(place, tasks)._to_model()
     about = {"entity": place.entity, "project": place.project}
     return {
         "workspace": {**about, "name": workspace.display_name, "spec": _plain(workspace.spec)},
@@ -118,7 +137,7 @@ def definition(place: Place) -> dict[str, Any]:
     }
 
 
-def save(place: Place) -> dict[str, str]:
+def save(place: Place, tasks: Metrics) -> dict[str, str]:
     """Save a new workspace and a new report; their addresses. Needs a W&B key and the network."""
     import wandb
 
@@ -128,8 +147,8 @@ def save(place: Place) -> dict[str, str]:
         if not entity:
             raise ValueError("entity is '', and the W&B account has no default one; pass --entity")
         place = Place(place.project, entity, place.group)
-    report = build_report(place).save()  # makes the project if there is none yet
-    return {"workspace": build_workspace(place).save().url, "report": report.url}
+    report = build_report(place, tasks).save()  # makes the project if there is none yet
+    return {"workspace": build_workspace(place, tasks).save().url, "report": report.url}
 
 
 def offline_runs(paths: Sequence[str | Path]) -> list[list[Path]]:

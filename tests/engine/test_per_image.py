@@ -1,0 +1,94 @@
+"""per_image.csv: every image of the best and of the last evaluation by name, also of a run that goes on."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from configuring import configure, tiny_run
+
+from denseup.cli import evaluate, train
+from denseup.engine import RunFolder
+from denseup.engine.state import read_result
+from denseup.metrics import MattingMetrics, SegmentationMetrics
+
+METRICS = {"matting": MattingMetrics, "segmentation": SegmentationMetrics}
+CALM = "recipe.optimization.lr=0"
+"""Nothing is learned, so that the first evaluation stays the best."""
+
+
+def rows(folder: Path, evaluation: str) -> list[dict[str, str]]:
+    with (folder / "per_image.csv").open(newline="") as lines:
+        return [row for row in csv.DictReader(lines) if row["evaluation"] == evaluation]
+
+
+@pytest.fixture(scope="module", params=["matting", "segmentation"])
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("run")
+    train.run(tiny_run("trainer.limit_val_batches=3", CALM, task=request.param), RunFolder(path))
+    return path
+
+
+def test_it_has_every_image_of_both_evaluations(run: Path) -> None:
+    result = read_result(RunFolder(run))
+    keys = [info.key for info in METRICS[result["task"]].values]
+    for kind, values in result["metrics"].items():
+        found = rows(run, kind)
+        assert len({row["name"] for row in found}) == 3
+        assert {row["step"] for row in found} == {str(values["step"])}
+        assert set(found[0]) == {"evaluation", "step", "name", *keys}
+        if result["task"] == "matting":
+            for key in keys:
+                mean = np.mean([float(row[key]) for row in found])
+                assert mean == pytest.approx(values[key], rel=1e-12)
+
+
+def test_an_evaluation_repeats_it(run: Path, tmp_path: Path) -> None:
+    checkpoint = run / "checkpoints/best.ckpt"
+    cfg = configure(f"ckpt='{checkpoint}'", "+trainer.limit_test_batches=3", name="evaluate")
+    evaluate.run(cfg, RunFolder(tmp_path))
+    best = [{**row, "evaluation": "test"} for row in rows(run, "best")]
+    for row in best:
+        del row["step"]
+    assert rows(tmp_path, "test") == best
+
+
+def go_on(checkpoint: Path, folder: Path, *overrides: str) -> None:
+    train.run(tiny_run("trainer.limit_val_batches=3", CALM, f"resume='{checkpoint}'", *overrides), RunFolder(folder))
+
+
+@pytest.fixture(scope="module")
+def matting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("matting")
+    train.run(tiny_run("trainer.limit_val_batches=3", CALM), RunFolder(path))
+    return path
+
+
+def test_a_resumed_run_has_the_images_of_a_best_evaluation_before_it(matting: Path, tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="other settings"):
+        go_on(matting / "checkpoints/last.ckpt", tmp_path, "trainer.max_steps=6")
+    assert rows(tmp_path, "best") == rows(matting, "best")
+    assert {row["step"] for row in rows(tmp_path, "last")} == {"6"}
+
+
+def test_a_run_killed_before_its_result_has_all_of_it(matting: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(matting, tmp_path / "run"))
+    for name in ("result.json", "per_image.csv"):
+        (folder / name).unlink()
+    go_on(folder / "checkpoints/last.ckpt", folder)
+    assert (folder / "per_image.csv").read_text() == (matting / "per_image.csv").read_text()
+
+
+def test_a_checkpoint_from_before_there_were_images_is_resumed(matting: Path, tmp_path: Path) -> None:
+    """The best evaluation was before it: its images are not known."""
+    folder = Path(shutil.copytree(matting, tmp_path / "run"))
+    checkpoint = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)
+    del checkpoint["callbacks"]["KeepHistory"]["per_image"]
+    torch.save(checkpoint, folder / "checkpoints/last.ckpt")
+    with pytest.warns(UserWarning, match="other settings"):
+        go_on(folder / "checkpoints/last.ckpt", tmp_path / "more", "trainer.max_steps=6")
+    assert read_result(RunFolder(tmp_path / "more"))["metrics"]["best"]["step"] == 2
+    assert rows(tmp_path / "more", "best") == []
+    assert len(rows(tmp_path / "more", "last")) == 3

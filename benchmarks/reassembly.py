@@ -13,7 +13,7 @@ from benchmarks.differentiable import BASELINE, LAYOUTS, bilinear_entrant, diffe
 from benchmarks.forms import Form, by_einsum, by_gathering, by_unfolding, unfolding_bytes
 from benchmarks.parity import TOLERANCES, Results
 from denseup.ops import available_backends, reassemble
-from denseup.ops.backends import choose_backend
+from denseup.ops.dispatch import choose_backend
 
 Truth = Callable[[], Results]
 

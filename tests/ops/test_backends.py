@@ -13,9 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from denseup.ops import available_backends, library, local_similarity, reassemble, reassemble_gated, use_backend
-from denseup.ops.backends import get_backend
+from denseup.ops import available_backends, local_similarity, reassemble, reassemble_gated, use_backend
+from denseup.ops.dispatch import get_backend
 from denseup.ops.geometry import layout
+from denseup.ops.reassembly import operators as library
 
 TOLERANCES = {torch.float64: 1e-13, torch.float32: 4e-6, torch.bfloat16: 2**-7, torch.float16: 2**-10}
 """Largest difference from the reference on the same inputs in float64, relative to the largest value of the result.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from denseup import create_upsampler
-from denseup.ops.branching import pointwise_branch
+from denseup.ops.pointwise.sharing import pointwise_branch
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from denseup.ops import bidownsample
-from denseup.ops.downsampling import _adjoint, _bidownsample, _similarity
+from denseup.ops.downsampling.operators import _adjoint, _bidownsample, _similarity
 
 CASES = [name for name in manifest("ops") if name.startswith("bidownsample")]
 SHAPES = [(6, 2, 7, 9), (6, 2, 8, 6), (5, 2, 8, 5), (4, 1, 3, 4), (1, 2, 5, 6), (3, 3, 7, 5), (2, 4, 9, 8)]

@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from denseup import native
-from denseup.ops import cpu_encoding, encoding, use_backend
-from denseup.ops.encoding import composed, encode_content
+from denseup.ops import use_backend
+from denseup.ops.encoding import cpu as cpu_encoding
+from denseup.ops.encoding import operators as encoding
+from denseup.ops.encoding.operators import composed, encode_content
 from denseup.ops.geometry import layout
 
 TOLERANCE = 4e-6

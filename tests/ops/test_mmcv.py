@@ -11,7 +11,9 @@ import torch
 from rounding import check_sums
 from torch import Tensor
 
-from denseup.ops import mmcv_backend, reference, resize_nearest
+from denseup.ops import resize_nearest
+from denseup.ops.reassembly import mmcv as mmcv_backend
+from denseup.ops.reassembly import reference
 
 
 def nhwc(x: Tensor) -> Tensor:

@@ -6,8 +6,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from denseup import create_upsampler, native
-from denseup.ops import cpu_pointwise, pointwise, use_backend
-from denseup.ops.branching import pointwise_branch
+from denseup.ops import use_backend
+from denseup.ops.pointwise import cpu as cpu_pointwise
+from denseup.ops.pointwise import operators as pointwise
+from denseup.ops.pointwise.sharing import pointwise_branch
 
 TOLERANCE = 4e-6
 """Of the largest value, 34 eps, as for the other operators in float32: see `TOLERANCES` of test_backends.py."""

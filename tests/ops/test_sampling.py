@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from denseup.ops import sample_bilinear
 from denseup.ops.geometry import pad_to_even, source_positions
-from denseup.ops.sampling import _plain, _sample, _sample_backward
+from denseup.ops.sampling.operators import _plain, _sample, _sample_backward
 
 
 def arguments(groups: int = 2, width: int = 5) -> tuple[Tensor, Tensor]:

@@ -11,8 +11,11 @@ from golden import array, manifest
 from rounding import check_sums
 from torch import Tensor
 
-from denseup.ops import backends, reference, resize_nearest, triton_backend
+from denseup.ops import dispatch as backends
 from denseup.ops import reassemble as public_reassemble
+from denseup.ops import resize_nearest
+from denseup.ops.reassembly import reference
+from denseup.ops.reassembly import triton as triton_backend
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 # low, high, channels, groups, kernel size

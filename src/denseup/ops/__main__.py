@@ -3,7 +3,7 @@
 import torch
 
 from denseup import native
-from denseup.ops.backends import available_backends, get_backend
+from denseup.ops.dispatch import available_backends, get_backend
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 

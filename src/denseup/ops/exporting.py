@@ -6,7 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from denseup.ops import decompositions, downsampling, encoding, library, sampling  # noqa: F401  the operators must exist
+from denseup.ops.downsampling import operators as downsampling  # noqa: F401  the operators must exist
+from denseup.ops.encoding import operators as encoding
+from denseup.ops.reassembly import decomposition as decompositions
+from denseup.ops.reassembly import operators as library  # noqa: F401  the operators must exist
+from denseup.ops.sampling import operators as sampling
 
 
 def decomposition_table() -> dict[Any, Callable[..., Tensor]]:

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from denseup.ops import reassemble_gated
 from denseup.ops.arguments import odd_number
-from denseup.ops.branching import pointwise_branch
 from denseup.ops.geometry import Size
+from denseup.ops.pointwise.sharing import pointwise_branch
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.semishift import SemiShift, SemiShiftKernels, xavier

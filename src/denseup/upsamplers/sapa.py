@@ -26,8 +26,8 @@ from torch.nn import functional as F
 
 from denseup.ops import local_similarity, reassemble, resize_nearest, transforms
 from denseup.ops.arguments import odd_number, whole_number
-from denseup.ops.composed import accumulate, mix
 from denseup.ops.geometry import Size
+from denseup.ops.reassembly.contractions import accumulate, mix
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 

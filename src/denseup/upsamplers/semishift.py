@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from denseup.ops import reassemble
 from denseup.ops.arguments import odd_number, whole_number
-from denseup.ops.branching import pointwise_branch
-from denseup.ops.encoding import encode_content
+from denseup.ops.encoding.operators import encode_content
 from denseup.ops.geometry import Size
+from denseup.ops.pointwise.sharing import pointwise_branch
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 

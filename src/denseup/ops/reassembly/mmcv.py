@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from denseup.ops.composed import Gradients, by_group, mix, softmax
 from denseup.ops.geometry import Size, size_of
-from denseup.ops.nearest import resize_nearest, sum_of_cells
+from denseup.ops.nearest.operators import resize_nearest, sum_of_cells
+from denseup.ops.reassembly.contractions import Gradients, by_group, mix, softmax
 
 NAME = "mmcv"
 DTYPES = (torch.float32, torch.float16)

@@ -10,8 +10,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from denseup.ops import pointwise
-from denseup.ops.plain import is_plain, is_transformed
+from denseup.ops.convolutions import is_plain, is_transformed
+from denseup.ops.pointwise import operators as pointwise
 
 
 def pointwise_branch(x: Tensor, convolution: nn.Module) -> tuple[Tensor, Tensor]:

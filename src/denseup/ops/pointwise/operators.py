@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from denseup import native
-from denseup.ops import cpu_backend, cpu_pointwise
 from denseup.ops.arguments import check_alike, check_map, check_shape
-from denseup.ops.backends import choose_backend
+from denseup.ops.dispatch import choose_backend
+from denseup.ops.pointwise import cpu as cpu_pointwise
+from denseup.ops.reassembly import cpu as cpu_backend
 from denseup.ops.transforms import register_composed
 
 

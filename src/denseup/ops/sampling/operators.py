@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import register_flop_formula
 
-from denseup.ops import decompositions
 from denseup.ops.arguments import check_alike, check_device, check_map, check_shape, whole_number
 from denseup.ops.batching import fold_batch
+from denseup.ops.reassembly import decomposition as decompositions
 from denseup.ops.transforms import register_composed
 
 _BILINEAR, _BORDER = 0, 1  # torch's codes of the interpolation and of the padding mode

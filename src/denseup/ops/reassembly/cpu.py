@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from denseup import native
-from denseup.ops.composed import Gradients
-from denseup.ops.cpu_tensors import check, dense, pointer
+from denseup.ops.c_kernels import check, dense, pointer
 from denseup.ops.geometry import Size, like_layout, size_of
+from denseup.ops.reassembly.contractions import Gradients
 
 NAME = "cpu"
 MAX_KERNEL_SIZE = 15

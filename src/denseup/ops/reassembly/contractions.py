@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from denseup.ops.geometry import Size
-from denseup.ops.nearest import resize_nearest, sum_of_cells
+from denseup.ops.nearest.operators import resize_nearest, sum_of_cells
 
 Gradients = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
 """Of de, logits, en and gate."""

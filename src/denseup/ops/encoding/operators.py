@@ -16,12 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseup import native
-from denseup.ops import cpu_backend, cpu_encoding, decompositions
 from denseup.ops.arguments import check_alike, check_map, check_shape
-from denseup.ops.backends import choose_backend
+from denseup.ops.convolutions import is_plain, is_transformed
+from denseup.ops.dispatch import choose_backend
+from denseup.ops.encoding import cpu as cpu_encoding
 from denseup.ops.geometry import layout, like_layout, size_of
-from denseup.ops.nearest import resize_nearest, sum_of_cells
-from denseup.ops.plain import is_plain, is_transformed
+from denseup.ops.nearest.operators import resize_nearest, sum_of_cells
+from denseup.ops.reassembly import cpu as cpu_backend
+from denseup.ops.reassembly import decomposition as decompositions
 from denseup.ops.transforms import register_composed
 
 

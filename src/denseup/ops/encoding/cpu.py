@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from denseup import native
-from denseup.ops.cpu_tensors import check, dense, pointer
+from denseup.ops.c_kernels import check, dense, pointer
 from denseup.ops.geometry import layout
 
 MIN_CHANNELS = 16

@@ -13,7 +13,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from denseup.ops import composed
 from denseup.ops.arguments import (
     check_adjoint,
     check_alike,
@@ -22,9 +21,10 @@ from denseup.ops.arguments import (
     check_kernels,
     check_query,
 )
-from denseup.ops.backends import get_backend
 from denseup.ops.batching import fold_batch
+from denseup.ops.dispatch import get_backend
 from denseup.ops.geometry import layout, like_layout
+from denseup.ops.reassembly import contractions as composed
 
 
 @torch.library.custom_op("denseup::reassemble", mutates_args=())

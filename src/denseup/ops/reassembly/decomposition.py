@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from denseup.ops import composed
-from denseup.ops.composed import accumulate, by_group
 from denseup.ops.geometry import Size, size_of, source_index
+from denseup.ops.reassembly import contractions as composed
+from denseup.ops.reassembly.contractions import accumulate, by_group
 
 
 def are_wanted() -> bool:

@@ -5,7 +5,9 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import register_flop_formula
 
-from denseup.ops import encoding, library, pointwise  # noqa: F401  the formulas are registered for operators that must exist
+from denseup.ops.encoding import operators as encoding  # noqa: F401  the formulas are registered for operators that must exist
+from denseup.ops.pointwise import operators as pointwise  # noqa: F401  the formulas are registered for operators that must exist
+from denseup.ops.reassembly import operators as library  # noqa: F401  the formulas are registered for operators that must exist
 
 
 def _flops(channels: int, kernels_shape: tuple[int, ...], kernel_size: int) -> int:

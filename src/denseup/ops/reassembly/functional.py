@@ -4,10 +4,11 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from denseup.ops import decompositions, library
 from denseup.ops.arguments import check_gate, check_kernels, check_query, odd_number, whole_number
-from denseup.ops.backends import choose_backend
+from denseup.ops.dispatch import choose_backend
 from denseup.ops.geometry import Size
+from denseup.ops.reassembly import decomposition as decompositions
+from denseup.ops.reassembly import operators as library
 
 
 def reassemble(

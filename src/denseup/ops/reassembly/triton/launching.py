@@ -69,13 +69,13 @@ def power_of_two(number: int) -> int:
 
 def launch(name: str, programs: int, arguments: tuple[Any, ...], constants: dict[str, int]) -> None:
     """Run a kernel of `ops.triton_kernels` on the device of its first argument; no program, nothing to do."""
-    from denseup.ops import triton_kernels  # imports triton
+    from denseup.ops.reassembly.triton import kernels  # imports triton
 
     x = arguments[0]
     on_its_device: AbstractContextManager[Any] = torch.cuda.device(x.device) if x.is_cuda else nullcontext()
     if programs:
         with on_its_device:
-            getattr(triton_kernels, name)[(programs,)](*arguments, **constants, num_warps=WARPS)
+            getattr(kernels, name)[(programs,)](*arguments, **constants, num_warps=WARPS)
 
 
 def empty_map(like: Tensor, channels: int, size: Size, dtype: torch.dtype) -> Tensor:

@@ -13,9 +13,12 @@ from typing import Protocol, cast
 
 from torch import Tensor
 
-from denseup.ops import cpu_backend, mmcv_backend, reference, triton_backend
-from denseup.ops.composed import Gradients
 from denseup.ops.geometry import Size
+from denseup.ops.reassembly import cpu as cpu_backend
+from denseup.ops.reassembly import mmcv as mmcv_backend
+from denseup.ops.reassembly import reference
+from denseup.ops.reassembly import triton as triton_backend
+from denseup.ops.reassembly.contractions import Gradients
 
 ENVIRONMENT_VARIABLE = "DENSEUP_BACKEND"
 

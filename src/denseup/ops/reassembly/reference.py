@@ -23,9 +23,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from denseup.ops import composed
-from denseup.ops.composed import accumulate, by_group
 from denseup.ops.geometry import Size, phase_slots, size_of
+from denseup.ops.reassembly import contractions as composed
+from denseup.ops.reassembly.contractions import accumulate, by_group
 
 NAME = "reference"
 

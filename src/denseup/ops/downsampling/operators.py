@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import register_flop_formula
 
-from denseup.ops import decompositions
 from denseup.ops.arguments import (
     check_downsampling,
     check_downsampling_adjoint,
@@ -25,8 +24,9 @@ from denseup.ops.arguments import (
     whole_number,
 )
 from denseup.ops.batching import fold_batch
-from denseup.ops.composed import accumulate, by_group
 from denseup.ops.geometry import Size, size_of
+from denseup.ops.reassembly import decomposition as decompositions
+from denseup.ops.reassembly.contractions import accumulate, by_group
 from denseup.ops.transforms import register_composed
 
 

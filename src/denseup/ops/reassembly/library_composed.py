@@ -2,8 +2,9 @@
 
 from torch import Tensor
 
-from denseup.ops import decompositions, library
 from denseup.ops.arguments import check_adjoint, check_fused, check_fused_backward, check_kernels, check_query
+from denseup.ops.reassembly import decomposition as decompositions
+from denseup.ops.reassembly import operators as library
 from denseup.ops.transforms import register_composed
 
 

@@ -11,9 +11,9 @@ import os
 import torch
 from torch import Tensor
 
-from denseup.ops.composed import Gradients
 from denseup.ops.geometry import Size, layout, size_of
-from denseup.ops.triton_launch import (
+from denseup.ops.reassembly.contractions import Gradients
+from denseup.ops.reassembly.triton.launching import (
     ceil_div,
     choose_tile,
     constants_of,

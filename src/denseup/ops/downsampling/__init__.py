@@ -1,0 +1,1 @@
+"""Content-aware down-sampling, the counterpart of reassembly."""

@@ -1,5 +1,5 @@
 /* The instruction set is chosen when the program runs: the best of those the kernels are compiled for (each_isa.h). */
-#include "instructions.h"
+#include "common/instructions.h"
 
 static const char *const names[] = {
     "portable",

@@ -9,7 +9,7 @@
  *
  * Channels are at least a vector's: the last vector of them overlaps the one before it.
  */
-#include "product.h"
+#include "common/product.h"
 
 INLINE long NAME(vector_at)(long c, long channels) { return c + V <= channels ? c : channels - V; }
 

@@ -3,7 +3,7 @@
  * within the result are asked for, so that no more memory is taken than it needs. The system may decline.
  */
 #define _DEFAULT_SOURCE
-#include "pages.h"
+#include "common/pages.h"
 
 #include <stdint.h>
 

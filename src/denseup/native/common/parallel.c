@@ -4,7 +4,7 @@
  * have that entry point): its threads are there already, and two pools on the same cores would wait for each other,
  * for OpenMP's threads spin for a while after every job. Elsewhere plain threads are started for each job.
  */
-#include "parallel.h"
+#include "common/parallel.h"
 
 #include <pthread.h>
 

@@ -1,5 +1,5 @@
 /* The kernels of pointwise.c for one instruction set. */
-#include "product.h"
+#include "common/product.h"
 
 /* A vector or more of outputs: they lie side by side in registers. */
 static void NAME(convolve_pixels)(void *context, long item) {

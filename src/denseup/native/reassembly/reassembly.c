@@ -3,16 +3,16 @@
  * Shapes, channels-last: low [B, h, w, C], high [B, H, W, C], kernels [B, H, W, G·K²], gate [B, h, w]. Output pixel y, x
  * belongs to source pixel floor(y·h/H), floor(x·w/W), for any sizes H ≥ h and W ≥ w.
  */
-#include "reassembly.h"
+#include "reassembly/reassembly.h"
 
-#include "instructions.h"
-#include "pages.h"
-#include "parallel.h"
+#include "common/instructions.h"
+#include "common/pages.h"
+#include "common/parallel.h"
 
 #include <stdint.h>
 
-#define BODY "reassembly_types.h"
-#include "each_isa.h"
+#define BODY "reassembly/reassembly_types.h"
+#include "common/each_isa.h"
 
 typedef struct {
     int channels; /* in a full block of the adjoint */

@@ -5,13 +5,13 @@
  * Shapes, channels-last: x [P, C] and y [P, O] of all P pixels, W [O, C], with C a multiple of LANES. General matrix
  * products wait for maps that have left the caches; these bring near, while they compute, what comes next.
  */
-#include "pointwise.h"
+#include "pointwise/pointwise.h"
 
-#include "instructions.h"
-#include "parallel.h"
+#include "common/instructions.h"
+#include "common/parallel.h"
 
-#define BODY "pointwise_body.h"
-#include "each_isa.h"
+#define BODY "pointwise/pointwise_body.h"
+#include "common/each_isa.h"
 
 typedef struct {
     denseup_task convolve, convolve_few, add, weigh;

@@ -1,5 +1,5 @@
 /* One instruction set: the vectors, then BODY. */
-#include "vector.h"
+#include "common/vector.h"
 
 #include BODY
 

@@ -6,14 +6,14 @@
  * Shapes, channels-last: high [B, H, W, C], low [B, h, w, C], logits [B, H, W, O], with C and O at least LANES. Pixel y, x
  * of the high-resolution map belongs to floor(y·h/H), floor(x·w/W) of the low-resolution one.
  */
-#include "encoding.h"
+#include "encoding/encoding.h"
 
-#include "instructions.h"
-#include "parallel.h"
-#include "sizes.h"
+#include "common/instructions.h"
+#include "common/parallel.h"
+#include "common/sizes.h"
 
-#define BODY "winograd_body.h"
-#include "each_isa.h"
+#define BODY "encoding/winograd_body.h"
+#include "common/each_isa.h"
 
 typedef struct {
     denseup_task convolve, weigh;

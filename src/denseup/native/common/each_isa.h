@@ -7,7 +7,7 @@
 
 #define ISA portable
 #define V 4
-#include "one_isa.h"
+#include "common/one_isa.h"
 
 #if X86
 #ifdef __clang__
@@ -18,7 +18,7 @@
 #endif
 #define ISA avx2
 #define V 8
-#include "one_isa.h"
+#include "common/one_isa.h"
 #ifdef __clang__
 #pragma clang attribute pop
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,fma"))), apply_to = function)
@@ -29,7 +29,7 @@
 #endif
 #define ISA avx512
 #define V 16
-#include "one_isa.h"
+#include "common/one_isa.h"
 #ifdef __clang__
 #pragma clang attribute pop
 #else

@@ -13,13 +13,13 @@
 #define LOAD NAME(load_float)
 #define STORE NAME(store_float)
 #define SUFFIX f32
-#include "reassembly_body.h"
+#include "reassembly/reassembly_body.h"
 
 #define T unsigned short
 #define LOAD NAME(load_bfloat16)
 #define STORE NAME(store_bfloat16)
 #define SUFFIX bf16
-#include "reassembly_body.h"
+#include "reassembly/reassembly_body.h"
 
 #undef BLOCK
 #undef ADJOINT_BLOCK

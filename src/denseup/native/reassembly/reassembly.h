@@ -2,7 +2,7 @@
 #ifndef DENSEUP_REASSEMBLY_H
 #define DENSEUP_REASSEMBLY_H
 
-#include "sizes.h"
+#include "common/sizes.h"
 
 #include <stdlib.h>
 

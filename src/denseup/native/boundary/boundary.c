@@ -3,13 +3,13 @@
  * A pixel is on the boundary of its label if another label, or the outside of the image, is within `dilation` pixels of
  * it in both directions: if the square window around it is not constant.
  */
+#include "common/bytes.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { LABELS = 256 };
-
-static const uint64_t EACH_BYTE = 0x0101010101010101u;
 
 /* left[x]: how many more rows must agree until the column above and at x has been constant over a window's height;
  * constant[x]: whether none. */

@@ -4,13 +4,13 @@
  * both alphas reach threshold k, kept as runs: maximal stretches of a row. Union-find over runs that touch across rows
  * labels its 4-connected components.
  */
+#include "common/bytes.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { LEVELS = 10, BLOCK = 64 };
-
-static const uint64_t EACH_BYTE = 0x0101010101010101u;
 
 /* The quantised image in rows of whole blocks, and the least and greatest value of each block. */
 typedef struct {

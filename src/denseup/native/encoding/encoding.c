@@ -10,7 +10,6 @@
 
 #include "common/instructions.h"
 #include "common/parallel.h"
-#include "common/sizes.h"
 
 #define BODY "encoding/winograd_body.h"
 #include "common/each_isa.h"
@@ -103,8 +102,6 @@ static void transform_sums(float *sums, long items, const map_shape *shape, cons
 }
 
 /* ---- Jobs ---- */
-
-static long divided_up(long count, long by) { return (count + by - 1) / by; }
 
 /* Spread a job's tiles over at most `items` items of whole blocks; how many there are. */
 static long share(arguments *a, long items, long block) {

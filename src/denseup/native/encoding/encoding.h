@@ -2,14 +2,15 @@
 #ifndef DENSEUP_ENCODING_H
 #define DENSEUP_ENCODING_H
 
+#include "common/lanes.h"
+#include "common/sizes.h"
+
 #include <stdlib.h>
 
-#define LANES 16 /* channels are held in multiples of it, at least the floats of a vector */
-#define SPARE 16 /* floats between the 16 positions, which would else lie powers of two apart */
 #define TILES 24
 #define GRADIENT_TILES 64
 
-static inline long in_lanes(long channels) { return (channels + LANES - 1) / LANES * LANES; }
+static inline long in_lanes(long channels) { return divided_up(channels, LANES) * LANES; }
 
 typedef struct {
     long batch, height, width;

@@ -9,6 +9,7 @@
 
 #include "common/instructions.h"
 #include "common/parallel.h"
+#include "common/sizes.h"
 
 #define BODY "pointwise/pointwise_body.h"
 #include "common/each_isa.h"
@@ -29,9 +30,8 @@ static const kernels *table(void) { return &tables[denseup_instruction_set()]; }
 
 /* Spread the pixels over at most `items` items of whole blocks; how many there are. */
 static long share(arguments *a, long items, long block) {
-    long each = (a->shape.pixels + items - 1) / items;
-    a->pixels_per_item = (each + block - 1) / block * block;
-    return (a->shape.pixels + a->pixels_per_item - 1) / a->pixels_per_item;
+    a->pixels_per_item = divided_up(divided_up(a->shape.pixels, items), block) * block;
+    return divided_up(a->shape.pixels, a->pixels_per_item);
 }
 
 static void run(arguments *a, denseup_task task) {

@@ -2,10 +2,10 @@
 #ifndef DENSEUP_POINTWISE_H
 #define DENSEUP_POINTWISE_H
 
+#include "common/lanes.h"
+
 #include <stdlib.h>
 
-#define LANES 16           /* channels are a multiple of it, and so of a vector */
-#define SPARE 16           /* floats between rows that would else lie powers of two apart */
 #define PIXELS 48          /* whose part of the maps stays in the caches while all channels are gone through */
 #define GRADIENT_PIXELS 128
 #define PIXELS_AHEAD 12    /* two tiles, which are brought near while one is computed */

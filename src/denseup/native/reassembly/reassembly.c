@@ -39,14 +39,14 @@ static const kernels *table(void) { return &tables[denseup_instruction_set()]; }
 /* Low-resolution rows that are worked on together: as many as leave every thread several items. */
 static long band_rows(const geometry *shape, long items_per_band) {
     long rows = 16;
-    while (rows > 2 && shape->batch * items_per_band * ((shape->height + rows - 1) / rows) < 4L * shape->threads) rows /= 2;
+    while (rows > 2 && shape->batch * items_per_band * (divided_up(shape->height, rows)) < 4L * shape->threads) rows /= 2;
     return rows;
 }
 
 static long run_bands(arguments *a, denseup_task task, long items_per_band) {
     const geometry *s = &a->shape;
     a->rows_per_item = band_rows(s, items_per_band);
-    long bands = (s->height + a->rows_per_item - 1) / a->rows_per_item;
+    long bands = divided_up(s->height, a->rows_per_item);
     denseup_parallel(s->batch * bands * items_per_band, s->threads, task, a);
     return a->failed ? -1 : 0;
 }
@@ -54,7 +54,7 @@ static long run_bands(arguments *a, denseup_task task, long items_per_band) {
 /* Whether a map can be streamed: floats, whole vectors everywhere. */
 static int streamable(const geometry *shape, int bfloat16, const void *map) {
     long per_group = shape->channels / shape->groups;
-    return !bfloat16 && per_group % MAX_VECTOR == 0 && (uintptr_t)map % (MAX_VECTOR * sizeof(float)) == 0;
+    return !bfloat16 && per_group % LANES == 0 && (uintptr_t)map % (LANES * sizeof(float)) == 0;
 }
 
 /* A result from this size on will have left the caches before anything reads it, and is streamed: without that,
@@ -85,7 +85,7 @@ int denseup_reassemble(
 /* Gradient of the features: `high` is the gradient of the output, `to` [B, h, w, C]. 0, or -1 if memory ran out. */
 int denseup_adjoint(const geometry *shape, int bfloat16, const void *high, const float *weights, void *to) {
     const kernels *k = table();
-    long per_group = shape->channels / shape->groups, blocks = (per_group + k->channels - 1) / k->channels;
+    long per_group = shape->channels / shape->groups, blocks = divided_up(per_group, k->channels);
     arguments a = {.shape = *shape, .high = high, .kernels = weights, .result = to};
     denseup_ask_for_huge_pages(to, low_bytes(shape, bfloat16));
     return run_bands(&a, k->adjoint[bfloat16], shape->groups * blocks);

@@ -2,6 +2,7 @@
 #ifndef DENSEUP_REASSEMBLY_H
 #define DENSEUP_REASSEMBLY_H
 
+#include "common/lanes.h"
 #include "common/sizes.h"
 
 #include <stdlib.h>
@@ -9,7 +10,6 @@
 #define MAX_KERNEL_SIZE 15
 #define MAX_TAPS (MAX_KERNEL_SIZE * MAX_KERNEL_SIZE)
 #define PREFETCH_PIXELS 2 /* source pixels ahead, the best of 1, 2 and 4 */
-#define MAX_VECTOR 16 /* floats */
 #define MAX_PIXELS 4 /* output pixels of one source pixel that are worked on together */
 
 typedef struct {

@@ -75,8 +75,8 @@ def compile_all(low: tuple[int, int], high: tuple[int, int], kernel_size: int, l
     )
     print(f"-- {low} to {high}, K = {kernel_size}, {layout}")
     triton_backend.reassemble(de, kernels, kernel_size, 1)
-    triton_backend.fused(de, kernels, en, gate, kernel_size, 1)
-    triton_backend.fused_backward(en, de, kernels, en, gate, kernel_size, 1)
+    triton_backend.softmax_reassemble(de, kernels, en, gate, kernel_size, 1)
+    triton_backend.softmax_reassemble_backward(en, de, kernels, en, gate, kernel_size, 1)
 
 
 if __name__ == "__main__":

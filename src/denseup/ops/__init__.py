@@ -1,13 +1,18 @@
-"""Reassembly, local similarity and their kin, which dynamic upsamplers are made of, and their back ends."""
+"""Reassembly, local similarity and their kin, which dynamic upsamplers are made of, and their back ends.
 
-import denseup.ops.reassembly.flops
-import denseup.ops.reassembly.library_composed  # noqa: F401  registers what forward mode and `torch.func` need
+A folder an operator: what it is (`__init__.py`, `functional.py`), how torch knows it (`operators.py`), its back ends.
+What all share stands beside the folders: the choice of a back end in `dispatch.py`, the way to torch in
+`registration.py`.
+"""
+
 from denseup.ops.dispatch import available_backends, use_backend
-from denseup.ops.downsampling.operators import bidownsample
+from denseup.ops.downsampling import bidownsample
+from denseup.ops.encoding import encode_content  # noqa: F401  all operators are registered with the package
 from denseup.ops.exporting import decomposition_table
-from denseup.ops.nearest.operators import resize_nearest
-from denseup.ops.reassembly.functional import local_similarity, reassemble, reassemble_gated
-from denseup.ops.sampling.operators import sample_bilinear
+from denseup.ops.nearest import resize_nearest
+from denseup.ops.pointwise import convolve  # noqa: F401
+from denseup.ops.reassembly import local_similarity, reassemble, reassemble_gated
+from denseup.ops.sampling import sample_bilinear
 
 __all__ = [
     "available_backends",

@@ -3,6 +3,22 @@
 import torch
 from torch import Tensor
 
+from denseup import native
+
+MISSING = native.why_missing()
+"""Why there are no C kernels; None if they are there. Asked once: torch.compile cannot look into the search."""
+
+
+def machine_reasons(*tensors: Tensor) -> list[str]:
+    """Why kernels for float32 on the CPU cannot take these tensors."""
+    found = []
+    for x in tensors:
+        if x.device.type != "cpu":
+            found.append(f"tensors are on {x.device.type!r}, not on 'cpu'")
+        if x.dtype is not torch.float32:
+            found.append(f"dtype is {x.dtype}, it has float32")
+    return list(dict.fromkeys(found))
+
 
 def dense(x: Tensor) -> Tensor:
     """`x` channels-last and without gaps, as the kernels read and write maps; a copy where it is not."""

@@ -1,4 +1,6 @@
-"""Whether a convolution may be computed in another way than by calling its module."""
+"""Convolutions that may be computed in another way than by calling their module."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -22,3 +24,16 @@ def is_transformed(x: Tensor) -> bool:
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         return True
     return not torch.compiler.is_compiling() and transforms.are_active()
+
+
+def convolution_backward(
+    grad: Tensor, x: Tensor, weight: Tensor, needs: Sequence[bool]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Gradients of map, weight and bias of a plain convolution, of those that are needed.
+
+    They are torch's operator's, which can be differentiated itself.
+    """
+    padding = [size // 2 for size in weight.shape[2:]]
+    common = ([1, 1], padding, [1, 1], False, [0, 0], 1)  # stride, padding, dilation, not transposed, groups
+    found = torch.ops.aten.convolution_backward(grad, x, weight, [weight.shape[0]], *common, needs)
+    return found[0], found[1], found[2]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from denseup.ops import reassemble, resize_nearest
 from denseup.ops.arguments import check_groups, odd_number, whole_number
-from denseup.ops.encoding.operators import encode_content
+from denseup.ops.encoding import encode_content
 from denseup.ops.geometry import Size, pixel_shuffle
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler

@@ -24,10 +24,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from denseup.ops import local_similarity, reassemble, resize_nearest, transforms
+from denseup.ops import local_similarity, reassemble, resize_nearest
 from denseup.ops.arguments import odd_number, whole_number
+from denseup.ops.arithmetic import blend
 from denseup.ops.geometry import Size
-from denseup.ops.reassembly.contractions import accumulate, mix
+from denseup.ops.layer_norm import LayerNorm
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 
@@ -64,7 +65,7 @@ class SAPA(Upsampler):
         super().__init__(de_channels, en_channels, scale_factor)
         self.kernel_size = odd_number("kernel_size", kernel_size)
         embed_channels = whole_number("embed_channels", embed_channels)
-        self.norm_en, self.norm_de = _LayerNorm(self.en_channels), _LayerNorm(self.de_channels)
+        self.norm_en, self.norm_de = LayerNorm(self.en_channels), LayerNorm(self.de_channels)
         self._build_query(embed_channels)
         self.embed_key = nn.Linear(self.de_channels, embed_channels)
         self.reset_parameters()
@@ -132,22 +133,7 @@ class SAPAGate(SAPA):
         size = (high.shape[2], high.shape[3])
         low = resize_nearest(_channels_first(self.embed_query_de(de)), size)
         gate = resize_nearest(_channels_first(torch.sigmoid(self.gate(normed_de))), size)
-        return mix(low, high, gate)
-
-
-class _LayerNorm(nn.LayerNorm):
-    """Written out where forward mode may be at work: derivatives of the derivative that torch's has there are wrong.
-
-    `jvp` of `jvp` and `grad` of `jvp` take its mean and deviation for constants (torch 2.13).
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        if torch.compiler.is_compiling() or not transforms.are_active():
-            return super().forward(x)
-        wide = accumulate(x)
-        centred = wide - wide.mean(-1, keepdim=True)
-        normed = centred * (centred.square().mean(-1, keepdim=True) + self.eps).rsqrt()
-        return normed.to(x.dtype) * self.weight + self.bias
+        return blend(low, high, gate)
 
 
 def _channels_last(x: Tensor) -> Tensor:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from denseup import native
-from denseup.ops.c_kernels import check, dense, pointer
+from denseup.ops.c_kernels import MISSING, check, dense, machine_reasons, pointer
 from denseup.ops.geometry import layout
 
+NAME = "cpu"
 MIN_CHANNELS = 16
 """Of the maps and of the logits: no less than the widest vectors hold."""
 
@@ -41,27 +42,33 @@ class _Weights(ctypes.Structure):
     ]
 
 
-def serves(high: Tensor, low: Tensor | None, weight: Tensor, bias: Tensor | None) -> bool:
-    """Whether the kernels, if they are there, are the better way.
+def unsupported_reasons(high: Tensor, low: Tensor | None, weight: Tensor, bias: Tensor | None) -> list[str]:
+    """Why the kernels should not serve a call: what they cannot take, and maps that they would have to copy."""
+    found = limits(high, low, weight, bias)
+    if not found and layout(high) is not torch.channels_last:
+        found.append("the map is not channels-last: torch's convolution is as fast as a copy and the kernels together")
+    return found
 
-    In another layout than theirs torch's convolution is as fast as a copy and they together.
-    """
-    return can_take(high, low, weight, bias) and layout(high) is torch.channels_last
 
-
-def can_take(high: Tensor, low: Tensor | None, weight: Tensor, bias: Tensor | None) -> bool:
-    """Whether the kernels, if they are there, can take these: only what fits together, for they check nothing."""
+def limits(high: Tensor, low: Tensor | None, weight: Tensor, bias: Tensor | None) -> list[str]:
+    """Why the kernels cannot take a call: they check nothing themselves."""
+    if MISSING:
+        return [MISSING]
     given = [x for x in (high, low, weight, bias) if x is not None]
-    if any(x.device.type != "cpu" or x.dtype is not torch.float32 for x in given):
-        return False
-    if high.dim() != 4 or weight.dim() != 4 or high.numel() == 0:
-        return False
-    if low is not None and (low.dim() != 4 or low.shape[:2] != high.shape[:2] or low.numel() == 0):
-        return False
-    outputs, channels, *taps = weight.shape
-    if bias is not None and tuple(bias.shape) != (outputs,):
-        return False
-    return taps == [3, 3] and channels == high.shape[1] and min(outputs, channels) >= MIN_CHANNELS
+    found = machine_reasons(*given)
+    if high.dim() != 4 or weight.dim() != 4 or weight.shape[1:] != (high.shape[1], 3, 3):
+        return [*found, f"weight has shape {list(weight.shape)}, it has [O, C, 3, 3] with the C channels of the map"]
+    if low is not None and (low.dim() != 4 or low.shape[:2] != high.shape[:2]):
+        found.append(f"low has shape {list(low.shape)}, it has the images and channels of high alone")
+    if bias is not None and bias.shape != weight.shape[:1]:
+        found.append(f"bias has shape {list(bias.shape)}, it has one value an output alone")
+    if min(weight.shape[:2]) < MIN_CHANNELS:
+        found.append(
+            f"there are {weight.shape[1]} channels and {weight.shape[0]} outputs, it has {MIN_CHANNELS} or more"
+        )
+    if high.numel() == 0 or (low is not None and low.numel() == 0):
+        found.append("there is nothing to compute")
+    return found
 
 
 def encode(high: Tensor, low: Tensor | None, weight: Tensor, bias: Tensor | None) -> Tensor:

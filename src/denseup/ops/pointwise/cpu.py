@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from denseup import native
-from denseup.ops.c_kernels import check, dense, pointer
+from denseup.ops.c_kernels import MISSING, check, dense, machine_reasons, pointer
 from denseup.ops.geometry import layout
 
+NAME = "cpu"
 LANES = 16
 """Channels come in multiples of it: whole vectors, however wide."""
 
@@ -25,22 +26,30 @@ class _Shape(ctypes.Structure):
     ]
 
 
-def serves(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Whether the kernels, if they are there, are the better way; a map in another layout would have to be copied."""
-    return can_take(x, weight, bias) and layout(x) is torch.channels_last
+def unsupported_reasons(x: Tensor, weight: Tensor, bias: Tensor | None, to: Tensor | None = None) -> list[str]:
+    """Why the kernels should not serve a call: what they cannot take, and maps that they would have to copy."""
+    found = limits(x, weight, bias, to)
+    if not found and layout(x) is not torch.channels_last:
+        found.append("the map is not channels-last and would have to be copied")
+    return found
 
 
-def can_take(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Whether the kernels, if they are there, can take these: only what fits together, for they check nothing."""
-    given = [t for t in (x, weight, bias) if t is not None]
-    if any(t.device.type != "cpu" or t.dtype is not torch.float32 for t in given):
-        return False
-    if x.dim() != 4 or weight.dim() != 4 or x.numel() == 0 or weight.numel() == 0:
-        return False
-    outputs, channels, *taps = weight.shape
-    if bias is not None and tuple(bias.shape) != (outputs,):
-        return False
-    return taps == [1, 1] and channels == x.shape[1] and channels % LANES == 0
+def limits(x: Tensor, weight: Tensor, bias: Tensor | None, to: Tensor | None = None) -> list[str]:
+    """Why the kernels cannot take a call: they check nothing themselves."""
+    if MISSING:
+        return [MISSING]
+    found = machine_reasons(x, weight) if bias is None else machine_reasons(x, weight, bias)
+    if x.dim() != 4 or weight.dim() != 4 or weight.shape[1:] != (x.shape[1], 1, 1):
+        return [*found, f"weight has shape {list(weight.shape)}, it has [O, C, 1, 1] with the C channels of the map"]
+    if bias is not None and bias.shape != weight.shape[:1]:
+        found.append(f"bias has shape {list(bias.shape)}, it has one value an output alone")
+    if x.shape[1] % LANES:
+        found.append(f"there are {x.shape[1]} channels, it has multiples of {LANES}")
+    if x.numel() == 0 or weight.numel() == 0:
+        found.append("there is nothing to compute")
+    if to is not None and not to.is_contiguous(memory_format=torch.channels_last):
+        found.append("the map that is added to is not channels-last")
+    return found
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 
 from denseup import native
-from denseup.ops.c_kernels import check, dense, pointer
+from denseup.ops.c_kernels import MISSING, check, dense, pointer
 from denseup.ops.geometry import Size, like_layout, size_of
 from denseup.ops.reassembly.contractions import Gradients
 
 NAME = "cpu"
 MAX_KERNEL_SIZE = 15
 DTYPES = (torch.float32, torch.bfloat16)
-_MISSING = native.why_missing()  # asked once: torch.compile cannot look into the search
 
 
 class _Shape(ctypes.Structure):
@@ -37,11 +36,11 @@ class _Shape(ctypes.Structure):
     ]
 
 
-def objections(de: Tensor, kernel_size: int, groups: int) -> list[str]:
+def unsupported_reasons(de: Tensor, kernel_size: int, groups: int) -> list[str]:
     """Why this back end cannot serve a call."""
     found = []
-    if _MISSING:
-        found.append(_MISSING)
+    if MISSING:
+        found.append(MISSING)
     if de.device.type != "cpu":
         found.append(f"the tensors are on {de.device.type!r}, not on 'cpu'")
     if de.dtype not in DTYPES:
@@ -56,7 +55,9 @@ def reassemble(de: Tensor, kernels: Tensor, kernel_size: int, groups: int) -> Te
     return _reassemble(de, kernels, None, None, kernel_size, groups, normalize=False)
 
 
-def fused(de: Tensor, logits: Tensor, en: Tensor | None, gate: Tensor | None, kernel_size: int, groups: int) -> Tensor:
+def softmax_reassemble(
+    de: Tensor, logits: Tensor, en: Tensor | None, gate: Tensor | None, kernel_size: int, groups: int
+) -> Tensor:
     """Softmax, reassembly and gate in one: `[B, C, h, w]`, `[B, G·K², H, W]` → `[B, C, H, W]`."""
     return _reassemble(de, logits, en, gate, kernel_size, groups, normalize=True)
 
@@ -82,7 +83,7 @@ def similarity(query: Tensor, key: Tensor, kernel_size: int, groups: int) -> Ten
     return like_layout(out.to(query.dtype), query)
 
 
-def fused_backward(
+def softmax_reassemble_backward(
     grad: Tensor,
     de: Tensor,
     logits: Tensor,
@@ -91,7 +92,7 @@ def fused_backward(
     kernel_size: int,
     groups: int,
 ) -> Gradients:
-    """Gradients of `fused` in de, logits, en and gate."""
+    """Gradients of `softmax_reassemble` in de, logits, en and gate."""
     _require(de, kernel_size, groups)
     high, low, weights = dense(grad), dense(de), dense(logits.float())
     guide, blend = None if en is None else dense(en), None if gate is None else dense(gate.float())
@@ -136,7 +137,7 @@ def _reassemble(
 
 def _require(x: Tensor, kernel_size: int, groups: int) -> None:
     """The kernels trust what they are given, and an operator can be called with any back end's name."""
-    reasons = objections(x, kernel_size, groups)
+    reasons = unsupported_reasons(x, kernel_size, groups)
     if reasons:
         raise ValueError(f"backend {NAME!r} cannot serve this call: {'; '.join(reasons)}")
 

@@ -1,14 +1,14 @@
 """Public functions: check the arguments, choose a back end, call the operator."""
 
-from typing import Any, Literal
+from typing import Literal, cast
 
 from torch import Tensor
 
-from denseup.ops.arguments import check_gate, check_kernels, check_query, odd_number, whole_number
-from denseup.ops.dispatch import choose_backend
+from denseup.ops.arguments import odd_number, whole_number
 from denseup.ops.geometry import Size
-from denseup.ops.reassembly import decomposition as decompositions
-from denseup.ops.reassembly import operators as library
+from denseup.ops.reassembly import operators
+from denseup.ops.reassembly.arguments import check_gate, check_kernels, check_query
+from denseup.ops.reassembly.backends import BACKENDS
 
 
 def reassemble(
@@ -47,13 +47,10 @@ def reassemble(
         raise ValueError(f"output_size is {tuple(output_size)}, but kernels is {tuple(kernels.shape[2:])} in size")
     if normalize not in (None, "softmax"):
         raise ValueError(f"normalize is {normalize!r}, valid: None, 'softmax'")
-    chosen = choose_backend(backend, de, kernel_size, groups)
-    out: Tensor
+    chosen = BACKENDS.choose(backend, de, kernel_size, groups)
     if normalize == "softmax":
-        out = _operators().fused(de, kernels, None, None, kernel_size, groups, chosen)
-    else:
-        out = _operators().reassemble(de, kernels.to(de.dtype), kernel_size, groups, chosen)
-    return out
+        return cast(Tensor, operators.softmax_reassemble(de, kernels, None, None, kernel_size, groups, chosen))
+    return cast(Tensor, operators.reassemble(de, kernels.to(de.dtype), kernel_size, groups, chosen))
 
 
 def reassemble_gated(
@@ -89,9 +86,8 @@ def reassemble_gated(
     kernel_size, groups = odd_number("kernel_size", kernel_size), whole_number("groups", groups)
     check_kernels(de, logits, kernel_size, groups, "logits")
     check_gate(de, logits, en, gate)
-    chosen = choose_backend(backend, de, kernel_size, groups)
-    out: Tensor = _operators().fused(de, logits, en.to(de.dtype), gate, kernel_size, groups, chosen)
-    return out
+    chosen = BACKENDS.choose(backend, de, kernel_size, groups)
+    return cast(Tensor, operators.softmax_reassemble(de, logits, en.to(de.dtype), gate, kernel_size, groups, chosen))
 
 
 def local_similarity(
@@ -117,11 +113,5 @@ def local_similarity(
     """
     kernel_size, groups = odd_number("kernel_size", kernel_size), whole_number("groups", groups)
     check_query(query, key, kernel_size, groups)
-    chosen = choose_backend(backend, key, kernel_size, groups)
-    out: Tensor = _operators().similarity(query, key.to(query.dtype), kernel_size, groups, chosen)
-    return out
-
-
-def _operators() -> Any:
-    """What the functions above call."""
-    return decompositions if decompositions.are_wanted() else library
+    chosen = BACKENDS.choose(backend, key, kernel_size, groups)
+    return cast(Tensor, operators.similarity(query, key.to(query.dtype), kernel_size, groups, chosen))

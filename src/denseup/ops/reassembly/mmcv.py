@@ -14,16 +14,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from denseup.ops.arithmetic import blend, by_group, softmax_by_group
 from denseup.ops.geometry import Size, size_of
-from denseup.ops.nearest.operators import resize_nearest, sum_of_cells
-from denseup.ops.reassembly.contractions import Gradients, by_group, mix, softmax
+from denseup.ops.nearest import resize_nearest, sum_of_cells
+from denseup.ops.reassembly.contractions import Gradients
 
 NAME = "mmcv"
 DTYPES = (torch.float32, torch.float16)
 MAX_KERNEL_CHANNELS = 384  # its kernels keep 32 pixels of G·K² weights in 48 KiB of shared memory and check no bounds
 
 
-def objections(de: Tensor, kernel_size: int, groups: int) -> list[str]:
+def unsupported_reasons(de: Tensor, kernel_size: int, groups: int) -> list[str]:
     """Why this back end cannot serve a call, as far as the features tell: the ratio is checked when it is called."""
     found = []
     if not _INSTALLED:
@@ -69,18 +70,20 @@ def similarity(query: Tensor, key: Tensor, kernel_size: int, groups: int) -> Ten
     return _backward(query, key.to(query.dtype), kernels, kernel_size, groups)[1]
 
 
-def fused(de: Tensor, logits: Tensor, en: Tensor | None, gate: Tensor | None, kernel_size: int, groups: int) -> Tensor:
+def softmax_reassemble(
+    de: Tensor, logits: Tensor, en: Tensor | None, gate: Tensor | None, kernel_size: int, groups: int
+) -> Tensor:
     """Softmax, reassembly and gate, one after the other: `[B, C, h, w]`, `[B, G·K², H, W]` → `[B, C, H, W]`.
 
     With `en` `[B, C, H, W]` and `gate` `[B, 1, h, w]`, the result is g·en + (1 - g)·up, g at the source pixel.
     """
-    up = reassemble(de, softmax(logits, groups), kernel_size, groups)
+    up = reassemble(de, softmax_by_group(logits, groups), kernel_size, groups)
     if en is None or gate is None:
         return up
-    return mix(up, en.to(up.dtype), resize_nearest(gate, size_of(up)).to(up.dtype))
+    return blend(up, en.to(up.dtype), resize_nearest(gate, size_of(up)).to(up.dtype))
 
 
-def fused_backward(
+def softmax_reassemble_backward(
     grad: Tensor,
     de: Tensor,
     logits: Tensor,
@@ -89,8 +92,8 @@ def fused_backward(
     kernel_size: int,
     groups: int,
 ) -> Gradients:
-    """Gradients of `fused` in de, logits, en and gate."""
-    kernels = softmax(logits, groups)
+    """Gradients of `softmax_reassemble` in de, logits, en and gate."""
+    kernels = softmax_by_group(logits, groups)
     high = None if gate is None else resize_nearest(gate.float(), size_of(grad))
     grad_up = grad if high is None else (grad * (1 - high)).to(grad.dtype)
     grad_de, grad_kernels = _backward(grad_up, de.to(grad.dtype), kernels.to(grad.dtype), kernel_size, groups)

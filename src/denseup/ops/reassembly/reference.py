@@ -23,14 +23,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from denseup.ops.arithmetic import accumulate, by_group
 from denseup.ops.geometry import Size, phase_slots, size_of
-from denseup.ops.reassembly import contractions as composed
-from denseup.ops.reassembly.contractions import accumulate, by_group
+from denseup.ops.reassembly import contractions
 
 NAME = "reference"
 
 
-def objections(de: Tensor, kernel_size: int, groups: int) -> list[str]:
+def unsupported_reasons(de: Tensor, kernel_size: int, groups: int) -> list[str]:
     """Why this back end cannot serve a call: nothing ever stands against it."""
     return []
 
@@ -72,12 +72,14 @@ def similarity(query: Tensor, key: Tensor, kernel_size: int, groups: int) -> Ten
     return _from_phases(out.flatten(1, 2), size_of(query)).to(query.dtype)
 
 
-def fused(de: Tensor, logits: Tensor, en: Tensor | None, gate: Tensor | None, kernel_size: int, groups: int) -> Tensor:
-    """Softmax, reassembly and gate: see `ops.composed`."""
-    return composed.fused(_SELF, de, logits, en, gate, kernel_size, groups)
+def softmax_reassemble(
+    de: Tensor, logits: Tensor, en: Tensor | None, gate: Tensor | None, kernel_size: int, groups: int
+) -> Tensor:
+    """Softmax, reassembly and gate: see `contractions.py`."""
+    return contractions.softmax_reassemble(_SELF, de, logits, en, gate, kernel_size, groups)
 
 
-def fused_backward(
+def softmax_reassemble_backward(
     grad: Tensor,
     de: Tensor,
     logits: Tensor,
@@ -85,9 +87,9 @@ def fused_backward(
     gate: Tensor | None,
     kernel_size: int,
     groups: int,
-) -> composed.Gradients:
-    """Gradients of `fused`: see `ops.composed`."""
-    return composed.fused_backward(_SELF, grad, de, logits, en, gate, kernel_size, groups)
+) -> contractions.Gradients:
+    """Gradients of `softmax_reassemble`: see `contractions.py`."""
+    return contractions.softmax_reassemble_backward(_SELF, grad, de, logits, en, gate, kernel_size, groups)
 
 
 def _split(x: Tensor, *channels: int) -> Tensor:
@@ -133,4 +135,4 @@ def _from_phases(x: Tensor, output_size: Size) -> Tensor:
     return x.index_select(2, rows).index_select(3, columns)
 
 
-_SELF = cast(composed.Contractions, sys.modules[__name__])
+_SELF = cast(contractions.Contractions, sys.modules[__name__])

@@ -1,6 +1,6 @@
 """Triton back end: forward, both gradients, and softmax and gate fused with them, for float32, float16 and bfloat16.
 
-The kernels are in `ops.triton_kernels`; this module says what they can serve and calls them.
+The kernels are in `kernels.py`; this module says what they can serve and calls them.
 Every sum is float32, every gradient is gathered (no atomics), so that results do not change from run to run. Without a
 GPU the kernels run in Triton's interpreter if TRITON_INTERPRET=1 is set before their first use: slow, for tests.
 """
@@ -31,7 +31,7 @@ MAX_KERNEL_SIZE = 31  # K² is a tile's side in some kernels; beyond this it no 
 ROWS_OF_ADJOINT = 4  # of `adjoint_kernel`
 
 
-def objections(de: Tensor, kernel_size: int, groups: int) -> list[str]:
+def unsupported_reasons(de: Tensor, kernel_size: int, groups: int) -> list[str]:
     """Why this back end cannot serve a call."""
     found = []
     if not _INSTALLED:
@@ -52,7 +52,9 @@ def reassemble(de: Tensor, kernels: Tensor, kernel_size: int, groups: int) -> Te
     return _reassemble(de, kernels, None, None, kernel_size, groups, softmax=False)
 
 
-def fused(de: Tensor, logits: Tensor, en: Tensor | None, gate: Tensor | None, kernel_size: int, groups: int) -> Tensor:
+def softmax_reassemble(
+    de: Tensor, logits: Tensor, en: Tensor | None, gate: Tensor | None, kernel_size: int, groups: int
+) -> Tensor:
     """Softmax, reassembly and gate in one: `[B, C, h, w]`, `[B, G·K², H, W]` → `[B, C, H, W]`.
 
     With `en` `[B, C, H, W]` and `gate` `[B, 1, h, w]`, the result is g·en + (1 - g)·up, g at the source pixel.
@@ -70,7 +72,7 @@ def similarity(query: Tensor, key: Tensor, kernel_size: int, groups: int) -> Ten
     return _similarity(query, key, kernel_size, groups, query.dtype, like=query)
 
 
-def fused_backward(
+def softmax_reassemble_backward(
     grad: Tensor,
     de: Tensor,
     logits: Tensor,
@@ -79,7 +81,7 @@ def fused_backward(
     kernel_size: int,
     groups: int,
 ) -> Gradients:
-    """Gradients of `fused` in de, logits, en and gate, each with the dtype and memory format of its own map.
+    """Gradients of `softmax_reassemble`, each with the dtype and memory format of its own map.
 
     One map of kernels, K²·H·W in float32, is the only one stored between the kernels: it holds first the inner
     products of grad and the windows, then the kernels times 1 - gate.

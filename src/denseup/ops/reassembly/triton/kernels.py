@@ -1,6 +1,6 @@
 # mypy: ignore-errors
 # The code below is Triton's own language: Python's types do not describe it.
-"""The Triton kernels of `ops.triton_backend`, for any strides, any window, any number of groups and any pair of sizes.
+"""The Triton kernels of reassembly, for any strides, any window, any number of groups and any pair of sizes.
 
 Common to all: a program owns a tile of PIXELS = TILE_Y·TILE_X pixels (of the low-resolution map, but for
 `softmax_backward_kernel`) times a block of CHANNELS channels of one group. Which of the two runs along the lanes of a

@@ -68,7 +68,7 @@ def power_of_two(number: int) -> int:
 
 
 def launch(name: str, programs: int, arguments: tuple[Any, ...], constants: dict[str, int]) -> None:
-    """Run a kernel of `ops.triton_kernels` on the device of its first argument; no program, nothing to do."""
+    """Run a kernel of `kernels.py` on the device of its first argument; no program, nothing to do."""
     from denseup.ops.reassembly.triton import kernels  # imports triton
 
     x = arguments[0]

@@ -1,4 +1,4 @@
-"""`pointwise_branch` against calling the convolution and reading the map again, which autograd adds up by itself."""
+"""`SharedMap` against calling the convolution and reading the map again, which autograd adds up by itself."""
 
 import copy
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from denseup import create_upsampler
-from denseup.ops.pointwise.sharing import pointwise_branch
+from denseup.ops.pointwise import SharedMap, convolve
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
@@ -32,8 +32,8 @@ class Reader(torch.autograd.Function):
 
 
 def branched(x: Tensor, convolution: nn.Module) -> tuple[Tensor, Tensor]:
-    embedded, x = pointwise_branch(x, convolution)
-    return embedded.square(), Reader.apply(x)
+    shared = SharedMap(x)
+    return convolve(convolution, shared).square(), Reader.apply(shared.last())
 
 
 def plain(x: Tensor, convolution: nn.Module) -> tuple[Tensor, Tensor]:
@@ -85,8 +85,9 @@ def test_a_traced_graph_for_inference_holds_no_python() -> None:
 
 def test_a_frozen_map_takes_no_gradient() -> None:
     convolution, x = nn.Conv2d(3, 2, 1), torch.randn(1, 3, 4, 4)
-    embedded, same = pointwise_branch(x, convolution)
-    assert same is x
+    shared = SharedMap(x)
+    embedded = convolve(convolution, shared)
+    assert shared.last() is x
     (of_weight,) = torch.autograd.grad(embedded.sum(), [convolution.weight])
     torch.testing.assert_close(of_weight, x.sum((0, 2, 3)).expand(2, 3)[..., None, None])
 
@@ -105,12 +106,14 @@ def test_one_use_only() -> None:
     torch.manual_seed(0)
     convolution = nn.Conv2d(3, 2, 1)
     x = torch.randn(1, 3, 4, 4, requires_grad=True)
-    (only_read,) = torch.autograd.grad(pointwise_branch(x, convolution)[1].sum(), x)
+    shared = SharedMap(x)
+    convolve(convolution, shared)
+    (only_read,) = torch.autograd.grad(shared.last().sum(), x)
     assert torch.equal(only_read, torch.ones_like(x))
-    (only_embedded,) = torch.autograd.grad(pointwise_branch(x, convolution)[0].sum(), x)
+    (only_embedded,) = torch.autograd.grad(convolve(convolution, SharedMap(x)).sum(), x)
     torch.testing.assert_close(only_embedded, convolution.weight.sum(0)[None].expand_as(x))
     convolution.requires_grad_(False)
-    pointwise_branch(x, convolution)[0].sum().backward()
+    convolve(convolution, SharedMap(x)).sum().backward()
     assert convolution.weight.grad is None
     assert convolution.bias is not None
     assert convolution.bias.grad is None
@@ -124,8 +127,8 @@ def test_second_order() -> None:
         mine = copy.deepcopy(convolution)
         del mine.weight, mine.bias
         mine.weight, mine.bias = weight, bias  # type: ignore[assignment]
-        embedded, x = pointwise_branch(x, mine)
-        return embedded.square().sum() * x.square().sum()
+        shared = SharedMap(x)
+        return convolve(mine, shared).square().sum() * shared.last().square().sum()
 
     inputs = [torch.randn(1, 3, 2, 3, dtype=torch.float64), convolution.weight, convolution.bias]
     leaves = [x.detach().clone().requires_grad_() for x in inputs if x is not None]
@@ -139,15 +142,16 @@ def test_second_order() -> None:
 )
 def test_anything_else_is_called(convolution: nn.Module) -> None:
     x = torch.randn(1, 4, 6, 6, requires_grad=True)
-    embedded, same = pointwise_branch(x, convolution)
-    assert same is x
+    shared = SharedMap(x)
+    embedded = convolve(convolution, shared)
+    assert shared.last() is x
     assert torch.equal(embedded, convolution(x))
 
 
 def test_hooks_are_called() -> None:
     convolution, seen = nn.Conv2d(4, 2, 1), []
     convolution.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
-    embedded, _ = pointwise_branch(torch.randn(1, 4, 3, 3, requires_grad=True), convolution)
+    embedded = convolve(convolution, SharedMap(torch.randn(1, 4, 3, 3, requires_grad=True)))
     assert seen[0] is embedded
 
 

@@ -70,18 +70,8 @@ def test_kernels_compile_without_warnings(tmp_path: Path) -> None:
     if not compiler:
         pytest.skip("no C compiler")
     for source in SOURCES.glob("*/*.c"):
-        command = [
-            compiler,
-            "-Wall",
-            "-Wextra",
-            "-O1",
-            "-std=gnu11",
-            f"-I{SOURCES}",
-            "-c",
-            str(source),
-            "-o",
-            str(tmp_path / "x.o"),
-        ]
+        options = ["-Wall", "-Wextra", "-O1", "-std=gnu11", f"-I{SOURCES}"]
+        command = [compiler, *options, "-c", str(source), "-o", str(tmp_path / "x.o")]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert done.stderr == "", done.stderr

@@ -74,7 +74,7 @@ class SemiShiftKernels(nn.Module):
 
     def forward(self, de: Tensor | SharedMap, en: Tensor | SharedMap) -> Tensor:
         """`[B, C_de, h, w]`, `[B, C_en, H, W]` → logits `[B, K², H, W]`."""
-        return encode_content(self.encode, low=convolve(self.embed_de, de), high=convolve(self.embed_en, en))
+        return encode_content(self.encode, convolve(self.embed_en, en), convolve(self.embed_de, de))
 
 
 @register_upsampler("semishift")

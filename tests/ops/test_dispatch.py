@@ -138,7 +138,7 @@ def test_what_stands_behind_the_reference_serves_on_request_alone(calls: list[st
 def test_names_that_do_not_fit_are_refused(calls: list[str]) -> None:
     with pytest.raises(ValueError, match="registered already"):
         REASSEMBLY.register(module(reassembly_reference, torch.float16, calls))
-    with pytest.raises(ValueError, match="operator is 'nonsense', valid: .*reassembly"):
+    with pytest.raises(ValueError, match=r"operator is 'nonsense', valid: .*reassembly"):
         available_backends("nonsense")
     with pytest.raises(ValueError, match="backend 'mmcv' is unknown; valid: "):
         encode_content(nn.Conv2d(4, 5, 3, padding=1), torch.randn(1, 4, 6, 6), backend="mmcv")
@@ -149,8 +149,10 @@ def test_programs_that_name_no_back_end_take_the_first_that_can() -> None:
     x, weight = torch.randn(1, 16, 6, 6), torch.randn(16, 16, 3, 3)
     found = torch.ops.denseup.encode_content(x, None, weight, None)
     torch.testing.assert_close(found, torch.conv2d(x, weight, padding=1), rtol=1e-4, atol=1e-4)
-    assert ENCODING.serving("", x, None, weight, None).NAME == available_backends("encoding")[0]
+    chosen = ENCODING.serving("", x, None, weight, None)
+    assert chosen.NAME == available_backends("encoding")[0], "the layout is no limit"
     exact = [t.double() for t in (x, weight)]
-    assert ENCODING.serving("", exact[0], None, exact[1], None).NAME == "reference"
+    chosen = ENCODING.serving("", exact[0], None, exact[1], None)
+    assert chosen.NAME == "reference"
     with pytest.raises(ValueError, match=r"backend 'cpu' cannot serve this call: "):
         torch.ops.denseup.encode_content(exact[0], None, exact[1], None, "cpu")

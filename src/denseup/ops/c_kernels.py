@@ -13,11 +13,11 @@ def machine_reasons(*tensors: Tensor) -> list[str]:
     """Why kernels for float32 on the CPU cannot take these tensors."""
     found = []
     for x in tensors:
-        if x.device.type != "cpu":
+        if not x.is_cpu:
             found.append(f"tensors are on {x.device.type!r}, not on 'cpu'")
         if x.dtype is not torch.float32:
             found.append(f"dtype is {x.dtype}, it has float32")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(found)) if found else found
 
 
 def dense(x: Tensor) -> Tensor:

@@ -110,11 +110,12 @@ class Backends(Generic[AnyBackend]):
             ValueError: that back end is unknown or cannot take the call.
         """
         if not name:
-            return next(module for module in self._modules.values() if not _limits(module, *call))
-        reasons = _limits(self.get(name), *call)
+            return next(module for module in self._modules.values() if not _limits(module)(*call))
+        module = self.get(name)
+        reasons = _limits(module)(*call)
         if reasons:
             raise _unable(name, reasons)
-        return self.get(name)
+        return module
 
     def _able(self, name: str, *call: Any) -> str:
         reasons = self.get(name).unsupported_reasons(*call)
@@ -160,9 +161,9 @@ def use_backend(name: str) -> Iterator[None]:
         _in_use.pop()
 
 
-def _limits(module: Any, *call: Any) -> list[str]:
-    reasons: list[str] = getattr(module, "limits", module.unsupported_reasons)(*call)
-    return reasons
+def _limits(module: Any) -> Callable[..., list[str]]:
+    found: Callable[..., list[str]] = getattr(module, "limits", module.unsupported_reasons)
+    return found
 
 
 def _unknown(name: str, valid: Iterable[str]) -> ValueError:

@@ -6,6 +6,7 @@ Programs exported with earlier versions name no back end: the first that can tak
 import torch
 from torch import Tensor
 
+from denseup.ops.dispatch import REFERENCE
 from denseup.ops.geometry import size_of
 from denseup.ops.pointwise import arguments, flops, gradients
 from denseup.ops.pointwise.backends import BACKENDS
@@ -13,8 +14,9 @@ from denseup.ops.registration import Gradient, register
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, backend: str = "") -> Tensor:
-    out = BACKENDS.serving(backend, x, weight, bias).convolve(x, weight, bias)
-    return out.contiguous(memory_format=torch.channels_last)
+    chosen = BACKENDS.serving(backend, x, weight, bias)
+    out = chosen.convolve(x, weight, bias)
+    return out.contiguous(memory_format=torch.channels_last) if chosen.NAME == REFERENCE else out
 
 
 def _backward(

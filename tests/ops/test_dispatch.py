@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from denseup import native
 from denseup.ops import __main__ as table
 from denseup.ops import available_backends, reassemble, use_backend
-from denseup.ops.dispatch import OPERATORS
+from denseup.ops.dispatch import BACKENDS_OF
 from denseup.ops.encoding import encode_content, reference
 from denseup.ops.encoding.backends import BACKENDS as ENCODING
 from denseup.ops.pointwise.backends import BACKENDS as POINTWISE
@@ -84,7 +84,7 @@ def test_a_back_end_more_of_content_encoding_is_chosen_listed_and_skipped_with_i
 def test_the_table_shows_it(calls: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     table.main()
     printed = capsys.readouterr().out
-    for operator in OPERATORS:
+    for operator in BACKENDS_OF:
         names = {line.split()[2] for line in printed.splitlines() if line.startswith(operator)}
         assert names == set(available_backends(operator))
     assert printed.count(f"{NAME}  float32, bfloat16, float16\n    not float64: it has no torch.float64") == 2
@@ -114,9 +114,9 @@ def test_convolutions_follow_a_scope_where_they_can() -> None:
         POINTWISE.choose("cpu", *narrow)
 
 
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("operator", BACKENDS_OF)
 def test_nothing_stands_against_the_reference(operator: str) -> None:
-    backends = OPERATORS[operator]
+    backends = BACKENDS_OF[operator]
     for dtype in table.DTYPES:
         call = backends.example(dtype, "cpu")
         assert backends.get("reference").unsupported_reasons(*call) == []
@@ -150,7 +150,7 @@ def test_programs_that_name_no_back_end_take_the_first_that_can() -> None:
     found = torch.ops.denseup.encode_content(x, None, weight, None)
     torch.testing.assert_close(found, torch.conv2d(x, weight, padding=1), rtol=1e-4, atol=1e-4)
     chosen = ENCODING.serving("", x, None, weight, None)
-    assert chosen.NAME == available_backends("encoding")[0], "the layout is no limit"
+    assert available_backends("encoding")[0] == chosen.NAME, "the layout is no limit"
     exact = [t.double() for t in (x, weight)]
     chosen = ENCODING.serving("", exact[0], None, exact[1], None)
     assert chosen.NAME == "reference"

@@ -5,12 +5,11 @@ What all share stands beside the folders: the choice of a back end in `dispatch.
 `registration.py`.
 """
 
+from denseup.ops import encoding, pointwise  # noqa: F401  so that every operator is registered
 from denseup.ops.dispatch import available_backends, use_backend
 from denseup.ops.downsampling import bidownsample
-from denseup.ops.encoding import encode_content  # noqa: F401  all operators are registered with the package
 from denseup.ops.exporting import decomposition_table
 from denseup.ops.nearest import resize_nearest
-from denseup.ops.pointwise import convolve  # noqa: F401
 from denseup.ops.reassembly import local_similarity, reassemble, reassemble_gated
 from denseup.ops.sampling import sample_bilinear
 

@@ -7,8 +7,8 @@ import torch
 
 import denseup.ops  # noqa: F401  registers all operators
 from denseup import native
-from denseup.ops.dispatch import OPERATORS, Backends
-from denseup.ops.registration import OPERATORS as REGISTERED
+from denseup.ops.dispatch import BACKENDS_OF, Backends
+from denseup.ops.registration import OPERATORS
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
@@ -17,7 +17,7 @@ def main() -> None:
     """For each operator, device and back end the dtypes that it serves; below, what stands against the others."""
     devices = ["cpu"] + ["cuda"] * torch.cuda.is_available()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, C kernels: {_kernels()}")
-    for backends in OPERATORS.values():
+    for backends in BACKENDS_OF.values():
         for device in devices:
             for name in backends.names():
                 print(f"{backends.operator:10} {device:4} {name:9} {_described(backends, device, name)}")
@@ -45,7 +45,7 @@ def _names(dtypes: Iterable[torch.dtype]) -> str:
 
 def _without_choice() -> list[str]:
     """The operators of `torch.ops.denseup` that have one implementation."""
-    schemas = {name: operator.overload._schema for name, operator in REGISTERED.items()}
+    schemas = {name: operator.overload._schema for name, operator in OPERATORS.items()}
     return [name for name, schema in schemas.items() if all(x.name != "backend" for x in schema.arguments)]
 
 

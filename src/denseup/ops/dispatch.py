@@ -56,7 +56,7 @@ class Backends(Generic[AnyBackend]):
     ) -> None:
         self.operator, self.example, self.bound = operator, example, bound
         self._modules = {module.NAME: module for module in modules}
-        OPERATORS[operator] = self
+        BACKENDS_OF[operator] = self
 
     def names(self) -> list[str]:
         """In the order in which the automatic choice tries them."""
@@ -128,8 +128,8 @@ class Backends(Generic[AnyBackend]):
         return REFERENCE if module is None or module.unsupported_reasons(*call) else wish
 
 
-OPERATORS: dict[str, Backends[Any]] = {}
-"""By name: every operator that has a choice."""
+BACKENDS_OF: dict[str, Backends[Any]] = {}
+"""By the operator's name: of every operator that has a choice."""
 _in_use: list[str] = []  # innermost `use_backend` last; a plain list, because torch.compile can look into it
 
 
@@ -139,19 +139,21 @@ def available_backends(operator: str = "reassembly") -> list[str]:
     Raises:
         ValueError: no operator of this name has a choice.
     """
-    if operator not in OPERATORS:
-        raise ValueError(f"operator is {operator!r}, valid: {', '.join(OPERATORS)}")
-    return OPERATORS[operator].names()
+    if operator not in BACKENDS_OF:
+        raise ValueError(f"operator is {operator!r}, valid: {', '.join(BACKENDS_OF)}")
+    return BACKENDS_OF[operator].names()
 
 
 @contextmanager
 def use_backend(name: str) -> Iterator[None]:
     """Serve every reassembly of this process, while the context lasts, with the back end `name`.
 
+    The convolutions that make kernels are served by it where it can, else by torch.
+
     Raises:
         ValueError: no back end has this name.
     """
-    known = dict.fromkeys(known for backends in OPERATORS.values() for known in backends.names())
+    known = dict.fromkeys(known for backends in BACKENDS_OF.values() for known in backends.names())
     if name not in known:
         raise _unknown(name, known)
     _in_use.append(name)

@@ -5,7 +5,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-_OPERATORS = torch.ops.denseup
+_OURS = torch.ops.denseup
 
 
 def save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -42,12 +42,12 @@ def of_similarity(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
 
 
 def _downsample(ctx: Any, features: Tensor, kernels: Tensor) -> Tensor:
-    return cast(Tensor, _OPERATORS.bidownsample.default(features, kernels, *ctx.common))
+    return cast(Tensor, _OURS.bidownsample.default(features, kernels, *ctx.common))
 
 
 def _adjoint(ctx: Any, grad: Tensor, kernels: Tensor, like: Tensor) -> Tensor:
-    return cast(Tensor, _OPERATORS.bidownsample_adjoint.default(grad, kernels, *ctx.common, *like.shape[2:]))
+    return cast(Tensor, _OURS.bidownsample_adjoint.default(grad, kernels, *ctx.common, *like.shape[2:]))
 
 
 def _similarity(ctx: Any, grad: Tensor, features: Tensor) -> Tensor:
-    return cast(Tensor, _OPERATORS.bidownsample_similarity.default(grad, features, *ctx.common))
+    return cast(Tensor, _OURS.bidownsample_similarity.default(grad, features, *ctx.common))

@@ -10,12 +10,13 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
 
-NATIVE = Path("src/denseup/native")
+NATIVE = Path("src/denseup/native")  # a folder an operator; headers are named from here
 
 kernels = Extension(
     "denseup.native._kernels",
-    sources=sorted(str(path) for path in NATIVE.glob("*.c")),
-    depends=sorted(str(path) for path in NATIVE.glob("*.h")),
+    sources=sorted(str(path) for path in NATIVE.glob("*/*.c")),
+    depends=sorted(str(path) for path in NATIVE.glob("*/*.h")),
+    include_dirs=[str(NATIVE)],
     extra_compile_args=["-O3", "-std=gnu11", "-fno-math-errno", "-ffp-contract=fast", "-fvisibility=default"],
     extra_link_args=["-pthread"],
     optional=True,

@@ -13,7 +13,7 @@ from benchmarks.differentiable import BASELINE, LAYOUTS, bilinear_entrant, diffe
 from benchmarks.forms import Form, by_einsum, by_gathering, by_unfolding, unfolding_bytes
 from benchmarks.parity import TOLERANCES, Results
 from denseup.ops import available_backends, reassemble
-from denseup.ops.backends import choose_backend
+from denseup.ops.reassembly.backends import BACKENDS
 
 Truth = Callable[[], Results]
 
@@ -91,7 +91,7 @@ def reassembly_case(problem: Problem, backends: Sequence[str] | None = None, com
 
 def automatic_backend(de: Tensor, kernel_size: int) -> str:
     """The back end that serves a call for which nothing was chosen."""
-    return choose_backend(None, de, kernel_size, 1)
+    return BACKENDS.choose(None, de, kernel_size, 1)
 
 
 def backend_entrant(backend: str, layout: str) -> str:

@@ -17,7 +17,10 @@ from torch import Tensor
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from denseup.ops import geometry, triton_backend, triton_kernels, triton_launch
+from denseup.ops import geometry
+from denseup.ops.reassembly import triton as triton_backend
+from denseup.ops.reassembly.triton import kernels as triton_kernels
+from denseup.ops.reassembly.triton import launching as triton_launch
 
 TYPES = {torch.float32: "*fp32", torch.bfloat16: "*bf16"}
 INSTRUCTIONS = r"(?:ld|st)\.(?:global|shared)[.\w:]*|bar\.sync|shfl\.sync|fma\.rn\.f32"
@@ -72,8 +75,8 @@ def compile_all(low: tuple[int, int], high: tuple[int, int], kernel_size: int, l
     )
     print(f"-- {low} to {high}, K = {kernel_size}, {layout}")
     triton_backend.reassemble(de, kernels, kernel_size, 1)
-    triton_backend.fused(de, kernels, en, gate, kernel_size, 1)
-    triton_backend.fused_backward(en, de, kernels, en, gate, kernel_size, 1)
+    triton_backend.softmax_reassemble(de, kernels, en, gate, kernel_size, 1)
+    triton_backend.softmax_reassemble_backward(en, de, kernels, en, gate, kernel_size, 1)
 
 
 if __name__ == "__main__":

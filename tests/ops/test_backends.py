@@ -1,6 +1,6 @@
 """Every back end against the reference in float64: dtype × layout × shape, all gradients, one table of tolerances.
 
-A back end that cannot serve a case skips it with its own objection as the reason. Back ends for GPUs run on one where
+A back end that cannot serve a case skips it with its own words as the reason. Back ends for GPUs run on one where
 there is one; Triton's runs in its interpreter elsewhere.
 """
 
@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from denseup.ops import available_backends, library, local_similarity, reassemble, reassemble_gated, use_backend
-from denseup.ops.backends import get_backend
+from denseup.ops import available_backends, local_similarity, reassemble, reassemble_gated, use_backend
 from denseup.ops.geometry import layout
+from denseup.ops.reassembly.backends import BACKENDS
 
 TOLERANCES = {torch.float64: 1e-13, torch.float32: 4e-6, torch.bfloat16: 2**-7, torch.float16: 2**-10}
 """Largest difference from the reference on the same inputs in float64, relative to the largest value of the result.
@@ -40,7 +40,7 @@ INTERPRETED = 20_000
 """Multiply-adds up to which a case is small enough for Triton's interpreter."""
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last, "strided": None}
 Operator = Callable[[dict[str, Tensor], int, int], Tensor]
-OPERATORS: dict[str, tuple[tuple[str, ...], Operator]] = {
+FUNCTIONS: dict[str, tuple[tuple[str, ...], Operator]] = {
     "reassemble": (("de", "logits"), lambda x, k, g: reassemble(x["de"], x["logits"], k, g)),
     "softmax": (("de", "logits"), lambda x, k, g: reassemble(x["de"], x["logits"], k, g, normalize="softmax")),
     "gated": (
@@ -82,7 +82,7 @@ def laid_out(x: Tensor, name: str) -> Tensor:
 
 def run(operator: str, inputs: dict[str, Tensor], shape: tuple) -> list[Tensor]:
     """Output and gradients."""
-    names, call = OPERATORS[operator]
+    names, call = FUNCTIONS[operator]
     leaves = {name: inputs[name].detach().requires_grad_() for name in names}
     out = call(leaves, shape[4], shape[3])
     weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -90,8 +90,8 @@ def run(operator: str, inputs: dict[str, Tensor], shape: tuple) -> list[Tensor]:
     return [out, *torch.autograd.grad(out, list(leaves.values()), weights)]
 
 
-def skip_if_it_objects(backend: str, de: Tensor, kernel_size: int, groups: int) -> None:
-    reasons = get_backend(backend).objections(de, kernel_size, groups)
+def skip_if_unsupported(backend: str, de: Tensor, kernel_size: int, groups: int) -> None:
+    reasons = BACKENDS.get(backend).unsupported_reasons(de, kernel_size, groups)
     if reasons:
         pytest.skip(f"{backend}: {'; '.join(reasons)}")
 
@@ -103,7 +103,7 @@ def cases() -> Iterator[object]:
     """
     shown = set()
     for backend, operator, dtype, name, shape in itertools.product(
-        available_backends(), OPERATORS, TOLERANCES, LAYOUTS, SHAPES
+        available_backends(), FUNCTIONS, TOLERANCES, LAYOUTS, SHAPES
     ):
         if not serves(backend, dtype) and (backend, dtype) in shown:
             continue
@@ -120,7 +120,7 @@ def serves(backend: str, dtype: torch.dtype) -> bool:
         if backend == "triton" and not DEVICES:
             patch.setenv("TRITON_INTERPRET", "1")
         de = torch.empty(1, 8, 4, 4, dtype=dtype, device=DEVICES.get(backend, "cpu"))
-        return not get_backend(backend).objections(de, 3, 1)
+        return not BACKENDS.get(backend).unsupported_reasons(de, 3, 1)
 
 
 @pytest.mark.parametrize(("backend", "operator", "dtype", "layout_name", "shape"), cases(), indirect=["backend"])
@@ -132,12 +132,12 @@ def check_parity(backend: str, operator: str, dtype: torch.dtype, layout_name: s
     """Assert that output and gradients are those of the reference in float64."""
     device = DEVICES.get(backend, "cpu")
     inputs = {name: laid_out(x.to(device), layout_name) for name, x in tensors(shape, dtype).items()}
-    skip_if_it_objects(backend, inputs["de"], shape[4], shape[3])
+    skip_if_unsupported(backend, inputs["de"], shape[4], shape[3])
     with use_backend("reference"):
         expected = run(operator, {name: x.cpu().double().contiguous() for name, x in inputs.items()}, shape)
     with use_backend(backend):
         actual = run(operator, inputs, shape)
-    assert layout(actual[0]) == layout(inputs[OPERATORS[operator][0][0]])
+    assert layout(actual[0]) == layout(inputs[FUNCTIONS[operator][0][0]])
     for ours, theirs in zip(actual, expected, strict=True):
         assert ours.dtype == dtype
         scale = theirs.abs().max().clamp(min=1e-3)
@@ -145,7 +145,7 @@ def check_parity(backend: str, operator: str, dtype: torch.dtype, layout_name: s
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("operator", FUNCTIONS)
 def test_every_instruction_set(instructions: str, operator: str, dtype: torch.dtype) -> None:
     for shape in SHAPES:
         check_parity("cpu", operator, dtype, "channels_last", shape)
@@ -161,23 +161,25 @@ def test_opcheck() -> None:
     x = {name: tensor.float().requires_grad_() for name, tensor in tensors(SHAPES[2], torch.float64).items()}
     high = x["en"].detach().clone().requires_grad_()
     for backend in available_backends():
-        if get_backend(backend).objections(x["de"], 3, 2):
+        if BACKENDS.get(backend).unsupported_reasons(x["de"], 3, 2):
             continue
         end = (3, 2, backend)
-        torch.library.opcheck(library.reassemble, (x["de"], x["logits"], *end))
-        torch.library.opcheck(library.similarity, (high, x["de"], *end))
-        torch.library.opcheck(library.adjoint, (high, x["logits"], 3, 2, 5, 3, backend))
+        torch.library.opcheck(torch.ops.denseup.reassemble.default, (x["de"], x["logits"], *end))
+        torch.library.opcheck(torch.ops.denseup.local_similarity.default, (high, x["de"], *end))
+        torch.library.opcheck(torch.ops.denseup.reassemble_adjoint.default, (high, x["logits"], 3, 2, 5, 3, backend))
         last = {name: tensor.detach().contiguous(memory_format=torch.channels_last) for name, tensor in x.items()}
         for inputs in (x, last):
-            torch.library.opcheck(library.fused, (*inputs.values(), *end))
-            torch.library.opcheck(library.fused, (inputs["de"], inputs["logits"], None, None, *end))
-            torch.library.opcheck(library.fused_backward, (high, *inputs.values(), *end))
+            torch.library.opcheck(torch.ops.denseup.fused_reassemble.default, (*inputs.values(), *end))
+            torch.library.opcheck(
+                torch.ops.denseup.fused_reassemble.default, (inputs["de"], inputs["logits"], None, None, *end)
+            )
+            torch.library.opcheck(torch.ops.denseup.fused_reassemble_backward.default, (high, *inputs.values(), *end))
 
 
 @pytest.mark.parametrize("operator", ["softmax", "gated"])
-def test_fused_gradients_of_first_and_second_order(operator: str) -> None:
+def test_gradients_of_softmax_and_gate_of_first_and_second_order(operator: str) -> None:
     inputs = tensors(((2, 3), (5, 6), 4, 2, 3), torch.float64)
-    names, call = OPERATORS[operator]
+    names, call = FUNCTIONS[operator]
     leaves = [inputs[name].requires_grad_() for name in names]
 
     def function(*values: Tensor) -> Tensor:
@@ -191,7 +193,7 @@ def test_fused_gradients_of_first_and_second_order(operator: str) -> None:
 def test_vmap_joins_the_batch(backend: str) -> None:
     maps = torch.randn(3, 2, 4, 3, 5)
     kernels = torch.randn(2, 9, 6, 10)
-    skip_if_it_objects(backend, maps[0], 3, 1)
+    skip_if_unsupported(backend, maps[0], 3, 1)
     with use_backend(backend):
         mapped = torch.vmap(lambda de: reassemble(de, kernels, 3, normalize="softmax"))(maps)
         expected = torch.stack([reassemble(de, kernels, 3, normalize="softmax") for de in maps])
@@ -202,7 +204,7 @@ def test_nothing_but_inputs_and_gate_is_kept_for_backward() -> None:
     kept: list[Tensor] = []
     inputs = {name: x.float().requires_grad_() for name, x in tensors(SHAPES[0], torch.float64).items()}
     with torch.autograd.graph.saved_tensors_hooks(lambda t: (kept.append(t), t)[1], lambda t: t):
-        OPERATORS["gated"][1](inputs, 5, 1)
+        FUNCTIONS["gated"][1](inputs, 5, 1)
     assert sum(t.numel() for t in kept) == sum(x.numel() for x in inputs.values())
 
 

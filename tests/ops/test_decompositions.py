@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from denseup.ops import bidownsample, decompositions, local_similarity, reassemble, reassemble_gated
+from denseup.ops import bidownsample, local_similarity, reassemble, reassemble_gated
+from denseup.ops.downsampling import decomposition as of_downsampling
+from denseup.ops.reassembly import decomposition as of_reassembly
 
 TOLERANCES = {torch.float64: 1e-12, torch.bfloat16: 2e-2}
 SIZES = [((4, 5), (8, 10)), ((5, 3), (7, 8))]
@@ -24,15 +26,15 @@ def test_parity(low: tuple[int, int], high: tuple[int, int], groups: int, dtype:
     common = (3, groups, "reference")
     pairs = {
         "reassemble": (
-            decompositions.reassemble(de, logits, *common),
+            of_reassembly.reassemble(de, logits, *common),
             reassemble(de, logits, 3, groups, backend="reference"),
         ),
         "similarity": (
-            decompositions.similarity(en, de, *common),
+            of_reassembly.similarity(en, de, *common),
             local_similarity(en, de, 3, groups, backend="reference"),
         ),
-        "fused": (
-            decompositions.fused(de, logits, en, gate.sigmoid(), *common),
+        "gated": (
+            of_reassembly.softmax_reassemble(de, logits, en, gate.sigmoid(), *common),
             reassemble_gated(de, logits, en, gate.sigmoid(), 3, groups, backend="reference"),
         ),
     }
@@ -47,5 +49,5 @@ def test_bidownsample(kernel_size: int, size: tuple[int, int], groups: int) -> N
     torch.manual_seed(0)
     features = random(2, 4, *size, dtype=torch.float64)
     kernels = random(2, groups * kernel_size**2, -(-size[0] // 2), -(-size[1] // 2), dtype=torch.float64)
-    ours = decompositions.bidownsample(features, kernels, kernel_size, 2, groups)
+    ours = of_downsampling.downsample(features, kernels, kernel_size, 2, groups)
     torch.testing.assert_close(ours, bidownsample(features, kernels, kernel_size, 2, groups), rtol=1e-12, atol=1e-12)

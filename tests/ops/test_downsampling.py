@@ -8,7 +8,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from denseup.ops import bidownsample
-from denseup.ops.downsampling import _adjoint, _bidownsample, _similarity
 
 CASES = [name for name in manifest("ops") if name.startswith("bidownsample")]
 SHAPES = [(6, 2, 7, 9), (6, 2, 8, 6), (5, 2, 8, 5), (4, 1, 3, 4), (1, 2, 5, 6), (3, 3, 7, 5), (2, 4, 9, 8)]
@@ -69,9 +68,9 @@ def test_gradients_of_first_and_second_order() -> None:
 def test_opcheck(layout: torch.memory_format) -> None:
     inputs = (*arguments(6, 2, 7, 4), torch.randn(2, 4, 4, 2, dtype=torch.float64))
     features, kernels, low = (x.detach().to(memory_format=layout).requires_grad_() for x in inputs)
-    torch.library.opcheck(_bidownsample, (features, kernels, 6, 2, 2))
-    torch.library.opcheck(_adjoint, (low, kernels, 6, 2, 2, 7, 4))
-    torch.library.opcheck(_similarity, (low, features, 6, 2, 2))
+    torch.library.opcheck(torch.ops.denseup.bidownsample.default, (features, kernels, 6, 2, 2))
+    torch.library.opcheck(torch.ops.denseup.bidownsample_adjoint.default, (low, kernels, 6, 2, 2, 7, 4))
+    torch.library.opcheck(torch.ops.denseup.bidownsample_similarity.default, (low, features, 6, 2, 2))
 
 
 def test_layout_and_strides_do_not_matter() -> None:

@@ -8,8 +8,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from denseup import native
-from denseup.ops import cpu_encoding, encoding, use_backend
-from denseup.ops.encoding import composed, encode_content
+from denseup.ops import use_backend
+from denseup.ops.encoding import cpu as cpu_encoding
+from denseup.ops.encoding import encode_content
+from denseup.ops.encoding.operators import encode
+from denseup.ops.encoding.reference import encode as composed
 from denseup.ops.geometry import layout
 
 TOLERANCE = 4e-6
@@ -61,7 +64,7 @@ def test_parity_in_every_instruction_set(instructions: str, with_low: bool) -> N
     for shape in SHAPES:
         for with_bias in (True, False):
             inputs = tensors(shape, with_low, with_bias)
-            actual = results(encoding.encode, inputs)
+            actual = results(encode, inputs)
             assert_close(actual, results(composed, doubled(inputs)))
             assert layout(actual[0]) == layout(inputs[0])  # type: ignore[arg-type]
 
@@ -74,16 +77,16 @@ def test_weights_and_maps_in_other_layouts() -> None:
     strided = torch.empty(2, 64, 4, 10)[..., ::2].copy_(low.detach()).requires_grad_()
     for other in (weight.detach().contiguous(), weight.detach().transpose(2, 3).contiguous().transpose(2, 3)):
         inputs = [high, strided, other.requires_grad_(), bias]
-        assert_close(results(encoding.encode, inputs), results(composed, doubled(inputs)))
+        assert_close(results(encode, inputs), results(composed, doubled(inputs)))
 
 
 def test_only_the_gradients_that_are_asked_for() -> None:
     inputs = tensors(SHAPES[0])
-    whole = results(encoding.encode, inputs)[1:]
+    whole = results(encode, inputs)[1:]
     grad = torch.randn(2, 25, 8, 10, generator=torch.Generator().manual_seed(1))
     for k, x in enumerate(inputs):
         assert x is not None
-        (alone,) = torch.autograd.grad(encoding.encode(*inputs), x, grad)
+        (alone,) = torch.autograd.grad(encode(*inputs), x, grad)
         torch.testing.assert_close(alone, whole[k])
 
 
@@ -97,7 +100,7 @@ def test_second_order() -> None:
 
     for with_low in (True, False):
         inputs = tensors(SHAPES[0], with_low)
-        assert_close(loss(encoding.encode, inputs), loss(composed, doubled(inputs)))
+        assert_close(loss(encode, inputs), loss(composed, doubled(inputs)))
 
 
 def test_opcheck() -> None:
@@ -106,15 +109,15 @@ def test_opcheck() -> None:
     strided = low.detach().repeat_interleave(2, 3)[..., ::2].requires_grad_()
     grad = torch.randn(2, 17, 7, 8).contiguous(memory_format=torch.channels_last)
     for small in (low, None, strided):
-        torch.library.opcheck(encoding.encode, (high, small, weight, bias))
+        torch.library.opcheck(torch.ops.denseup.encode_content.default, (high, small, weight, bias))
         for needs in ([True] * 4, [True, False, False, True]):
-            torch.library.opcheck(encoding.encode_backward, (grad, high, small, weight, needs))
+            torch.library.opcheck(torch.ops.denseup.encode_content_backward.default, (grad, high, small, weight, needs))
 
 
 def test_as_many_flops_as_the_convolutions_have_by_definition() -> None:
     inputs = tensors(SHAPES[0])
     counts = []
-    for function in (encoding.encode, composed):
+    for function in (encode, composed):
         with FlopCounterMode(display=False) as counter:
             results(function, inputs)
         counts.append(counter.get_total_flops())

@@ -11,7 +11,9 @@ import torch
 from rounding import check_sums
 from torch import Tensor
 
-from denseup.ops import mmcv_backend, reference, resize_nearest
+from denseup.ops import resize_nearest
+from denseup.ops.reassembly import mmcv as mmcv_backend
+from denseup.ops.reassembly import reference
 
 
 def nhwc(x: Tensor) -> Tensor:
@@ -105,9 +107,9 @@ def test_fused_and_its_gradients(gated: bool) -> None:
         expected, inputs = g * en + (1 - g) * expected, (de, logits, en, gate)
     guide = (en.detach(), gate.detach()) if gated else (None, None)
     arguments = (de.detach(), logits.detach(), *guide, 3, 2)
-    check_sums(mmcv_backend.fused(*arguments), expected.detach(), "out", 8)
+    check_sums(mmcv_backend.softmax_reassemble(*arguments), expected.detach(), "out", 8)
     grad = torch.randn_like(expected)
-    actual = mmcv_backend.fused_backward(grad, *arguments)
+    actual = mmcv_backend.softmax_reassemble_backward(grad, *arguments)
     for ours, theirs in zip(actual, torch.autograd.grad(expected, inputs, grad), strict=False):
         check_sums(ours, theirs, "gradient", 8)
     assert [x is None for x in actual] == [False, False, not gated, not gated]
@@ -131,8 +133,8 @@ def test_a_ratio_that_is_not_one_integer_is_refused(high: tuple[int, int]) -> No
         (torch.empty(1, 4, 3, 3).to(memory_format=torch.channels_last), 3, 1, "NCHW"),
     ],
 )
-def test_objections_say_why(de: Tensor, kernel_size: int, groups: int, words: str) -> None:
-    assert any(words in reason for reason in mmcv_backend.objections(de, kernel_size, groups))
+def test_unsupported_reasons(de: Tensor, kernel_size: int, groups: int, words: str) -> None:
+    assert any(words in reason for reason in mmcv_backend.unsupported_reasons(de, kernel_size, groups))
 
 
 @pytest.mark.usefixtures("_stand_in")

@@ -8,16 +8,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from denseup import native
-from denseup.ops import (
-    cpu_encoding,
-    cpu_pointwise,
-    local_similarity,
-    reassemble,
-    reassemble_gated,
-    sample_bilinear,
-    use_backend,
-)
-from denseup.ops.encoding import composed
+from denseup.ops import local_similarity, reassemble, reassemble_gated, sample_bilinear, use_backend
+from denseup.ops.encoding import cpu as cpu_encoding
+from denseup.ops.encoding.reference import encode as composed
+from denseup.ops.pointwise import cpu as cpu_pointwise
 
 VALUES = [torch.nan, torch.inf, -torch.inf, 1e30, -1e30]
 FUNCTIONS: dict[str, tuple[Callable[..., Tensor], tuple[str, ...]]] = {

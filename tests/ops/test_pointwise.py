@@ -6,8 +6,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from denseup import create_upsampler, native
-from denseup.ops import cpu_pointwise, pointwise, use_backend
-from denseup.ops.branching import pointwise_branch
+from denseup.ops import use_backend
+from denseup.ops.pointwise import SharedMap, convolve
+from denseup.ops.pointwise import cpu as cpu_pointwise
 
 TOLERANCE = 4e-6
 """Of the largest value, 34 eps, as for the other operators in float32: see `TOLERANCES` of test_backends.py."""
@@ -81,10 +82,10 @@ def test_layouts_of_gradient_and_weight() -> None:
 def test_opcheck() -> None:
     x, weight, bias, grad = tensors(SHAPES[4])
     for offset in (bias, None):
-        torch.library.opcheck(pointwise._convolve, (x, weight, offset))
+        torch.library.opcheck(torch.ops.denseup.pointwise.default, (x, weight, offset))
     for to in (torch.zeros_like(x), None):
         for parameters in (True, False):
-            torch.library.opcheck(pointwise._backward, (grad, x, weight, to, parameters))
+            torch.library.opcheck(torch.ops.denseup.pointwise_backward.default, (grad, x, weight, to, parameters))
 
 
 def served(convolution: nn.Module, x: Tensor) -> bool:
@@ -94,7 +95,7 @@ def served(convolution: nn.Module, x: Tensor) -> bool:
     for training in (False, True):
         with pytest.MonkeyPatch.context() as patch, torch.set_grad_enabled(training):
             patch.setattr(cpu_pointwise, "convolve", lambda *x: (calls.append(x[0]), original(*x))[1])
-            out, _ = pointwise_branch(x.detach().requires_grad_(training), convolution)
+            out = convolve(convolution, SharedMap(x.detach().requires_grad_(training)))
         torch.testing.assert_close(out, convolution(x), rtol=1e-5, atol=1e-5)
     assert len(calls) in (0, 2)
     return bool(calls)
@@ -114,7 +115,7 @@ def test_what_is_served() -> None:
     with use_backend("reference"):
         assert not served(plain, x), "another back end was asked for"
     with pytest.raises(RuntimeError, match="channels"):
-        pointwise_branch(torch.randn(1, 48, 4, 4).contiguous(memory_format=torch.channels_last), plain)
+        convolve(plain, SharedMap(torch.randn(1, 48, 4, 4).contiguous(memory_format=torch.channels_last)))
 
 
 def test_fade_counts_as_many_flops_by_either_way() -> None:

@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 from denseup.ops import sample_bilinear
 from denseup.ops.geometry import pad_to_even, source_positions
-from denseup.ops.sampling import _plain, _sample, _sample_backward
+from denseup.ops.sampling import decomposition
+from denseup.ops.sampling.operators import sample
 
 
 def arguments(groups: int = 2, width: int = 5) -> tuple[Tensor, Tensor]:
@@ -49,8 +50,8 @@ def test_the_plain_form_equals_torchs_kernel(width: int) -> None:
     x, _ = arguments(width=width)
     grid = (torch.rand(2, 4, 6, 2, dtype=torch.float64) * 3 - 1.5).requires_grad_()
     grad = torch.randn(2, 4, 4, 6, dtype=torch.float64)
-    check_sums(_plain(x, grid), _sample(x, grid).detach(), "out")
-    pairs = (torch.autograd.grad(f(x, grid), (x, grid), grad) for f in (_plain, _sample))
+    check_sums(decomposition.sample(x, grid), sample(x, grid).detach(), "out")
+    pairs = (torch.autograd.grad(f(x, grid), (x, grid), grad) for f in (decomposition.sample, sample))
     for ours, torchs in zip(*pairs, strict=True):
         check_sums(ours, torchs, "gradient")
 
@@ -66,8 +67,8 @@ def test_opcheck(layout: torch.memory_format) -> None:
     x = arguments()[0].detach().to(memory_format=layout).requires_grad_()
     grid = torch.rand(2, 4, 6, 2, dtype=torch.float64, requires_grad=True)
     grad = torch.randn(2, 4, 4, 6, dtype=torch.float64, requires_grad=True)
-    torch.library.opcheck(_sample, (x, grid))
-    torch.library.opcheck(_sample_backward, (grad, x, grid))
+    torch.library.opcheck(torch.ops.denseup.sample_bilinear.default, (x, grid))
+    torch.library.opcheck(torch.ops.denseup.sample_bilinear_backward.default, (grad, x, grid))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -11,8 +11,10 @@ from golden import array, manifest
 from rounding import check_sums
 from torch import Tensor
 
-from denseup.ops import backends, reference, resize_nearest, triton_backend
 from denseup.ops import reassemble as public_reassemble
+from denseup.ops import resize_nearest
+from denseup.ops.reassembly import reference
+from denseup.ops.reassembly import triton as triton_backend
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 # low, high, channels, groups, kernel size
@@ -33,7 +35,7 @@ LAYOUT_NAMES = ["nchw", "channels_last"]
 def _able(monkeypatch: pytest.MonkeyPatch) -> None:
     if DEVICE == "cpu":
         monkeypatch.setenv("TRITON_INTERPRET", "1")
-    reasons = triton_backend.objections(torch.empty(1, 1, 1, 1, device=DEVICE), 3, 1)
+    reasons = triton_backend.unsupported_reasons(torch.empty(1, 1, 1, 1, device=DEVICE), 3, 1)
     if reasons:
         pytest.skip("; ".join(reasons))
 
@@ -97,12 +99,12 @@ def test_fused_equals_softmax_reassembly_and_gate(
     guide = (en, gate) if gated else (None, None)
     exact = [None if x is None else x.double().requires_grad_() for x in (de, logits, *guide)]
     expected = plain_fused(*exact, kernel_size, groups)
-    check_sums(triton_backend.fused(de, logits, *guide, kernel_size, groups), expected.detach(), "out")
+    check_sums(triton_backend.softmax_reassemble(de, logits, *guide, kernel_size, groups), expected.detach(), "out")
 
     grad = torch.randn_like(en)
     inputs = [x for x in exact if x is not None]
     slopes = torch.autograd.grad(expected, inputs, grad.double())
-    gradients = triton_backend.fused_backward(grad, de, logits, *guide, kernel_size, groups)
+    gradients = triton_backend.softmax_reassemble_backward(grad, de, logits, *guide, kernel_size, groups)
     assert [x is None for x in gradients] == [False, False, not gated, not gated]
     for actual, slope, name in zip(gradients, slopes, ("de", "logits", "en", "gate"), strict=False):
         if slope.abs().max() == 0:  # of the logits, where there is one tap: it is always 1
@@ -122,7 +124,7 @@ def test_half_precision_stays_within_its_own_rounding(dtype: torch.dtype, tolera
         (triton_backend.reassemble(de, kernels, 5, 1), reference.reassemble(*exact[:2], 5, 1)),
         (triton_backend.adjoint(grad, kernels, 5, 1, (3, 4)), reference.adjoint(exact[2], exact[1], 5, 1, (3, 4))),
         (triton_backend.similarity(grad, de, 5, 1), reference.similarity(exact[2], exact[0], 5, 1)),
-        (triton_backend.fused(de, kernels, grad, gate, 5, 1), plain_fused(*exact, 5, 1)),
+        (triton_backend.softmax_reassemble(de, kernels, grad, gate, 5, 1), plain_fused(*exact, 5, 1)),
     ]:
         assert actual.dtype == dtype
         assert ((actual.double() - expected).abs() <= tolerance * expected.abs() + 1e-5).all()
@@ -136,7 +138,7 @@ def test_fused_backward_in_half_precision(layout) -> None:
     grad = torch.randn_like(en)
     exact = [x.double().requires_grad_() for x in (de, logits, en, gate)]
     slopes = torch.autograd.grad(plain_fused(*exact, 3, 1), exact, grad.double())
-    gradients = triton_backend.fused_backward(grad, de, logits, en, gate, 3, 1)
+    gradients = triton_backend.softmax_reassemble_backward(grad, de, logits, en, gate, 3, 1)
     for actual, slope, source in zip(gradients, slopes, (de, logits, en, gate), strict=True):
         assert actual.dtype == source.dtype
         assert in_layout_of(actual, source)
@@ -182,7 +184,7 @@ def test_large_logits_do_not_overflow() -> None:
     de, logits, _ = maps((3, 3), (6, 6), 4, 9, torch.contiguous_format)
     logits = logits * 1e4
     check_sums(
-        triton_backend.fused(de, logits, None, None, 3, 1),
+        triton_backend.softmax_reassemble(de, logits, None, None, 3, 1),
         plain_fused(de.double(), logits.double(), None, None, 3, 1),
         "out",
     )
@@ -192,7 +194,7 @@ def test_large_logits_do_not_overflow() -> None:
 def test_the_same_input_gives_the_same_bits(layout) -> None:
     de, logits, en = maps((3, 4), (6, 8), 6, 9, layout)
     gate = torch.rand(2, 1, 3, 4, device=DEVICE)
-    runs = [triton_backend.fused_backward(en, de, logits, en, gate, 3, 1) for _ in range(2)]
+    runs = [triton_backend.softmax_reassemble_backward(en, de, logits, en, gate, 3, 1) for _ in range(2)]
     assert all(torch.equal(first, second) for first, second in zip(*runs, strict=True))
 
 
@@ -201,8 +203,7 @@ def test_nothing_in_nothing_out() -> None:
     assert triton_backend.reassemble(empty, torch.empty(0, 9, 6, 6, device=DEVICE), 3, 1).shape == (0, 4, 6, 6)
 
 
-def test_published_vectors_through_autograd(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(backends._BACKENDS, "triton", triton_backend)
+def test_published_vectors_through_autograd() -> None:
     name = min(
         (name for name in manifest("ops") if name.startswith("carafe")),
         key=lambda name: array("ops", f"{name}/out").numel(),
@@ -239,18 +240,18 @@ def test_offsets_beyond_32_bits(stride: tuple[int, ...]) -> None:
         ((torch.empty(1, 4, 3, 3, device="meta"), 3, 1), "on 'meta'"),
     ],
 )
-def test_objections_say_why(arguments: tuple, words: str) -> None:
-    assert any(words in reason for reason in triton_backend.objections(*arguments))
+def test_unsupported_reasons(arguments: tuple, words: str) -> None:
+    assert any(words in reason for reason in triton_backend.unsupported_reasons(*arguments))
 
 
-def test_objections_to_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unsupported_reasons_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     de = torch.empty(1, 4, 3, 3)
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    assert triton_backend.objections(de, 3, 1) == [
+    assert triton_backend.unsupported_reasons(de, 3, 1) == [
         "the tensors are on 'cpu', not on 'cuda' (or on 'cpu' with TRITON_INTERPRET=1)"
     ]
     monkeypatch.setattr(triton_backend, "_INSTALLED", False)
-    assert "triton is not installed" in triton_backend.objections(de, 3, 1)
+    assert "triton is not installed" in triton_backend.unsupported_reasons(de, 3, 1)
 
 
 def test_every_kernel_compiles_for_a_gpu() -> None:

@@ -1,12 +1,16 @@
-"""Reassembly, local similarity and their kin, which dynamic upsamplers are made of, and their back ends."""
+"""Reassembly, local similarity and their kin, which dynamic upsamplers are made of, and their back ends.
 
-import denseup.ops.flop_formulas
-import denseup.ops.library_composed  # noqa: F401  registers what forward mode and `torch.func` need
-from denseup.ops.backends import available_backends, use_backend
+A folder an operator: what it is (`__init__.py`, `functional.py`), how torch knows it (`operators.py`), its back ends.
+What all share stands beside the folders: the choice of a back end in `dispatch.py`, the way to torch in
+`registration.py`.
+"""
+
+from denseup.ops import encoding, pointwise  # noqa: F401  so that every operator is registered
+from denseup.ops.dispatch import available_backends, use_backend
 from denseup.ops.downsampling import bidownsample
 from denseup.ops.exporting import decomposition_table
-from denseup.ops.functional import local_similarity, reassemble, reassemble_gated
 from denseup.ops.nearest import resize_nearest
+from denseup.ops.reassembly import local_similarity, reassemble, reassemble_gated
 from denseup.ops.sampling import sample_bilinear
 
 __all__ = [

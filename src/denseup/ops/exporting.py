@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from denseup.ops import decompositions, downsampling, encoding, library, sampling  # noqa: F401  the operators must exist
+from denseup.ops.registration import OPERATORS
 
 
 def decomposition_table() -> dict[Any, Callable[..., Tensor]]:
@@ -18,12 +17,4 @@ def decomposition_table() -> dict[Any, Callable[..., Tensor]]:
     A module given to `torch.onnx.export(…, dynamo=True)` needs none of this. Export with contiguous inputs: where a
     result of ours is channels-last torch may add a copy to the layout it had, `prims.copy_strided`, unknown to ONNX.
     """
-    operators = torch.ops.denseup
-    return {
-        operators.reassemble.default: decompositions.reassemble,
-        operators.local_similarity.default: decompositions.similarity,
-        operators.fused_reassemble.default: decompositions.fused,
-        operators.encode_content.default: encoding.composed,
-        operators.bidownsample.default: decompositions.bidownsample,
-        operators.sample_bilinear.default: sampling.composed,
-    }
+    return {operator.overload: operator.exported for operator in OPERATORS.values() if operator.exported is not None}

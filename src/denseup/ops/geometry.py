@@ -66,6 +66,12 @@ def like_layout(x: Tensor, other: Tensor) -> Tensor:
     return x.contiguous(memory_format=layout(other))
 
 
+def new_map(like: Tensor, channels: int, size: Size) -> Tensor:
+    """A map without values, in the dtype and memory format of `like`: `[B, channels, *size]`."""
+    shape = (like.shape[0], channels, *size)
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout(like))
+
+
 def layout(x: Tensor) -> torch.memory_format:
     """The memory format that results for a map `x` have; under `torch.vmap` nobody may ask."""
     if not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from denseup.ops import reassemble_gated
 from denseup.ops.arguments import odd_number
-from denseup.ops.branching import pointwise_branch
 from denseup.ops.geometry import Size
+from denseup.ops.pointwise import SharedMap, convolve
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.semishift import SemiShift, SemiShiftKernels, xavier
@@ -64,6 +64,7 @@ class FADE(Upsampler):
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
         """`[B, C_de, h, w]`, `[B, C_en, *size]` → `[B, C_de, *size]`."""
         assert en is not None
-        gate, de = pointwise_branch(de, self.gate)
-        logits, de, en = self.kernels.branch(de, en)
-        return reassemble_gated(de, logits, self.align(en), torch.sigmoid(gate), self.kernel_size)
+        low, high = SharedMap(de), SharedMap(en)  # read more than once: their gradients share memory
+        gate = torch.sigmoid(convolve(self.gate, low))
+        logits = self.kernels(low, high)
+        return reassemble_gated(low.last(), logits, self.align(high.last()), gate, self.kernel_size)

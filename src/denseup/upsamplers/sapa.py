@@ -24,10 +24,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from denseup.ops import local_similarity, reassemble, resize_nearest, transforms
+from denseup.ops import local_similarity, reassemble, resize_nearest
 from denseup.ops.arguments import odd_number, whole_number
-from denseup.ops.composed import accumulate, mix
+from denseup.ops.arithmetic import blend
 from denseup.ops.geometry import Size
+from denseup.ops.layer_norm import LayerNorm
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 
@@ -73,7 +74,7 @@ class SAPA(Upsampler):
         super().__init__(de_channels, en_channels, scale_factor)
         self.kernel_size = odd_number("kernel_size", kernel_size)
         embed_channels = whole_number("embed_channels", embed_channels)
-        self.norm_en, self.norm_de = _LayerNorm(self.en_channels), _LayerNorm(self.de_channels)
+        self.norm_en, self.norm_de = LayerNorm(self.en_channels), LayerNorm(self.de_channels)
         if query not in QUERIES:
             raise ValueError(f"query is {query!r}, valid: {', '.join(QUERIES)}")
         self.query_from = query
@@ -121,22 +122,7 @@ class SAPA(Upsampler):
         size = (high.shape[2], high.shape[3])
         low = resize_nearest(_channels_first(self.embed_query_de(de)), size)
         gate = resize_nearest(_channels_first(torch.sigmoid(self.gate(normed_de))), size)
-        return mix(low, high, gate)
-
-
-class _LayerNorm(nn.LayerNorm):
-    """Written out where forward mode may be at work: derivatives of the derivative that torch's has there are wrong.
-
-    `jvp` of `jvp` and `grad` of `jvp` take its mean and deviation for constants (torch 2.13).
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        if torch.compiler.is_compiling() or not transforms.are_active():
-            return super().forward(x)
-        wide = accumulate(x)
-        centred = wide - wide.mean(-1, keepdim=True)
-        normed = centred * (centred.square().mean(-1, keepdim=True) + self.eps).rsqrt()
-        return normed.to(x.dtype) * self.weight + self.bias
+        return blend(low, high, gate)
 
 
 def _channels_last(x: Tensor) -> Tensor:

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from denseup.ops import reassemble
 from denseup.ops.arguments import odd_number, whole_number
-from denseup.ops.branching import pointwise_branch
 from denseup.ops.encoding import encode_content
 from denseup.ops.geometry import Size
+from denseup.ops.pointwise import SharedMap, convolve
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 
@@ -72,18 +72,9 @@ class SemiShiftKernels(nn.Module):
         for module in self.children():
             xavier(module)
 
-    def forward(self, de: Tensor, en: Tensor) -> Tensor:
+    def forward(self, de: Tensor | SharedMap, en: Tensor | SharedMap) -> Tensor:
         """`[B, C_de, h, w]`, `[B, C_en, H, W]` → logits `[B, K², H, W]`."""
-        return self._logits(self.embed_de(de), self.embed_en(en))
-
-    def branch(self, de: Tensor, en: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The logits, and both features for their one other use: see `pointwise_branch`."""
-        embedded_de, de = pointwise_branch(de, self.embed_de)
-        embedded_en, en = pointwise_branch(en, self.embed_en)
-        return self._logits(embedded_de, embedded_en), de, en
-
-    def _logits(self, embedded_de: Tensor, embedded_en: Tensor) -> Tensor:
-        return encode_content(self.encode, embedded_en, embedded_de)
+        return encode_content(self.encode, convolve(self.embed_en, en), convolve(self.embed_de, de))
 
 
 @register_upsampler("semishift")

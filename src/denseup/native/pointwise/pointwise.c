@@ -1,0 +1,97 @@
+/* The 1×1 convolution that embeds features for a kernel generator, on the CPU for float32, forward and backward:
+ *
+ *     y = W x + b,   dx += Wᵀ dy,   dW = Σ dy xᵀ
+ *
+ * Shapes, channels-last: x [P, C] and y [P, O] of all P pixels, W [O, C], with C a multiple of LANES. General matrix
+ * products wait for maps that have left the caches; these bring near, while they compute, what comes next.
+ */
+#include "pointwise/pointwise.h"
+
+#include "common/instructions.h"
+#include "common/parallel.h"
+#include "common/sizes.h"
+
+#define BODY "pointwise/pointwise_body.h"
+#include "common/each_isa.h"
+
+typedef struct {
+    denseup_task convolve, convolve_few, add, weigh;
+} kernels;
+
+static const kernels tables[] = {
+    {convolve_pixels_portable, convolve_pixels_few_portable, add_to_pixels_portable, weigh_pixels_portable},
+#if X86
+    {convolve_pixels_avx2, convolve_pixels_few_avx2, add_to_pixels_avx2, weigh_pixels_avx2},
+    {convolve_pixels_avx512, convolve_pixels_few_avx512, add_to_pixels_avx512, weigh_pixels_avx512},
+#endif
+};
+
+static const kernels *table(void) { return &tables[denseup_instruction_set()]; }
+
+/* Spread the pixels over at most `items` items of whole blocks; how many there are. */
+static long share(arguments *a, long items, long block) {
+    a->pixels_per_item = divided_up(divided_up(a->shape.pixels, items), block) * block;
+    return divided_up(a->shape.pixels, a->pixels_per_item);
+}
+
+static void run(arguments *a, denseup_task task) {
+    int threads = a->shape.threads;
+    denseup_parallel(share(a, 8L * threads, PIXELS), threads, task, a);
+}
+
+/* y [P, O]. 0, or -1 if memory ran out. */
+int denseup_pointwise(const geometry *s, const float *x, const float *weights, const float *bias, float *y) {
+    int few = s->outputs % LANES != 0; /* few enough that padding them to vectors would be a waste */
+    long row = s->outputs + SPARE;
+    float *memory = malloc((size_t)((few ? 1 : s->channels + 1) * row) * sizeof(float)), *turned = memory + row;
+    if (!memory) return -1;
+    for (long o = 0; o < s->outputs; o++) memory[o] = bias ? bias[o] : 0;
+    for (long o = 0; o < s->outputs && !few; o++)
+        for (long c = 0; c < s->channels; c++) turned[c * row + o] = weights[o * s->channels + c];
+    arguments a = {.shape = *s, .map = x, .weights = few ? weights : turned, .bias = memory, .result = y};
+    run(&a, few ? table()->convolve_few : table()->convolve);
+    free(memory);
+    return 0;
+}
+
+/* Adds the gradient with regard to x to `to` [P, C]. 0, or -1 if memory ran out. */
+static int add_gradient(const geometry *s, const float *grad, const float *weights, float *to) {
+    long row = s->channels + SPARE;
+    float *spaced = malloc((size_t)(s->outputs * row) * sizeof(float));
+    if (!spaced) return -1;
+    for (long o = 0; o < s->outputs; o++)
+        for (long c = 0; c < s->channels; c++) spaced[o * row + c] = weights[o * s->channels + c];
+    arguments a = {.shape = *s, .weights = spaced, .grad = grad, .result = to};
+    run(&a, table()->add);
+    free(spaced);
+    return 0;
+}
+
+/* The gradients of the weights, [O, C], and of the bias, [O]. 0, or -1 if memory ran out. */
+static int weigh(const geometry *s, const float *grad, const float *x, float *grad_weights, float *grad_bias) {
+    arguments a = {.shape = *s, .map = x, .grad = grad};
+    long items = share(&a, 2L * s->threads, GRADIENT_PIXELS), size = s->outputs * s->channels;
+    double *memory = malloc((size_t)(items * s->outputs) * sizeof(double) + (size_t)(items * size) * sizeof(float));
+    if (!memory) return -1;
+    a.bias_sums = memory;
+    a.sums = (float *)(memory + items * s->outputs);
+    denseup_parallel(items, s->threads, table()->weigh, &a);
+    for (long item = 1; item < items; item++) {
+        for (long k = 0; k < size; k++) a.sums[k] += a.sums[item * size + k];
+        for (long o = 0; o < s->outputs; o++) a.bias_sums[o] += a.bias_sums[item * s->outputs + o];
+    }
+    for (long k = 0; k < size; k++) grad_weights[k] = a.sums[k];
+    for (long o = 0; o < s->outputs; o++) grad_bias[o] = (float)a.bias_sums[o];
+    free(memory);
+    return 0;
+}
+
+/* Gradients of denseup_pointwise: those of weights and bias, both or NULL, are written, that of x is added to `to`, or
+ * NULL. 0, or -1 if memory ran out. */
+int denseup_pointwise_backward(
+    const geometry *s, const float *grad, const float *x, const float *weights, float *grad_weights, float *grad_bias,
+    float *to
+) {
+    if (grad_weights && weigh(s, grad, x, grad_weights, grad_bias)) return -1;
+    return to ? add_gradient(s, grad, weights, to) : 0;
+}

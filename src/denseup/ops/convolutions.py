@@ -1,0 +1,39 @@
+"""Convolutions that may be computed in another way than by calling their module."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from denseup.ops import transforms
+
+
+def is_plain(module: nn.Module, kernel_size: int) -> bool:
+    """A dense `nn.Conv2d` of this size, stride 1, zero padding that keeps the size, and no hooks that want calling."""
+    if type(module) is not nn.Conv2d or module.kernel_size != (kernel_size, kernel_size) or module.groups != 1:
+        return False
+    if module.stride != (1, 1) or module.dilation != (1, 1) or module.padding_mode != "zeros":
+        return False
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return module.padding in ((kernel_size // 2,) * 2, "same") and not any(hooks)
+
+
+def is_transformed(x: Tensor) -> bool:
+    """Whether something that runs rewrites what is called here: autocast, `torch.func` or forward mode."""
+    device = x.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return True
+    return not torch.compiler.is_compiling() and transforms.are_active()
+
+
+def convolution_backward(
+    grad: Tensor, x: Tensor, weight: Tensor, needs: Sequence[bool]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Gradients of map, weight and bias of a plain convolution, of those that are needed.
+
+    They are torch's operator's, which can be differentiated itself.
+    """
+    padding = [size // 2 for size in weight.shape[2:]]
+    common = ([1, 1], padding, [1, 1], False, [0, 0], 1)  # stride, padding, dilation, not transposed, groups
+    found = torch.ops.aten.convolution_backward(grad, x, weight, [weight.shape[0]], *common, needs)
+    return found[0], found[1], found[2]

@@ -1,0 +1,64 @@
+"""Public functions: nearest-neighbour resizing and its adjoint."""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from denseup.ops.arguments import whole_number
+from denseup.ops.geometry import Size, size_of
+from denseup.ops.nearest.reference import select
+
+
+def resize_nearest(x: Tensor, output_size: Size) -> Tensor:
+    """Nearest-neighbour resizing of `[B, C, H, W]` to `output_size` by the exact integer rule of `ops.geometry`.
+
+    Raises:
+        ValueError: `x` has no height and width ≥ 1, or `output_size` is not two whole numbers ≥ 1.
+    """
+    height, width = x.shape[-2:]
+    out_height, out_width = output_size = _checked(x, output_size)
+    if (height, width) == (out_height, out_width):
+        return x
+    if _power_of_two(height, out_height) and _power_of_two(width, out_width):
+        return F.interpolate(x, size=output_size, mode="nearest")  # its floating-point scale is exact for these only
+    if torch.compiler.is_compiling() and not torch.compiler.is_exporting() and x.requires_grad:
+        selected: Tensor = _Select.apply(x, out_height, out_width)  # type: ignore[no-untyped-call]
+        return selected
+    return select(x, output_size)
+
+
+def sum_of_cells(x: Tensor, size: Size) -> Tensor:
+    """Sum over the output pixels of each source pixel: `[B, C, H, W]` → `[B, C, *size]`, in the layout of `x`."""
+    return cast(Tensor, torch.ops.denseup.sum_of_cells.default(x, *size))
+
+
+class _Select(torch.autograd.Function):
+    """`select` for compiled code: its gradient is one operator, which a compiler calls and does not take apart.
+
+    The gradient that autograd makes of `index_select` scatters. Between layouts inductor tiles that in two dimensions,
+    and then adds at wrong addresses, past the tensor's end too, in code for several CPU threads (torch 2.13;
+    pytorch#191837).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, height: int, width: int) -> Tensor:
+        ctx.size = size_of(x)
+        return select(x, (height, width))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return sum_of_cells(grad, ctx.size), None, None
+
+
+def _checked(x: Tensor, output_size: Size) -> Size:
+    if x.dim() < 2 or not x.shape[-2] or not x.shape[-1]:
+        raise ValueError(f"x has shape {list(x.shape)}, expected [B, C, H, W] with a height and a width ≥ 1")
+    height, width = output_size
+    return whole_number("height of output_size", height), whole_number("width of output_size", width)
+
+
+def _power_of_two(length: int, output_length: int) -> bool:
+    factor = output_length // length
+    return factor * length == output_length and factor in (1, 2, 4, 8, 16, 32, 64)

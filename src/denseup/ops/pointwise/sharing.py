@@ -1,0 +1,124 @@
+"""Maps that are read more than once, whose gradients share memory.
+
+FADE reads the encoder feature twice: it is compressed for the kernels, and blended into the output. autograd makes one
+gradient for each use and adds them: one more map of the largest size, written, read and, fresh from the system, zeroed
+page by page. Here the gradient of a 1×1 convolution is added where the other lies already, in one matrix product.
+"""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from denseup.ops.convolutions import convolution_backward, is_plain, is_transformed
+from denseup.ops.dispatch import REFERENCE
+from denseup.ops.pointwise import operators, reference
+from denseup.ops.pointwise.backends import BACKENDS
+
+
+class SharedMap:
+    """A map that convolutions read first, by `convolve`, and one other operator last.
+
+        shared = SharedMap(en)
+        out = operator(convolve(convolution, shared), shared.last())
+
+    The last use must be exactly one operator, and the gradient that it makes of the map fresh memory of its own (as
+    those of `denseup.ops` and of convolutions are): it is written to.
+
+    Args:
+        x: `[B, C, H, W]`.
+    """
+
+    def __init__(self, x: Tensor) -> None:
+        self._unread = x
+
+    def convolved(self, convolution: nn.Module) -> Tensor:
+        """`convolution(x)`; see `convolve`."""
+        out, self._unread = _branch(self._unread, convolution)
+        return out
+
+    def last(self) -> Tensor:
+        """The map itself, for the last that reads it."""
+        return self._unread
+
+
+def convolve(convolution: nn.Module, x: Tensor | SharedMap) -> Tensor:
+    """`convolution(x)`, whose gradient of a `SharedMap` is added to that of the map's last use.
+
+    Anything but a plain 1×1 `nn.Conv2d` without hooks in eager full-precision execution is simply called, and so is
+    every convolution of a map that is read once.
+
+    Args:
+        convolution: C → E channels.
+        x: `[B, C, H, W]`.
+
+    Returns:
+        `[B, E, H, W]`.
+    """
+    if isinstance(x, SharedMap):
+        return x.convolved(convolution)
+    out: Tensor = convolution(x)
+    return out
+
+
+def _branch(x: Tensor, convolution: nn.Module) -> tuple[Tensor, Tensor]:
+    """`convolution(x)`, and `x` as it is to be used from here on."""
+    tracing = torch.jit.is_tracing()  # type: ignore[no-untyped-call]
+    rewritten = torch.compiler.is_compiling() or tracing  # into a graph, which is to hold no Python
+    if not is_plain(convolution, 1) or rewritten or is_transformed(x):
+        return convolution(x), x
+    weight, bias = cast(nn.Conv2d, convolution).weight, cast(nn.Conv2d, convolution).bias
+    if not torch.is_grad_enabled():
+        return _forward(x, weight, bias), x
+    if not x.requires_grad:
+        return convolution(x), x
+    branched: tuple[Tensor, Tensor] = _Branch.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+    return branched
+
+
+class _Branch(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(x, weight)
+        ctx.set_materialize_grads(False)
+        return _forward(x, weight, bias), x.view_as(x)
+
+    @staticmethod
+    def backward(
+        ctx: Any, grad: Tensor | None, grad_x: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        if grad is None:
+            return grad_x, None, None
+        if torch.is_grad_enabled():
+            return _differentiable(grad, grad_x, x, weight, ctx.needs_input_grad)
+        needs_x, needs_weight, needs_bias = ctx.needs_input_grad
+        if needs_x and grad_x is None:
+            grad_x = torch.zeros_like(x)
+        to = grad_x if needs_x else None
+        grad_weight, grad_bias = _backward(grad, x, weight, to, needs_weight or needs_bias)
+        return to, grad_weight if needs_weight else None, grad_bias if needs_bias else None
+
+
+def _forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    chosen = BACKENDS.choose(None, x, weight, bias)
+    if chosen == REFERENCE:
+        return reference.convolve(x, weight, bias)
+    return cast(Tensor, operators.convolve(x, weight, bias, chosen))
+
+
+def _backward(grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, parameters: bool) -> tuple[Tensor, Tensor]:
+    chosen = BACKENDS.choose(None, x, weight, None, to)
+    if chosen == REFERENCE:
+        return reference.backward(grad, x, weight, to, parameters)
+    return cast(tuple[Tensor, Tensor], operators.backward(grad, x, weight, to, parameters, chosen))
+
+
+def _differentiable(
+    grad: Tensor, grad_x: Tensor | None, x: Tensor, weight: Tensor, needs: tuple[bool, bool, bool]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """The same by torch's operators, which can be differentiated once more."""
+    of_x, of_weight, of_bias = convolution_backward(grad, x, weight, needs)
+    if of_x is not None and grad_x is not None:
+        of_x = grad_x + of_x
+    return of_x, of_weight, of_bias

@@ -1,0 +1,117 @@
+"""Public functions: check the arguments, choose a back end, call the operator."""
+
+from typing import Literal, cast
+
+from torch import Tensor
+
+from denseup.ops.arguments import odd_number, whole_number
+from denseup.ops.geometry import Size
+from denseup.ops.reassembly import operators
+from denseup.ops.reassembly.arguments import check_gate, check_kernels, check_query
+from denseup.ops.reassembly.backends import BACKENDS
+
+
+def reassemble(
+    de: Tensor,
+    kernels: Tensor,
+    kernel_size: int,
+    groups: int = 1,
+    *,
+    normalize: Literal["softmax"] | None = None,
+    output_size: Size | None = None,
+    backend: str | None = None,
+) -> Tensor:
+    """Content-aware reassembly: every output pixel is a weighted sum of a K×K window of the low-resolution map.
+
+    out[c, y, x] = Σ_{i,j<K} de[c, ⌊y·h/H⌋ - r + i, ⌊x·w/W⌋ - r + j] · kernels[(g·K + i)·K + j, y, x], r = K // 2,
+    g = c // (C / G), zeros outside the map (Wang et al., CARAFE, ICCV 2019, eq. 4, for any pair of sizes).
+
+    Args:
+        de: features `[B, C, h, w]`.
+        kernels: weights `[B, G·K², H, W]`, group-major; cast to the dtype of `de`.
+        kernel_size: K, odd.
+        groups: G, a divisor of C.
+        normalize: "softmax" normalises the K² weights of each pixel and group first, in at least float32.
+        output_size: (H, W), to state what `kernels` must have; None takes what it has.
+        backend: a name of `available_backends()`; None chooses.
+
+    Returns:
+        `[B, C, H, W]` with the dtype of `de`.
+
+    Raises:
+        ValueError: an argument has a wrong shape or value; the message names it.
+    """
+    kernel_size, groups = odd_number("kernel_size", kernel_size), whole_number("groups", groups)
+    check_kernels(de, kernels, kernel_size, groups, "kernels")
+    if output_size is not None and tuple(output_size) != tuple(kernels.shape[2:]):
+        raise ValueError(f"output_size is {tuple(output_size)}, but kernels is {tuple(kernels.shape[2:])} in size")
+    if normalize not in (None, "softmax"):
+        raise ValueError(f"normalize is {normalize!r}, valid: None, 'softmax'")
+    chosen = BACKENDS.choose(backend, de, kernel_size, groups)
+    if normalize == "softmax":
+        return cast(Tensor, operators.softmax_reassemble(de, kernels, None, None, kernel_size, groups, chosen))
+    return cast(Tensor, operators.reassemble(de, kernels.to(de.dtype), kernel_size, groups, chosen))
+
+
+def reassemble_gated(
+    de: Tensor,
+    logits: Tensor,
+    en: Tensor,
+    gate: Tensor,
+    kernel_size: int,
+    groups: int = 1,
+    *,
+    backend: str | None = None,
+) -> Tensor:
+    """Reassembly with softmax kernels, blended with the encoder feature by a gate (Lu et al., FADE, ECCV 2022, eq. 5).
+
+    out = gate·en + (1 - gate)·reassemble(de, logits, normalize="softmax"), with the gate of an output pixel that of its
+    source pixel (⌊y·h/H⌋, ⌊x·w/W⌋). No intermediate of the output's size is made.
+
+    Args:
+        de: decoder feature `[B, C, h, w]`.
+        logits: of the kernels, `[B, G·K², H, W]`, group-major.
+        en: encoder feature `[B, C, H, W]`; cast to the dtype of `de`.
+        gate: `[B, 1, h, w]`, within [0, 1].
+        kernel_size: K, odd.
+        groups: G, a divisor of C.
+        backend: a name of `available_backends()`; None chooses.
+
+    Returns:
+        `[B, C, H, W]` with the dtype of `de`.
+
+    Raises:
+        ValueError: an argument has a wrong shape or value; the message names it.
+    """
+    kernel_size, groups = odd_number("kernel_size", kernel_size), whole_number("groups", groups)
+    check_kernels(de, logits, kernel_size, groups, "logits")
+    check_gate(de, logits, en, gate)
+    chosen = BACKENDS.choose(backend, de, kernel_size, groups)
+    return cast(Tensor, operators.softmax_reassemble(de, logits, en.to(de.dtype), gate, kernel_size, groups, chosen))
+
+
+def local_similarity(
+    query: Tensor, key: Tensor, kernel_size: int, groups: int = 1, *, backend: str | None = None
+) -> Tensor:
+    """Inner products of every high-resolution pixel with a K×K window of the low-resolution map.
+
+    sim[(g·K + i)·K + j, y, x] = Σ_{c in group g} query[c, y, x] · key[c, ⌊y·h/H⌋ - r + i, ⌊x·w/W⌋ - r + j], zero where
+    the window leaves the map (Liu et al., SAPA, NeurIPS 2022). It is the gradient of `reassemble` in the kernels.
+
+    Args:
+        query: high-resolution map `[B, C, H, W]`.
+        key: low-resolution map `[B, C, h, w]`; cast to the dtype of `query`.
+        kernel_size: K, odd.
+        groups: G, a divisor of C.
+        backend: a name of `available_backends()`; None chooses.
+
+    Returns:
+        `[B, G·K², H, W]`, group-major, not normalised.
+
+    Raises:
+        ValueError: an argument has a wrong shape or value; the message names it.
+    """
+    kernel_size, groups = odd_number("kernel_size", kernel_size), whole_number("groups", groups)
+    check_query(query, key, kernel_size, groups)
+    chosen = BACKENDS.choose(backend, key, kernel_size, groups)
+    return cast(Tensor, operators.similarity(query, key.to(query.dtype), kernel_size, groups, chosen))

@@ -1,0 +1,20 @@
+"""What the operators of sampling ask of their arguments."""
+
+from torch import Tensor
+
+from denseup.ops.arguments import check_alike, check_map, check_shape
+
+
+def check_sample(x: Tensor, grid: Tensor) -> None:
+    """A map `[B, C, h, w]` and a grid `[B, H, W, 2]`."""
+    check_map("x", x)
+    if grid.dim() != 4 or grid.shape[0] != x.shape[0] or grid.shape[3] != 2 or 0 in grid.shape[1:]:
+        raise ValueError(f"grid has shape {list(grid.shape)}, expected [{x.shape[0]}, H, W, 2] with H and W ≥ 1")
+    check_alike("grid", grid, "x", x)
+
+
+def check_sample_backward(grad: Tensor, x: Tensor, grid: Tensor) -> None:
+    """The same, and the gradient of the result `[B, C, H, W]`."""
+    check_sample(x, grid)
+    check_shape("grad", grad, [*x.shape[:2], *grid.shape[1:3]], "as x and grid have")
+    check_alike("grad", grad, "x", x)

@@ -1,0 +1,26 @@
+"""How autograd differentiates sampling: once by torch's kernels, again through the decomposition."""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from denseup.ops.sampling.decomposition import sample
+
+
+def save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    """All inputs."""
+    ctx.save_for_backward(*inputs)
+
+
+def of_sample(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+    """Of map and grid."""
+    return cast(tuple[Tensor, Tensor], torch.ops.denseup.sample_bilinear_backward.default(grad, *ctx.saved_tensors))
+
+
+def of_sample_backward(ctx: Any, grad_x: Tensor, grad_grid: Tensor) -> tuple[Tensor | None, ...]:
+    """Derivative of the first derivative, by differentiating the decomposition twice."""
+    grad, x, grid = (saved.detach().requires_grad_() for saved in ctx.saved_tensors)
+    with torch.enable_grad():
+        first = torch.autograd.grad(sample(x, grid), (x, grid), grad, create_graph=True)
+        return torch.autograd.grad(first, (grad, x, grid), (grad_x, grad_grid))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from denseup.reporting.costs import Cost
-from denseup.reporting.evolution import Evolution
+from denseup.reporting.feature_evolution import Evolution
 from denseup.reporting.figures import Plot
 from denseup.reporting.grouping import Group
 from denseup.reporting.loading import Run

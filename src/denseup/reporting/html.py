@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from denseup.reporting.content import Content, Part
-from denseup.reporting.evolution import TITLE
+from denseup.reporting.feature_evolution import TITLE
 from denseup.reporting.grouping import Group
 from denseup.reporting.panel import caption
 

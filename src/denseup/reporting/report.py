@@ -5,10 +5,10 @@ from itertools import combinations
 from pathlib import Path
 
 from denseup.engine.folder import write_atomic
-from denseup.reporting import evolution, html, plots, text
+from denseup.reporting import feature_evolution, html, plots, text
 from denseup.reporting.content import Content, Part
 from denseup.reporting.costs import Count, MeasureCosts, Measurements, collect_costs
-from denseup.reporting.evolution import Evolution, draw_evolution
+from denseup.reporting.feature_evolution import Evolution, draw_evolution
 from denseup.reporting.grouping import REFERENCE, Group, group_runs
 from denseup.reporting.loading import Run
 from denseup.reporting.panel import Example, panel
@@ -142,8 +142,8 @@ def _markdown(content: Content) -> str:
 def _evolution_lines(drawn: Evolution | None) -> list[str]:
     if drawn is None:
         return []
-    pictures = [f"![{evolution.TITLE}]({file.parent.name}/{file.name})" for file in (drawn.sheet, drawn.gif)]
-    return [f"### {evolution.TITLE}", drawn.caption, *pictures]
+    pictures = [f"![{feature_evolution.TITLE}]({file.parent.name}/{file.name})" for file in (drawn.sheet, drawn.gif)]
+    return [f"### {feature_evolution.TITLE}", drawn.caption, *pictures]
 
 
 def _list(lines: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from denseup.visualization import animation, comparison_sheet, contact_sheet, principal_map, same_sign, save_gif
-from denseup.visualization.evolution import MILLISECONDS, TILE
+from denseup.visualization.animation import MILLISECONDS, TILE
 
 
 def feature(channels: int = 6, height: int = 20, width: int = 30) -> torch.Tensor:

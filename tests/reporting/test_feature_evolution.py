@@ -9,7 +9,7 @@ from reporting.synthetic import base_config, run_config, write_run, write_sweep
 
 from denseup.engine.callbacks.frames import FeatureFrames
 from denseup.reporting import group_runs, load_runs, write_report
-from denseup.reporting.evolution import COLUMNS, SHEET_WIDTH, TITLE, draw_evolution
+from denseup.reporting.feature_evolution import COLUMNS, SHEET_WIDTH, TITLE, draw_evolution
 
 STEPS = (0, 1, 3, 7, 12, 20, 30, 43, 60, 80)
 IMAGE = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)

@@ -55,7 +55,8 @@ static void quantise(const uint8_t *pred, const uint8_t *target, quantised *imag
             long pixel = y * image->width + b * BLOCK, block = y * image->blocks + b;
             long left = image->width - b * BLOCK;
             uint8_t *range[2] = {image->least + block, image->greatest + block};
-            quantise_block(pred + pixel, target + pixel, left < BLOCK ? left : BLOCK, image->values + block * BLOCK, range);
+            quantise_block(pred + pixel, target + pixel, left < BLOCK ? left : BLOCK, image->values + block * BLOCK,
+                           range);
         }
     }
 }
@@ -239,7 +240,7 @@ int denseup_connectivity_levels(const uint8_t *pred, const uint8_t *target, int 
         image.least = bytes + blocks * BLOCK;
         image.greatest = image.least + blocks;
         int32_t *first = numbers + 4 * most, *pairs = first + height + 1;
-        runs level = {numbers, first, numbers + 2 * most, numbers + 3 * most, (int32_t(*)[2])pairs, words};
+        runs level = {numbers, first, numbers + 2 * most, numbers + 3 * most, (int32_t (*)[2])pairs, words};
         quantise(pred, target, &image);
         climb(&image, &level, reach);
     }

@@ -39,7 +39,9 @@ typedef struct {
     int threads;
 } geometry;
 
-static map_shape high_shape(const geometry *s) { return (map_shape){s->batch, s->height, s->width, s->channels, s->outputs}; }
+static map_shape high_shape(const geometry *s) {
+    return (map_shape){s->batch, s->height, s->width, s->channels, s->outputs};
+}
 
 static map_shape low_shape(const geometry *s) {
     return (map_shape){s->batch, s->low_height, s->low_width, s->channels, s->outputs};
@@ -125,11 +127,11 @@ static long weigh(arguments *a, int threads) {
 }
 
 /* logits [B, H, W, O]; `low` may be NULL, `bias` too. 0, or -1 if memory ran out. */
-int denseup_encode(
-    const geometry *s, const float *high, const float *low, const weights *w, const float *bias, float *logits
-) {
+int denseup_encode(const geometry *s, const float *high, const float *low, const weights *w, const float *bias,
+                   float *logits) {
     map_shape shape = high_shape(s), small = low_shape(s);
-    long transformed = 16 * s->channels * in_lanes(s->outputs), low_size = low ? s->batch * s->low_height * s->low_width * s->outputs : 0;
+    long transformed = 16 * s->channels * in_lanes(s->outputs),
+         low_size = low ? s->batch * s->low_height * s->low_width * s->outputs : 0;
     float *memory = malloc((size_t)(transformed + low_size + most_channels(s)) * sizeof(float));
     if (!memory) return -1;
     float *low_logits = memory + transformed, *zeros = low_logits + low_size;
@@ -137,12 +139,20 @@ int denseup_encode(
     transform_weights(w, &shape, 0, memory);
     int failed = 0;
     if (low) {
-        arguments a = {.shape = small, .map = low, .zeros = zeros, .transformed = memory, .bias = bias, .result = low_logits};
+        arguments a = {
+            .shape = small, .map = low, .zeros = zeros, .transformed = memory, .bias = bias, .result = low_logits};
         failed = convolve(&a, s->threads);
     }
     arguments a = {
-        .shape = shape, .map = high, .zeros = zeros, .transformed = memory, .bias = bias, .result = logits,
-        .low = low ? low_logits : 0, .low_height = s->low_height, .low_width = s->low_width,
+        .shape = shape,
+        .map = high,
+        .zeros = zeros,
+        .transformed = memory,
+        .bias = bias,
+        .result = logits,
+        .low = low ? low_logits : 0,
+        .low_height = s->low_height,
+        .low_width = s->low_width,
     };
     if (!failed) failed = convolve(&a, s->threads);
     free(memory);
@@ -160,7 +170,8 @@ static void pool_row(void *context, long row) {
     const pooling *p = context;
     const geometry *s = p->shape;
     long image = row / s->low_height, source = row % s->low_height;
-    long top = first_output(source, s->low_height, s->height), bottom = first_output(source + 1, s->low_height, s->height);
+    long top = first_output(source, s->low_height, s->height),
+         bottom = first_output(source + 1, s->low_height, s->height);
     for (long x = 0; x < s->low_width; x++) {
         float *to = p->low + (row * s->low_width + x) * s->outputs;
         long left = first_output(x, s->low_width, s->width), right = first_output(x + 1, s->low_width, s->width);
@@ -175,17 +186,17 @@ static void pool_row(void *context, long row) {
 
 /* Gradients of denseup_encode; each but that of the logits may be NULL, and is then not computed.
  * 0, or -1 if memory ran out. */
-int denseup_encode_backward(
-    const geometry *s, const float *grad, const float *high, const float *low, const weights *w, float *grad_high,
-    float *grad_low, const weights *grad_weights, float *grad_bias
-) {
+int denseup_encode_backward(const geometry *s, const float *grad, const float *high, const float *low, const weights *w,
+                            float *grad_high, float *grad_low, const weights *grad_weights, float *grad_bias) {
     map_shape shape[2] = {high_shape(s), low_shape(s)};
     const float *map[2] = {high, low};
     float *grad_map[2] = {grad_high, grad_low};
     int maps = low ? 2 : 1, failed = 0;
-    long transformed = 16 * s->outputs * in_lanes(s->channels), pooled = low ? s->batch * s->low_height * s->low_width * s->outputs : 0;
+    long transformed = 16 * s->outputs * in_lanes(s->channels),
+         pooled = low ? s->batch * s->low_height * s->low_width * s->outputs : 0;
     long items = gradient_items(s->threads) * maps, sums = items * transformed;
-    double *memory = malloc((size_t)(items * s->outputs) * sizeof(double) + (size_t)(transformed + sums + pooled + most_channels(s)) * sizeof(float));
+    double *memory = malloc((size_t)(items * s->outputs) * sizeof(double) +
+                            (size_t)(transformed + sums + pooled + most_channels(s)) * sizeof(float));
     if (!memory) return -1;
     double *bias_sums = memory;
     float *turned_weights = (float *)(memory + items * s->outputs), *all_sums = turned_weights + transformed;
@@ -202,15 +213,23 @@ int denseup_encode_backward(
     }
     for (int k = 0; k < maps && !failed; k++) {
         if (!grad_map[k]) continue;
-        arguments a = {.shape = turned(shape[k]), .map = grads[k], .zeros = zeros, .transformed = turned_weights, .result = grad_map[k]};
+        arguments a = {.shape = turned(shape[k]),
+                       .map = grads[k],
+                       .zeros = zeros,
+                       .transformed = turned_weights,
+                       .result = grad_map[k]};
         failed = convolve(&a, s->threads);
     }
     if (grad_weights || grad_bias) {
         long used = 0;
         for (int k = 0; k < maps && !failed; k++) {
             arguments a = {
-                .shape = shape[k], .map = map[k], .zeros = zeros, .grad = grads[k],
-                .sums = all_sums + used * transformed, .bias_sums = bias_sums + used * s->outputs,
+                .shape = shape[k],
+                .map = map[k],
+                .zeros = zeros,
+                .grad = grads[k],
+                .sums = all_sums + used * transformed,
+                .bias_sums = bias_sums + used * s->outputs,
             };
             used += weigh(&a, s->threads);
             failed = a.failed;

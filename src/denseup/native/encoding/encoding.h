@@ -21,20 +21,20 @@ typedef struct {
 /* A convolution of a map, or a part of the gradient of its weights. */
 typedef struct {
     map_shape shape;
-    const float *map;    /* [batch, height, width, channels] */
-    const float *zeros;  /* as many as channels or outputs, whichever are more */
+    const float *map;   /* [batch, height, width, channels] */
+    const float *zeros; /* as many as channels or outputs, whichever are more */
     long tiles, tiles_per_item;
 
     const float *transformed; /* weights [16][channels][outputs in lanes] */
     const float *bias;        /* [outputs], or NULL */
     const float *low;         /* is added by nearest neighbour: [batch, low_height, low_width, outputs], or NULL */
     long low_height, low_width;
-    float *result;            /* [batch, height, width, outputs] */
+    float *result; /* [batch, height, width, outputs] */
 
-    const float *grad;        /* of the output: [batch, height, width, outputs] */
-    float *sums;              /* [items][16][outputs][channels in lanes], of the transformed weights' gradient */
-    double *bias_sums;        /* [items][outputs] */
-    int failed;               /* memory ran out */
+    const float *grad; /* of the output: [batch, height, width, outputs] */
+    float *sums;       /* [items][16][outputs][channels in lanes], of the transformed weights' gradient */
+    double *bias_sums; /* [items][outputs] */
+    int failed;        /* memory ran out */
 } arguments;
 
 typedef struct {
@@ -55,9 +55,8 @@ static inline long pixel_at(const map_shape *s, tile t, long dy, long dx) {
 }
 
 /* Where `channels` values of the size × size pixels from dy, dx of the tile on lie: zeros outside the image. */
-static inline void find_pixels(
-    const map_shape *s, tile t, int size, long from, const float *map, long channels, const float *zeros, const float **pixels
-) {
+static inline void find_pixels(const map_shape *s, tile t, int size, long from, const float *map, long channels,
+                               const float *zeros, const float **pixels) {
     long y = t.y + from, x = t.x + from;
     if (y >= 0 && x >= 0 && y + size <= s->height && x + size <= s->width) {
         const float *first = map + ((t.image * s->height + y) * s->width + x) * channels;

@@ -88,10 +88,8 @@ static int weigh(const geometry *s, const float *grad, const float *x, float *gr
 
 /* Gradients of denseup_pointwise: those of weights and bias, both or NULL, are written, that of x is added to `to`, or
  * NULL. 0, or -1 if memory ran out. */
-int denseup_pointwise_backward(
-    const geometry *s, const float *grad, const float *x, const float *weights, float *grad_weights, float *grad_bias,
-    float *to
-) {
+int denseup_pointwise_backward(const geometry *s, const float *grad, const float *x, const float *weights,
+                               float *grad_weights, float *grad_bias, float *to) {
     if (grad_weights && weigh(s, grad, x, grad_weights, grad_bias)) return -1;
     return to ? add_gradient(s, grad, weights, to) : 0;
 }

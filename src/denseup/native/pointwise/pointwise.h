@@ -6,9 +6,9 @@
 
 #include <stdlib.h>
 
-#define PIXELS 48          /* whose part of the maps stays in the caches while all channels are gone through */
+#define PIXELS 48 /* whose part of the maps stays in the caches while all channels are gone through */
 #define GRADIENT_PIXELS 128
-#define PIXELS_AHEAD 12    /* two tiles, which are brought near while one is computed */
+#define PIXELS_AHEAD 12 /* two tiles, which are brought near while one is computed */
 
 typedef struct {
     long pixels, channels, outputs;

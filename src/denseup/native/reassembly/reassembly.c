@@ -19,12 +19,14 @@ typedef struct {
     denseup_task reassemble[2], adjoint[2], similarity[2], fused_backward[2];
 } kernels;
 
-#define TABLE(ISA, CHANNELS)                                                                                       \
-    {CHANNELS,                                                                                                     \
-     {reassemble_rows_##ISA##_f32, reassemble_rows_##ISA##_bf16},                                                    \
-     {adjoint_rows_##ISA##_f32, adjoint_rows_##ISA##_bf16},                                                        \
-     {similarity_row_##ISA##_f32, similarity_row_##ISA##_bf16},                                                    \
-     {fused_backward_row_##ISA##_f32, fused_backward_row_##ISA##_bf16}}
+#define TABLE(ISA, CHANNELS)                                                   \
+    {                                                                          \
+        CHANNELS, {reassemble_rows_##ISA##_f32, reassemble_rows_##ISA##_bf16}, \
+            {adjoint_rows_##ISA##_f32, adjoint_rows_##ISA##_bf16},             \
+            {similarity_row_##ISA##_f32, similarity_row_##ISA##_bf16}, {       \
+            fused_backward_row_##ISA##_f32, fused_backward_row_##ISA##_bf16    \
+        }                                                                      \
+    }
 
 static const kernels tables[] = {
     TABLE(portable, 8),
@@ -39,7 +41,8 @@ static const kernels *table(void) { return &tables[denseup_instruction_set()]; }
 /* Low-resolution rows that are worked on together: as many as leave every thread several items. */
 static long band_rows(const geometry *shape, long items_per_band) {
     long rows = 16;
-    while (rows > 2 && shape->batch * items_per_band * (divided_up(shape->height, rows)) < 4L * shape->threads) rows /= 2;
+    while (rows > 2 && shape->batch * items_per_band * (divided_up(shape->height, rows)) < 4L * shape->threads)
+        rows /= 2;
     return rows;
 }
 
@@ -72,11 +75,10 @@ static long high_bytes(const geometry *s, int bfloat16) {
 
 /* out = reassembly of `low`; with `normalize` the kernels are logits, with `en` and `gate` the result is blended.
  * 0, or -1 if memory ran out. */
-int denseup_reassemble(
-    const geometry *shape, int bfloat16, const void *low, const float *weights, int normalize, const void *en,
-    const float *gate, void *out
-) {
-    arguments a = {.shape = *shape, .low = low, .kernels = weights, .normalize = normalize, .en = en, .gate = gate, .result = out};
+int denseup_reassemble(const geometry *shape, int bfloat16, const void *low, const float *weights, int normalize,
+                       const void *en, const float *gate, void *out) {
+    arguments a = {
+        .shape = *shape, .low = low, .kernels = weights, .normalize = normalize, .en = en, .gate = gate, .result = out};
     denseup_ask_for_huge_pages(out, high_bytes(shape, bfloat16));
     a.stream = high_bytes(shape, bfloat16) >= STREAMED_BYTES && streamable(shape, bfloat16, out);
     return run_bands(&a, table()->reassemble[bfloat16], 1);
@@ -99,13 +101,21 @@ void denseup_similarity(const geometry *shape, int bfloat16, const void *high, c
 
 /* Gradients of denseup_reassemble with `normalize`, all but that of `low`, which denseup_adjoint makes of `scaled`. That of
  * the encoder feature is streamed at any size, which was measured to be no slower even at 1.6 MB. */
-void denseup_fused_backward(
-    const geometry *shape, int bfloat16, const void *high, const void *low, const float *logits, const void *en,
-    const float *gate, float *grad_logits, float *scaled, void *grad_en, float *grad_gate
-) {
+void denseup_fused_backward(const geometry *shape, int bfloat16, const void *high, const void *low, const float *logits,
+                            const void *en, const float *gate, float *grad_logits, float *scaled, void *grad_en,
+                            float *grad_gate) {
     arguments a = {
-        .shape = *shape, .high = high, .low = low, .kernels = logits, .en = en, .gate = gate, .result = grad_en,
-        .stream = streamable(shape, bfloat16, grad_en), .grad_kernels = grad_logits, .scaled = scaled, .grad_gate = grad_gate,
+        .shape = *shape,
+        .high = high,
+        .low = low,
+        .kernels = logits,
+        .en = en,
+        .gate = gate,
+        .result = grad_en,
+        .stream = streamable(shape, bfloat16, grad_en),
+        .grad_kernels = grad_logits,
+        .scaled = scaled,
+        .grad_gate = grad_gate,
     };
     if (grad_en) denseup_ask_for_huge_pages(grad_en, high_bytes(shape, bfloat16));
     denseup_parallel(shape->batch * shape->height, shape->threads, table()->fused_backward[bfloat16], &a);

@@ -10,11 +10,11 @@
 #define MAX_KERNEL_SIZE 15
 #define MAX_TAPS (MAX_KERNEL_SIZE * MAX_KERNEL_SIZE)
 #define PREFETCH_PIXELS 2 /* source pixels ahead, the best of 1, 2 and 4 */
-#define MAX_PIXELS 4 /* output pixels of one source pixel that are worked on together */
+#define MAX_PIXELS 4      /* output pixels of one source pixel that are worked on together */
 
 typedef struct {
-    long batch, height, width;   /* of the low-resolution map */
-    long out_height, out_width;  /* of the high-resolution map */
+    long batch, height, width;  /* of the low-resolution map */
+    long out_height, out_width; /* of the high-resolution map */
     long channels, groups, kernel_size;
     int threads;
 } geometry;
@@ -28,12 +28,12 @@ typedef struct {
     const float *gate;    /* [batch, height, width], or NULL */
     int normalize;
     void *result;
-    int stream;           /* `result` is written past the caches */
-    float *grad_kernels;  /* backward of the fused form: gradient of the logits, */
-    float *scaled;        /* (1 - gate) · kernels, */
-    float *grad_gate;     /* and of the gate */
+    int stream;          /* `result` is written past the caches */
+    float *grad_kernels; /* backward of the fused form: gradient of the logits, */
+    float *scaled;       /* (1 - gate) · kernels, */
+    float *grad_gate;    /* and of the gate */
     long rows_per_item;
-    int failed;           /* memory ran out */
+    int failed; /* memory ran out */
 } arguments;
 
 /* Some low-resolution rows of an image, and the scratch memory of whoever works on them. */

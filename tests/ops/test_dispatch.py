@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from denseup import native
 from denseup.ops import __main__ as table
-from denseup.ops import available_backends, reassemble, use_backend
+from denseup.ops import available_backends, decomposition_table, reassemble, registration, use_backend
 from denseup.ops.dispatch import BACKENDS_OF
 from denseup.ops.encoding import encode_content, reference
 from denseup.ops.encoding.backends import BACKENDS as ENCODING
@@ -156,3 +156,11 @@ def test_programs_that_name_no_back_end_take_the_first_that_can() -> None:
     assert chosen.NAME == "reference"
     with pytest.raises(ValueError, match=r"backend 'cpu' cannot serve this call: "):
         torch.ops.denseup.encode_content(exact[0], None, exact[1], None, "cpu")
+
+
+def test_every_operator_is_registered_in_the_one_place() -> None:
+    names = {name.split("::")[1] for name in torch._C._dispatch_get_all_op_names() if name.startswith("denseup::")}
+    assert {name.split(".")[0] for name in names} == set(registration.OPERATORS)
+    listed = decomposition_table()
+    for name, operator in registration.OPERATORS.items():
+        assert (operator.overload in listed) == (name != "pointwise_backward"), "all but what writes to an argument"

@@ -1,7 +1,7 @@
 """The compiled C kernels: a plain shared library without Python or torch headers, called on data pointers.
 
 It is built when the package is installed, if there is a C compiler (`setup.py`); without one everything works by the
-pure-Python ways. Kernels run on torch's own threads: see `parallel.c`.
+pure-Python ways. Kernels run on torch's own threads: see `common/parallel.c`.
 """
 
 import ctypes
@@ -12,7 +12,7 @@ import torch
 
 NAME = "_kernels"
 ABI = 4
-"""What `denseup_abi` (abi.c) of a library that fits this code returns."""
+"""What `denseup_abi` (common/abi.c) of a library that fits this code returns."""
 
 
 @cache

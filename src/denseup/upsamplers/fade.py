@@ -65,6 +65,6 @@ class FADE(Upsampler):
         """`[B, C_de, h, w]`, `[B, C_en, *size]` → `[B, C_de, *size]`."""
         assert en is not None
         low, high = SharedMap(de), SharedMap(en)  # read more than once: their gradients share memory
-        gate = torch.sigmoid(convolve(self.gate, low))
+        gate = convolve(self.gate, low)
         logits = self.kernels(low, high)
-        return reassemble_gated(low.last(), logits, self.align(high.last()), gate, self.kernel_size)
+        return reassemble_gated(low.last(), logits, self.align(high.last()), torch.sigmoid(gate), self.kernel_size)

@@ -74,7 +74,8 @@ class SemiShiftKernels(nn.Module):
 
     def forward(self, de: Tensor | SharedMap, en: Tensor | SharedMap) -> Tensor:
         """`[B, C_de, h, w]`, `[B, C_en, H, W]` → logits `[B, K², H, W]`."""
-        return encode_content(self.encode, convolve(self.embed_en, en), convolve(self.embed_de, de))
+        low, high = convolve(self.embed_de, de), convolve(self.embed_en, en)
+        return encode_content(self.encode, high, low)
 
 
 @register_upsampler("semishift")

@@ -3,7 +3,7 @@
 Cheng et al., "Boundary IoU: Improving Object-Centric Image Segmentation Evaluation", CVPR 2021 (arXiv:2103.16562).
 The boundary of a class is its pixels within a distance of a pixel of another class or of the outside of the image. A
 pixel has another label within reach exactly if the labels in a window around it are not all the same, so one pass over
-the label map finds the boundaries of all classes: by the compiled kernel (`native/boundary.c`) or, without it, where an
+the label map finds the boundaries of all classes: by the compiled kernel (`native/boundary`) or, without it, where an
 erosion and a dilation by OpenCV differ.
 """
 

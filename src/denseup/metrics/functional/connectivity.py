@@ -2,7 +2,7 @@
 
 Rhemann et al., "A Perceptually Motivated Online Benchmark for Image Matting", CVPR 2009, as the MATLAB evaluation
 code of Composition-1k computes it, with a step of 0.1. Everything here is integer arithmetic, so it is exact; the
-compiled kernel (`native/connectivity.c`) and, without it, OpenCV give the same numbers.
+compiled kernel (`native/connectivity`) and, without it, OpenCV give the same numbers.
 """
 
 import ctypes

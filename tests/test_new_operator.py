@@ -41,8 +41,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(clone: Path, *arguments: str) -> str:
-    environment = os.environ | {"PYTHONPATH": str(clone / "src")}
+def run(clone: Path, *arguments: str, path: str = "src") -> str:
+    environment = os.environ | {"PYTHONPATH": str(clone / path)}
     done = subprocess.run(
         [sys.executable, "-m", *arguments], capture_output=True, text=True, cwd=clone, env=environment
     )
@@ -61,6 +61,15 @@ def test_it_trains(clone: Path, task: str) -> None:
     run(clone, "src.train", f"task={task}", *options, *short)
     result = json.loads((clone / "runs" / task / "result.json").read_text())
     assert (result["status"], result["upsampler"]) == ("finished", NAME)
+
+
+def test_a_launchers_processes_import_the_clone_that_sweeps(clone: Path) -> None:
+    """And not another denseup that is installed, such as the one of these tests, which has no such operator."""
+    short = ["trainer=short", "trainer.max_steps=1", "trainer.limit_val_batches=1", "data.crop_size=64", "logger=none"]
+    sweep = ["-m", "launcher=joblib", "sweep.report=false", "hydra.sweep.dir=runs/swept", f"upsampler={NAME}"]
+    run(clone, "src.train", *sweep, *short, path="nowhere")
+    (result,) = (clone / "runs" / "swept").glob("*/result.json")
+    assert json.loads(result.read_text())["upsampler"] == NAME
 
 
 def test_the_cost_table_has_it(clone: Path) -> None:

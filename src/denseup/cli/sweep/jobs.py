@@ -23,7 +23,6 @@ from rich.console import Console
 from denseup.cli import report
 from denseup.cli.config import record_failure, run_info
 from denseup.cli.importing import quick_imports
-from denseup.cli.places import PACKAGE
 from denseup.cli.quoting import quoted
 from denseup.cli.sweep.table import print_table
 from denseup.engine import RunFolder
@@ -128,6 +127,7 @@ def _run_process(folder: RunFolder, checkpoint: Path | None, devices: Any) -> in
     if checkpoint is not None:
         overrides.append("resume=" + quoted(str(checkpoint.resolve()), "'"))
     environment = _share_of_cores(devices if isinstance(devices, int) else 1) | os.environ | {PARENT: str(os.getpid())}
+    environment["PYTHONPATH"] = _search_path(with_sources=False)
     with (folder.path / "output.log").open("a") as output:
         module, where = _program()
         command = [sys.executable, "-m", module, *_config_folders(), *overrides]
@@ -148,13 +148,22 @@ def _config_folders() -> list[str]:
 def _program() -> tuple[str, Path | None]:
     """The module that trains, of this very installation, and the folder to start it in; None: where this process is."""
     clone = os.environ.get(CLONE)
+    return ("denseup.cli.train", None) if clone is None else ("src.train", Path(clone))
+
+
+def _search_path(with_sources: bool) -> str:
+    """PYTHONPATH with or without the sources of the clone whose sweep this is, before what is there already.
+
+    A launcher's processes need them, to import this denseup and no other that is installed. A training finds it by
+    `src`, and must not take the clone's train.py, evaluate.py, ... for packages of these names.
+    """
+    there = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+    clone = os.environ.get(CLONE)
     if clone is None:
-        return "denseup.cli.train", None
-    if Path(clone, "src", "denseup") != PACKAGE:
-        raise RuntimeError(
-            f"the sweep was started in the clone {clone}, but a launcher imported denseup from {PACKAGE}"
-        )
-    return "src.train", Path(clone)
+        return os.pathsep.join(there)
+    sources = str(Path(clone, "src"))
+    others = [part for part in there if part != sources]
+    return os.pathsep.join([sources, *others] if with_sources else others)
 
 
 def _share_of_cores(processes: int) -> dict[str, str]:
@@ -205,6 +214,7 @@ class ClosingTable(Callback):
         journal = folder / f".journal_{os.getpid()}.jsonl"
         journal.unlink(missing_ok=True)
         os.environ[JOURNAL] = str(journal)
+        os.environ["PYTHONPATH"] = _search_path(with_sources=True)
         ClosingTable.journal = journal
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
@@ -220,6 +230,7 @@ def close_early() -> None:
     if journal is None:
         return
     os.environ.pop(JOURNAL)
+    os.environ["PYTHONPATH"] = _search_path(with_sources=False)
     entries = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
     journal.unlink(missing_ok=True)
     ClosingTable.failed = print_table(entries)

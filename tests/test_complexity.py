@@ -86,6 +86,10 @@ def test_measured_columns(tmp_path: Path) -> None:
 def test_unknown_names_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Did you mean 'fade'"):
         run(configure("upsamplers=[fad]", name="complexity"), RunFolder(tmp_path))
+    with pytest.raises(ValueError, match=r"latency\.repeats is 'x', expected a whole number ≥ 0"):
+        run(configure("latency.repeats=x", name="complexity"), RunFolder(tmp_path))
+    with pytest.raises(ValueError, match="input_size is 0, expected a whole number ≥ 1"):
+        run(configure("input_size=0", name="complexity"), RunFolder(tmp_path))
     with pytest.raises(ValueError, match=r"task 'depth' is unknown\. Known: matting, segmentation"):
         run(configure("tasks=[depth]", "upsamplers=[nearest]", name="complexity"), RunFolder(tmp_path))
 

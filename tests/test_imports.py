@@ -41,7 +41,7 @@ LAYERS = {
     "tasks": {"registry", "losses", "metrics", "networks", "visualization"},
     "reporting": {"engine", "metrics", "profiling", "tasks", "visualization"},
     "engine": {"tasks", "data", "visualization", "metrics", "environment", "upsamplers"},
-    "cli": {"engine", "reporting", "tasks", "data", "profiling", "upsamplers", "environment"},
+    "cli": {"engine", "reporting", "tasks", "data", "profiling", "upsamplers", "ops", "environment"},
 }
 ALLOWED_IN = {
     "pytorch_lightning": {"tasks", "engine", "data/datamodules/base.py", "cli"},

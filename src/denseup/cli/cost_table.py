@@ -13,6 +13,7 @@ from denseup.cli.config import plain
 from denseup.engine import RunFolder
 from denseup.engine.folder import write_atomic
 from denseup.environment import commit, hardware, versions
+from denseup.ops.arguments import whole_number
 from denseup.profiling import LatencySettings, Subject, count_costs, measure_latency
 from denseup.profiling import table as tables
 from denseup.tasks import find_task
@@ -27,6 +28,8 @@ def run(cfg: DictConfig, folder: RunFolder, console: Console | None = None) -> l
     console = console or Console()
     console.width = max(console.width, MINIMUM_WIDTH)
     latency = LatencySettings(**plain(cfg.latency))
+    for name in ("input_size", "num_classes"):
+        whole_number(name, cfg[name])
     factories = {name: configured_upsampler(name) for name in _names(cfg.upsamplers)}
     counted = {name: count_costs(_subject(cfg, name), factories, cfg.input_size) for name in cfg.tasks}
     rows = []

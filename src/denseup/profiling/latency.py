@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from denseup.ops.arguments import whole_number
 from denseup.profiling.counting import Subject
 from denseup.profiling.measuring import Timing, peak_memory, time_side_by_side
 from denseup.upsamplers import UpsamplerFactory
@@ -24,6 +25,9 @@ class LatencySettings:
         warmup, repeats: rounds before, and rounds that count.
         channels_last: memory layout of network and input, as the tasks train them.
         device: "cpu", "cuda", or "auto" for the GPU where there is one.
+
+    Raises:
+        ValueError: a number that is no whole one, or too small.
     """
 
     input_size: int = 256
@@ -32,6 +36,10 @@ class LatencySettings:
     repeats: int = 5
     channels_last: bool = True
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name, least in (("input_size", 1), ("batch_size", 1), ("warmup", 0), ("repeats", 0)):
+            whole_number(f"latency.{name}", getattr(self, name), least)
 
     def torch_device(self) -> torch.device:
         """The device that "auto" stands for, or the one named."""

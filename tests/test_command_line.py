@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from processes import python
 
+from denseup.cli.config import moved
+
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
@@ -15,6 +17,7 @@ from processes import python
         (["src.train", "task=matting", "data=camvid", "data.root=x"], ["serves task=segmentation"]),
         (["src.train", "task=segmentation", "data=camvid", "data.root=nowhere"], ["root", "nowhere"]),
         (["src.train", "upsampler.kernel_size=4"], ["kernel_size is 4", "odd"]),
+        (["src.train", "model.pretrained=true"], ["model.pretrained=true is encoder.pretrained=true now"]),
         (["src.evaluate"], ["ckpt"]),
     ],
 )
@@ -23,3 +26,18 @@ def test_wrong_input_gets_a_message(arguments: list[str], words: list[str], tmp_
     assert done.returncode != 0
     assert all(word in done.stderr for word in words), done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("argument", "today"),
+    [
+        ("model=segformer_b2", "model=segformer encoder=mit_b2"),
+        ("model=matting_resnet34", "model=matting encoder=resnet34"),
+        ("model.depths=[1,1,1]", "encoder.depths=[1,1,1]"),
+        ("model.width=8", None),
+        ("model=segformer", None),
+        ("upsampler=fade", None),
+    ],
+)
+def test_arguments_that_have_moved_are_told_apart(argument: str, today: str | None) -> None:
+    assert moved(argument) == today

@@ -20,6 +20,8 @@ from denseup.engine import RunFolder
 from denseup.engine.info import RunInfo
 from denseup.engine.state import FolderInUseError, read_result
 
+FORMER_OPTIONS = ("model.pretrained", "model.depths", "model.drop_path")
+"""Options of the model that are the encoder's now."""
 EXAMPLES = 2
 """Validation images of each task in a report's panel, unless told otherwise."""
 
@@ -92,6 +94,9 @@ def suggest(argv: list[str]) -> None:
         folder.name: sorted(f.stem for f in folder.glob("*.yaml")) for folder in CONF.iterdir() if folder.is_dir()
     }
     refuse_unreadable(argv, list(groups))
+    for argument in argv:
+        if today := moved(argument):
+            print(f"{argument} is {today} now", file=sys.stderr)
     if any(argument.startswith(ELSEWHERE) for argument in argv):
         return
     for argument in argv:
@@ -101,6 +106,16 @@ def suggest(argv: list[str]) -> None:
                 nearest = difflib.get_close_matches(choice, groups[group], n=1, cutoff=0.4)
                 hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
                 print(f"{group} {choice!r} is unknown.{hint} Known: {', '.join(groups[group])}", file=sys.stderr)
+
+
+def moved(argument: str) -> str | None:
+    """How today's configs say what an argument of version 0.1.0 said; None where nothing has moved."""
+    key, _, value = argument.lstrip("+").partition("=")
+    if key in FORMER_OPTIONS:
+        return f"encoder.{key.removeprefix('model.')}={value}"
+    if key == "model" and value.startswith("segformer_b"):
+        return f"model=segformer encoder=mit_{value.removeprefix('segformer_')}"
+    return "model=matting encoder=resnet34" if argument == "model=matting_resnet34" else None
 
 
 def _cause(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from denseup.networks.base import EncoderDecoder
+from denseup.networks.decoders.details import Details, finer_strides
 from denseup.networks.decoders.segformer import SegFormerHead
 from denseup.networks.encoders import Encoder, MixTransformer, as_encoder
 from denseup.networks.encoders.base import pad_to_side
@@ -16,8 +17,10 @@ from denseup.upsamplers.base import UpsamplerFactory
 class SegmentationNetwork(EncoderDecoder):
     """Encoder and all-MLP head: normalised RGB `[B, 3, H, W]` → logits `[B, num_classes, ⌈H/s⌉, ⌈W/s⌉]`.
 
-    s is the stride of the finest map that the head takes. Resize the logits to the label's size bilinearly for the loss
-    and for evaluation. Upsamplers that need the image get the input's first three channels.
+    s is the stride of the finest map that the head takes. Where an encoder has none as fine as `finest_stride`, the
+    stages down to it are guided by features of the input (`Details`): all maps of a plain vision transformer have the
+    stride of its patches. Resize the logits to the label's size bilinearly for the loss and for evaluation. Upsamplers
+    that need the image get the input's first three channels.
 
     Args:
         encoder: an `Encoder`, a registered name, or a mapping of a name and its options.
@@ -26,7 +29,7 @@ class SegmentationNetwork(EncoderDecoder):
         in_channels: of the input, for an encoder given by name.
         embed_dim: channels of the head.
         dropout: in the head.
-        finest_stride: maps of a smaller stride are left out.
+        finest_stride: maps of a smaller stride are left out, and stages reach down to it.
     """
 
     encoder_name = "backbone"
@@ -48,8 +51,16 @@ class SegmentationNetwork(EncoderDecoder):
         channels, strides = (
             [values[i] for i in self.used] for values in (self.backbone.channels, self.backbone.strides)
         )
+        finer = finer_strides(strides[0], finest_stride)
+        widths = [max(embed_dim // 4, 1)] * len(finer)
+        self.details = Details(self.backbone.in_channels, widths, finest_stride)
         self.head = SegFormerHead(
-            channels, num_classes, upsampler, embed_dim=embed_dim, dropout=dropout, strides=strides
+            [*widths, *channels],
+            num_classes,
+            upsampler,
+            embed_dim=embed_dim,
+            dropout=dropout,
+            strides=[*finer, *strides],
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,7 +70,7 @@ class SegmentationNetwork(EncoderDecoder):
         """
         padded = pad_to_side(x, self.backbone.least_side)
         maps = self.backbone(padded)
-        logits = self.head([maps[i] for i in self.used], padded[:, :3])
+        logits = self.head([*self.details(padded), *(maps[i] for i in self.used)], padded[:, :3])
         if padded is x:
             return logits
         height, width = (-(-side // self.head.strides[0]) for side in x.shape[2:])

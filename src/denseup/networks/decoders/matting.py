@@ -5,14 +5,13 @@ its encoder (`Mirrored`); for any other encoder, `Laterals` bring its maps to th
 """
 
 from collections.abc import Callable
-from itertools import takewhile
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from denseup.networks.blocks import ResidualBlock, conv_abn
+from denseup.networks.decoders.details import Details, finer_strides
 from denseup.networks.encoders import Encoder, PoolingEncoder
 from denseup.upsamplers.base import Upsampler
 
@@ -125,14 +124,13 @@ class Laterals(nn.Module):
     def __init__(self, encoder: Encoder, width: int) -> None:
         super().__init__()
         self.strides = sorted(set(encoder.strides))
-        finer = list(takewhile(lambda stride: stride < self.strides[0], (2**i for i in range(32))))
+        finer = finer_strides(self.strides[0])
         stages = len(finer) + len(self.strides) - 1
         if not stages:
             raise ValueError(f"the maps of {type(encoder).__name__} are all of the image's size: nothing to upsample")
         self.widths = [width, width, 2 * width, *[4 * width] * stages][:stages]
         self.shortcuts = self.widths
-        into = [encoder.in_channels, *self.widths]
-        self.details = nn.ModuleList(nn.Sequential(*conv_abn(into[i], self.widths[i])) for i in range(len(finer)))
+        self.details = Details(encoder.in_channels, self.widths[: len(finer)])
         targets = [*self.widths[len(finer) :], self.widths[-1]]
         channels = [
             sum(c for c, s in zip(encoder.channels, encoder.strides, strict=True) if s == t) for t in self.strides
@@ -144,15 +142,8 @@ class Laterals(nn.Module):
         maps = encoder(x)
         joined = [_joined([y for y, s in zip(maps, encoder.strides, strict=True) if s == t]) for t in self.strides]
         projected = [project(y) for project, y in zip(self.project, joined, strict=True)]
-        guides = [*self._details(x), *projected[:-1]]
+        guides = [*self.details(x), *projected[:-1]]
         return projected[-1], [Source(guide, None, None) for guide in reversed(guides)]
-
-    def _details(self, x: Tensor) -> list[Tensor]:
-        """Features of the input at strides 1, 2, 4, …, as many as are finer than the encoder's."""
-        maps: list[Tensor] = []
-        for convolve in self.details:
-            maps.append(convolve(F.avg_pool2d(maps[-1], 2, ceil_mode=True) if maps else x))
-        return maps
 
 
 def _joined(maps: list[Tensor]) -> Tensor:

@@ -109,6 +109,14 @@ def test_pretrained_weights_from_a_folder(family: str, tmp_path: Path) -> None:
     assert not all(torch.equal(a, b) for a, b in zip(again.parameters(), source.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("family", ["mit_b0", *FAMILIES])
+def test_pretrained_weights_come_in_the_mode_of_training(family: str, tmp_path: Path) -> None:
+    """transformers loads for inference: a training would go on without drop path, and with frozen batch norms."""
+    encoder(family).model.save_pretrained(tmp_path)
+    loaded = MixTransformer("b0", pretrained=tmp_path) if family == "mit_b0" else AutoEncoder(tmp_path)
+    assert all(module.training for module in loaded.modules())
+
+
 def test_a_checkpoint_needs_no_source_to_know_its_normalisation(tmp_path: Path) -> None:
     encoder("resnet").model.save_pretrained(tmp_path)
     normalisation = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.2, 0.1]}

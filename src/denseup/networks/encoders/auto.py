@@ -108,7 +108,7 @@ def _load(source: str, config: Any) -> nn.Module:
     with torch.device("meta"):
         kind = type(AutoBackbone.from_config(config))
     model: nn.Module = kind.from_pretrained(source, config=config)
-    return model
+    return model.train()  # it comes in the mode of inference
 
 
 def _features(config: Any, stages: Sequence[int] | None) -> list[str]:

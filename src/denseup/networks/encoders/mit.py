@@ -52,7 +52,8 @@ class MixTransformer(Encoder):
 
         if pretrained:
             source = f"nvidia/mit-{variant}" if pretrained is True else str(pretrained)
-            self.model = SegformerModel.from_pretrained(source, drop_path_rate=drop_path)
+            # It comes in the mode of inference, in which a training would have no drop path.
+            self.model = SegformerModel.from_pretrained(source, drop_path_rate=drop_path).train()
             widen_input(self.model, in_channels)
         else:
             fields = {**VARIANTS[variant], "drop_path_rate": drop_path, "num_channels": in_channels, **config}

@@ -158,3 +158,9 @@ def test_a_missing_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         dashboard.main([str(tmp_path / "nowhere")])
     assert "nowhere: there is no such folder" in capsys.readouterr().err
+
+
+def test_keys_and_flags_say_the_same(tmp_path: Path) -> None:
+    by_flags = dashboard.parse([str(tmp_path), "--project", "p", "--group", "g"])
+    assert dashboard.parse([str(tmp_path), "project=p", "group=g"]) == by_flags
+    assert dashboard.parse([]).paths == ["runs"]

@@ -122,3 +122,43 @@ def test_a_wrong_file_of_measurements_gets_a_message(
 def test_a_sweep_whose_report_fails_keeps_its_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep.write_report(tmp_path)
     assert "no report: ValueError: PATH is" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["latency=false", "examples=1"], {"latency": False, "examples": 1}),
+        (["--no-latency", "--examples", "1"], {"latency": False, "examples": 1}),
+        (["link_pictures=true", "output=there"], {"link_pictures": True, "output": Path("there")}),
+        (["--link-pictures", "--output", "there"], {"link_pictures": True, "output": Path("there")}),
+    ],
+)
+def test_keys_and_flags_say_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], expected: dict[str, Any]
+) -> None:
+    """As all commands do, it takes KEY=VALUE; a path with an equals sign that exists is a path."""
+    runs = tmp_path / "lr=0.1"
+    runs.mkdir()
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr(report, "run", lambda **options: seen.update(options))
+    assert report.main([str(runs), *words]) == 0
+    assert seen["paths"] == [str(runs)]
+    assert {name: seen[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["runs", "latncy=false"], "latncy"),
+        (["runs", "latency=5"], "latency is 5, expected true or false"),
+        (["runs", "examples=-1"], "examples is -1, expected a whole number"),
+        (["examples=1"], "paths is [], expected the path of a run"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        assert report.main(words) == 1
+        said = capsys.readouterr().err
+    except SystemExit as exit:
+        said = str(exit)
+    assert message in said

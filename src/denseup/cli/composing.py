@@ -1,9 +1,11 @@
-"""A config composed by Hydra for a command whose arguments are not Hydra's alone."""
+"""A config composed by Hydra for a command whose arguments are not Hydra's alone: paths and flags may stand beside."""
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import CompactHydraException
@@ -26,6 +28,22 @@ def composed(name: str, overrides: Sequence[str]) -> tuple[DictConfig, RunFolder
     OmegaConf.save(cfg, folder.path / ".hydra" / "config.yaml")
     OmegaConf.save(hydra.overrides.task, folder.path / ".hydra" / "overrides.yaml")
     return cfg, folder
+
+
+def settings(name: str, words: Sequence[str], flags: Mapping[str, Any]) -> DictConfig:
+    """The config conf/NAME.yaml with what a command line changes in it.
+
+    Args:
+        name: of the command.
+        words: `KEY=VALUE` in Hydra's grammar, or paths, which take the place of `paths`; what exists is a path.
+        flags: values by key, of flags that say the same.
+    """
+    paths = [word for word in words if "=" not in word or Path(word).exists()]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose(name, [word for word in words if word not in paths])
+    found = OmegaConf.merge(cfg, {"paths": paths} if paths else {}, dict(flags))
+    assert isinstance(found, DictConfig)
+    return found
 
 
 @contextmanager

@@ -1,13 +1,18 @@
-"""Tables, plots and a page from runs: `denseup report runs/sweeps/demo [--complexity FILE]`."""
+"""Tables, plots and a page from runs: `denseup report runs/sweeps/demo [latency=false]`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from denseup.cli.config import EXAMPLES
+from omegaconf import DictConfig
+
+from denseup.cli.composing import printed_errors, settings
+from denseup.cli.config import EXAMPLES, plain
 from denseup.cli.importing import quick_imports
+from denseup.cli.places import CONF
 
 
 def run(
@@ -53,43 +58,58 @@ def run(
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    found = argparse.ArgumentParser(prog="report", description=__doc__)
-    found.add_argument(
-        "paths", nargs="+", metavar="PATH", help="a run, a sweep, offline W&B runs, or a folder that holds them"
+    """The command line; each flag says what a key of conf/report.yaml says."""
+    found = argparse.ArgumentParser(
+        prog="report",
+        description=__doc__,
+        epilog=(CONF / "report.yaml").read_text(),
+        argument_default=argparse.SUPPRESS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    found.add_argument("--output", type=Path, metavar="DIR", help="where to write; default: report/ in the first PATH")
+    found.add_argument(
+        "words",
+        nargs="+",
+        metavar="PATH|KEY=VALUE",
+        help="a run, a sweep, offline W&B runs, or a folder that holds them; or a value of the config",
+    )
+    found.add_argument("--output", metavar="DIR", help="where to write; default: report/ in the first PATH")
     found.add_argument(
         "--complexity",
-        type=Path,
         metavar="FILE",
-        help="complexity.json of the command complexity, whose latency and memory are shown",
+        help="complexity.json of the command complexity, whose measurements are shown",
     )
     found.add_argument("--link-pictures", action="store_true", help="the page links its pictures and holds none")
-    found.add_argument("--no-latency", action="store_true", help="leave out latency and memory")
-    found.add_argument(
-        "--examples", type=int, default=EXAMPLES, metavar="N", help="validation images shown with predictions; 0: none"
-    )
+    found.add_argument("--no-latency", action="store_false", dest="latency", help="leave out latency and memory")
+    found.add_argument("--examples", metavar="N", help="validation images shown with predictions; 0: none")
     return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; the exit code."""
-    chosen = parser().parse_args(argv)
+    flags = vars(parser().parse_args(argv))
+    with printed_errors():
+        cfg = settings("report", flags.pop("words"), flags)
     try:
-        page = run(
-            chosen.paths,
-            chosen.output,
-            chosen.complexity,
-            examples=chosen.examples,
-            latency=not chosen.no_latency,
-            link_pictures=chosen.link_pictures,
-        )
+        page = run(**_checked(cfg))
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"report: {page}")
     return 0
+
+
+def _checked(cfg: DictConfig) -> dict[str, Any]:
+    """Arguments of `run`; ValueError that names a value that is none."""
+    options: dict[str, Any] = plain(cfg)
+    if not options["paths"]:
+        raise ValueError("paths is [], expected the path of a run, a sweep, or a folder that holds them")
+    for name in ("latency", "link_pictures"):
+        if not isinstance(options[name], bool):
+            raise ValueError(f"{name} is {options[name]!r}, expected true or false")
+    if not str(options["examples"]).isdecimal():
+        raise ValueError(f"examples is {options['examples']!r}, expected a whole number ≥ 0")
+    files = {name: None if options[name] is None else Path(options[name]) for name in ("output", "complexity")}
+    return {**options, **files, "examples": int(options["examples"])}
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import denseup
 from denseup.cli import evaluate, report, train
 from denseup.cli.loading import rebuilt_data
 from denseup.engine import RunFolder
+from denseup.engine.folder import CONFIG_KEY
 from denseup.engine.former import upgraded
 
 FORMER = Path(__file__).parent.parent / "reference" / "former_runs"
@@ -71,6 +72,17 @@ def test_it_is_loaded(run: Path, name: str) -> None:
     same = {key: value for key, value in task.state_dict().items() if key in weights}
     assert len(same) == len(task.state_dict())
     assert all(torch.equal(value, weights[key]) for key, value in same.items())
+
+
+def test_the_weights_that_a_run_started_from_may_be_gone(tmp_path: Path) -> None:
+    """Its checkpoint holds all that is needed: nothing else is looked for, let alone downloaded."""
+    checkpoint = torch.load(FORMER / "matting_indexnet" / "checkpoints" / "best.ckpt", weights_only=True)
+    checkpoint[CONFIG_KEY]["model"]["pretrained"] = str(tmp_path / "gone.pth")
+    torch.save(checkpoint, tmp_path / "best.ckpt")
+    cfg = configure(f"ckpt='{tmp_path}/best.ckpt'", name="evaluate")
+    result = evaluate.run(cfg, RunFolder(tmp_path / "evaluated"))
+    assert result["metrics"] == pytest.approx(expected("matting_indexnet", "evaluated"), rel=TOLERANCE)
+    assert denseup.load(tmp_path / "best.ckpt").name == "matting"
 
 
 def test_they_are_reported(tmp_path: Path) -> None:

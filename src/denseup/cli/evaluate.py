@@ -17,8 +17,9 @@ from denseup.engine import RunFolder
 def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """Evaluate the checkpoint `cfg.ckpt`; what comes back is also `folder`'s result.json."""
     with quick_imports():
-        from denseup.cli.build import build_data, build_task, check_data
+        from denseup.cli.build import build_data, check_data
         from denseup.cli.checks import check_data_options, check_path
+        from denseup.cli.loading import rebuilt_task
         from denseup.engine.evaluation import evaluate, read_checkpoint
         from denseup.tasks.checks import check_whole
 
@@ -34,7 +35,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     folder.write_config(OmegaConf.to_yaml(whole, resolve=True))
     data = build_data(whole)
     check_data(data, "test", cfg.check_data)
-    task = build_task(whole, data, training=False)
+    task = rebuilt_task(plain(whole), data)
     try:
         task.load_state_dict(weights)
     except RuntimeError as error:

@@ -31,13 +31,13 @@ def load(checkpoint: str | Path) -> DenseTask:
     return task.eval()
 
 
-def rebuilt_task(config: Mapping[str, Any]) -> DenseTask:
-    """The task of a run's config, for evaluation, with fresh weights."""
+def rebuilt_task(config: Mapping[str, Any], data: DenseData | None = None) -> DenseTask:
+    """The task of a run's config, for evaluation, with fresh weights; for other data than the run's, if there are."""
     cfg = OmegaConf.create(dict(config))
     for part in ("model", "encoder"):  # whatever weights it started from, they are not needed now
         if "pretrained" in (cfg.get(part) or {}):
             cfg[part].pretrained = False
-    return build_task(cfg, rebuilt_data(config), training=False)
+    return build_task(cfg, data or rebuilt_data(config), training=False)
 
 
 def rebuilt_data(config: Mapping[str, Any]) -> DenseData:

@@ -1,7 +1,9 @@
 """What networks share: what tasks and optimisers ask of them, and how they call an upsampler."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from denseup.networks.encoders.base import Colour, Encoder
@@ -19,10 +21,54 @@ def raise_map(upsampler: nn.Module, de: Tensor, en: Tensor, **options: Any) -> t
 
 
 class EncoderDecoder(nn.Module):
-    """A network of an encoder and a decoder."""
+    """A network of an encoder and a decoder: `decode(encode(x), x)`.
+
+    What `encode` gives may come from elsewhere, such as a cache, if the encoder does not learn (`freeze_encoder`).
+    """
 
     encoder_name: ClassVar[str] = "encoder"
     """Of the submodule that is the encoder, as it stands in a state_dict."""
+    frozen: bool = False
+    """Whether the encoder learns nothing and stays in evaluation mode."""
+
+    def encode(self, x: Tensor) -> Sequence[Any]:
+        """`[B, in_channels, H, W]` → what `decode` takes: maps, and where upsamplers pool them, their states too."""
+        raise NotImplementedError(f"{type(self).__name__} must implement encode")
+
+    def decode(self, maps: Sequence[Any], x: Tensor) -> Tensor:
+        """What `encode(x)` gave, and `x` itself → the output."""
+        raise NotImplementedError(f"{type(self).__name__} must implement decode")
+
+    def forward(self, x: Tensor, maps: Sequence[Any] | None = None) -> Tensor:
+        """`[B, in_channels, H, W]` → the output; `maps`: what `encode(x)` gives, where it is known already."""
+        return self.decode(self._encode(x) if maps is None else maps, x)
+
+    def freeze_encoder(self) -> None:
+        """From now on the encoder learns nothing: no gradients, no running statistics, no dropout.
+
+        Raises:
+            ValueError: the encoder leaves its pooling to the upsamplers, so that its maps depend on what they learn.
+        """
+        encoder = self._encoder()
+        if encoder.leaves_pooling:
+            raise ValueError(
+                f"{type(encoder).__name__} leaves its pooling to the upsamplers, which learn: it can't be frozen; "
+                "expected another encoder, such as lite0"
+            )
+        encoder.requires_grad_(False)
+        encoder.eval()
+        self.frozen = True
+
+    def train(self, mode: bool = True) -> "EncoderDecoder":
+        """As of any module; a frozen encoder stays in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            self._encoder().eval()
+        return self
+
+    def _encode(self, x: Tensor) -> Sequence[Any]:
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            return self.encode(x)
 
     @property
     def in_channels(self) -> int:

@@ -75,15 +75,19 @@ class MattingNetwork(EncoderDecoder):
         if self.head_init == "identity":
             nn.init.dirac_(self.head.get_parameter("3.weight"))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`[B, 4, H, W]` → `[B, 1, H, W]`, not clipped."""
+    def encode(self, x: Tensor) -> Sequence[Any]:
+        """`[B, 4, H, W]` → the encoder's maps; of one that leaves its pooling, also what the upsamplers pooled."""
+        return self.sources.encode(pad_to_side(x, self.encoder.least_side), self.encoder, self.upsamplers)
+
+    def decode(self, maps: Sequence[Any], x: Tensor) -> Tensor:
+        """What `encode` gave, and the input `[B, 4, H, W]` → `[B, 1, H, W]`, not clipped."""
         padded = pad_to_side(x, self.encoder.least_side)
-        deepest, sources = self.sources(padded, self.encoder, self.upsamplers)
+        deepest, sources = self.sources(maps, padded)
         y, image = self.aspp(deepest), padded[:, :3]
         for upsampler, stage, source in zip(self.upsamplers, self.decoder, sources, strict=True):
             y, changed = raise_map(upsampler, y, source.guide, image=image, state=source.state)
             y = stage(y, changed if source.shortcut is None else source.shortcut)
-        alpha = self.head(y)
+        alpha: Tensor = self.head(y)
         return alpha if padded is x else alpha[..., : x.shape[2], : x.shape[3]]
 
 

@@ -1,6 +1,6 @@
 """Segmentation: any encoder, and SegFormer's head with stage-wise upsampling, as FADE uses it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +63,18 @@ class SegmentationNetwork(EncoderDecoder):
             strides=[*finer, *strides],
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`[B, 3, H, W]` → logits `[B, num_classes, ⌈H/s⌉, ⌈W/s⌉]`.
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """`[B, 3, H, W]` → the encoder's maps from the finest stride of the head on.
 
         Sides shorter than the encoder's `least_side` are padded right and bottom with the mean colour for the time.
         """
+        maps = self.backbone(pad_to_side(x, self.backbone.least_side))
+        return [maps[i] for i in self.used]
+
+    def decode(self, maps: Sequence[Any], x: Tensor) -> Tensor:
+        """Maps, and the image `[B, 3, H, W]` → logits `[B, num_classes, ⌈H/s⌉, ⌈W/s⌉]`."""
         padded = pad_to_side(x, self.backbone.least_side)
-        maps = self.backbone(padded)
-        logits = self.head([*self.details(padded), *(maps[i] for i in self.used)], padded[:, :3])
+        logits: Tensor = self.head([*self.details(padded), *maps], padded[:, :3])
         if padded is x:
             return logits
         height, width = (-(-side // self.head.strides[0]) for side in x.shape[2:])

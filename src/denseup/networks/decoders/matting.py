@@ -4,7 +4,7 @@ The decoder of A2U matting (Dai et al., CVPR 2021, arXiv:2011.14288) as FADE use
 its encoder (`Mirrored`); for any other encoder, `Laterals` bring its maps to the widths of the stages.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -82,8 +82,8 @@ class Mirrored(nn.Module):
             widths = f"{encoder.channels[-1]} channels, its deepest guide {encoder.guides[-1]}"
             raise ValueError(f"the deepest map of {type(encoder).__name__} has {widths}: expected as many")
 
-    def forward(self, x: Tensor, encoder: Encoder, upsamplers: nn.ModuleList) -> tuple[Tensor, list[Source]]:
-        """Encode `x`, pooling by the upsamplers: the deepest map, and a source for each stage, deepest first."""
+    def encode(self, x: Tensor, encoder: Encoder, upsamplers: nn.ModuleList) -> Sequence[Any]:
+        """The maps of `x`, halved by the upsamplers, and each halved map with the state of its upsampler."""
         pooled: list[tuple[Tensor, Any]] = []
 
         def pool_by(upsampler: nn.Module) -> Callable[[Tensor], Tensor]:
@@ -96,6 +96,11 @@ class Mirrored(nn.Module):
             return pool
 
         maps = encoder(x, [pool_by(upsampler) for upsampler in reversed(upsamplers)])
+        return maps, pooled
+
+    def forward(self, encoded: Sequence[Any], x: Tensor) -> tuple[Tensor, list[Source]]:
+        """The deepest map, and a source for each stage, deepest first."""
+        maps, pooled = encoded
         sources = [
             Source(guide, None if source is guide else source, state)
             for (guide, state), source in zip(pooled, [x, *maps[1:-1]], strict=True)
@@ -123,6 +128,7 @@ class Laterals(nn.Module):
 
     def __init__(self, encoder: Encoder, width: int) -> None:
         super().__init__()
+        self.of_maps = list(encoder.strides)
         self.strides = sorted(set(encoder.strides))
         finer = finer_strides(self.strides[0])
         stages = len(finer) + len(self.strides) - 1
@@ -137,10 +143,13 @@ class Laterals(nn.Module):
         ]
         self.project = nn.ModuleList(nn.Conv2d(c, target, 1) for c, target in zip(channels, targets, strict=True))
 
-    def forward(self, x: Tensor, encoder: Encoder, upsamplers: nn.ModuleList) -> tuple[Tensor, list[Source]]:
-        """Encode `x`: the deepest map, and a source for each stage, deepest first."""
-        maps = encoder(x)
-        joined = [_joined([y for y, s in zip(maps, encoder.strides, strict=True) if s == t]) for t in self.strides]
+    def encode(self, x: Tensor, encoder: Encoder, upsamplers: nn.ModuleList) -> Sequence[Tensor]:
+        """The encoder's maps."""
+        return encoder(x)
+
+    def forward(self, maps: Sequence[Tensor], x: Tensor) -> tuple[Tensor, list[Source]]:
+        """The deepest map, and a source for each stage, deepest first."""
+        joined = [_joined([y for y, s in zip(maps, self.of_maps, strict=True) if s == t]) for t in self.strides]
         projected = [project(y) for project, y in zip(self.project, joined, strict=True)]
         guides = [*self.details(x), *projected[:-1]]
         return projected[-1], [Source(guide, None, None) for guide in reversed(guides)]

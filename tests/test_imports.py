@@ -40,7 +40,7 @@ LAYERS = {
     "data": set(),
     "tasks": {"registry", "losses", "metrics", "networks", "visualization"},
     "reporting": {"engine", "metrics", "profiling", "tasks", "visualization"},
-    "engine": {"tasks", "data", "visualization", "metrics", "environment", "upsamplers"},
+    "engine": {"tasks", "data", "visualization", "metrics", "environment", "upsamplers", "networks"},
     "cli": {"engine", "reporting", "tasks", "data", "profiling", "upsamplers", "ops", "environment"},
 }
 ALLOWED_IN = {

@@ -6,13 +6,16 @@ from typing import Any, cast
 
 import hydra
 import pytorch_lightning as pl
+import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from denseup.cli.config import plain
 from denseup.cli.places import CONF
 from denseup.data import check_datasets
+from denseup.data.caching import SampleCache, cache_folder
 from denseup.data.datamodules import DenseData
+from denseup.engine.features import Features
 from denseup.engine.processes import is_rank_zero
 from denseup.tasks import DenseTask
 from denseup.upsamplers import UpsamplerFactory, upsampler_factory
@@ -65,6 +68,21 @@ def build_task(cfg: DictConfig, data: DenseData, training: bool = True) -> Dense
     make = hydra.utils.instantiate({key: value for key, value in cfg.task.items() if key != "name"}, _partial_=True)
     task: DenseTask = make(network, optimization, **taken(kind.data_options, data))
     return task
+
+
+def apply_protocol(cfg: DictConfig, task: DenseTask, data: DenseData) -> DenseData:
+    """The data that a run trains with; `protocol=frozen` also freezes the task's encoder."""
+    if cfg.protocol.name != "frozen":
+        return data
+    on_cpu = cfg.trainer.get("accelerator", "auto") == "cpu" or not torch.cuda.is_available()
+    features = Features(
+        SampleCache(cache_folder(cfg.cache.folder), cfg.cache.limit_gb * 1e9),
+        plain(cfg),
+        samples=cfg.trainer.max_steps * data.batch_size,
+        device=torch.device("cpu" if on_cpu else "cuda"),
+        progress=bool(cfg.trainer.get("enable_progress_bar", True)),
+    )
+    return features.of(task, data)
 
 
 def taken(names: Sequence[str], source: Any) -> dict[str, Any]:

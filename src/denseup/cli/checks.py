@@ -7,10 +7,11 @@ from omegaconf import DictConfig
 
 from denseup.cli.quoting import quoted
 from denseup.engine.options import check_trainer
-from denseup.tasks.checks import check_whole
+from denseup.tasks.checks import check_number, check_whole, is_number
 
 SEEDS = 2**32
 """NumPy takes no greater ones."""
+PROTOCOLS = ("frozen", "finetune")
 LEAST = {
     "batch_size": 1,
     "num_workers": 0,
@@ -36,7 +37,20 @@ def check_config(cfg: DictConfig) -> None:
         raise ValueError(f"upsampler.name is {name!r}, expected the name of an upsampler, such as fade")
     if cfg.resume is not None:
         check_path("resume", cfg.resume, "file")
+    check_protocol(cfg)
     check_trainer(cfg.trainer)
+
+
+def check_protocol(cfg: DictConfig) -> None:
+    """ValueError for a protocol that there is not, a cache that none can be, or a share of the steps that is none."""
+    if cfg.protocol.name not in PROTOCOLS:
+        raise ValueError(f"protocol.name is {cfg.protocol.name!r}, valid: {', '.join(PROTOCOLS)}")
+    check_number("cache.limit_gb", cfg.cache.limit_gb)
+    if cfg.cache.folder is not None:
+        check_path("cache.folder", cfg.cache.folder, "folder")
+    share = cfg.recipe.get("average")
+    if share is not None and not (is_number(share) and 0 < share <= 1):
+        raise ValueError(f"recipe.average is {share!r}, expected a share of the steps, above 0 and at most 1, or null")
 
 
 def check_data_options(options: Mapping[str, Any]) -> None:

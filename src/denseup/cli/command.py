@@ -30,6 +30,7 @@ COMMANDS = {
     "evaluate": Command("measure a checkpoint", "train", TRAINING),
     "complexity": Command("count and measure what every upsampler costs", "train", TRAINING),
     "report": Command("tables, plots and a page from runs", "report", REPORTING),
+    "cache": Command("list and clear the kept features of frozen encoders", "train", TRAINING),
     "dashboard": Command("the comparison as a W&B workspace and report", "dashboard", ("wandb_workspaces",)),
 }
 

@@ -22,7 +22,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     with quick_imports():
         import pytorch_lightning as pl
 
-        from denseup.cli.build import build_callbacks, build_data, build_task, check_data
+        from denseup.cli.build import apply_protocol, build_callbacks, build_data, build_task, check_data
         from denseup.cli.checks import check_config
         from denseup.engine.training import train
 
@@ -35,8 +35,16 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     data = build_data(cfg)
     check_data(data, "fit", cfg.check_data)
     task = build_task(cfg, data)
+    data = apply_protocol(cfg, task, data)
     return train(
-        task, data, folder, info, trainer=plain(cfg.trainer), resume=cfg.resume, callbacks=build_callbacks(cfg)
+        task,
+        data,
+        folder,
+        info,
+        trainer=plain(cfg.trainer),
+        resume=cfg.resume,
+        callbacks=build_callbacks(cfg),
+        average=cfg.recipe.get("average"),
     )
 
 

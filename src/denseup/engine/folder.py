@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-IDENTITY = ("task", "upsampler", "encoder", "model", "data", "recipe", "trainer", "seed")
+IDENTITY = ("task", "upsampler", "encoder", "model", "data", "protocol", "recipe", "trainer", "seed")
 """The parts of a config that decide a run's result; where it is written and logged does not count."""
 
 CONFIG_KEY = "denseup_config"

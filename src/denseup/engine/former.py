@@ -24,6 +24,8 @@ def upgraded(config: Mapping[str, Any]) -> Options:
     if isinstance(new.get("upsampler"), dict):
         gained = FORMER_DEFAULTS.get(new["upsampler"].get("name"), {})
         new["upsampler"] |= {key: value for key, value in gained.items() if key not in new["upsampler"]}
+    if new:  # there was one protocol
+        new.setdefault("protocol", {"name": "finetune", "evaluation": "best"})
     return new if "encoder" in new else {**new, **_network(new.get("model"))}
 
 

@@ -15,6 +15,7 @@ NOTICES = (
     r".*It is recommended to use `self\.log\(.*sync_dist=True.*",  # torchmetrics has summed over the processes
     r".*checkpoint that ended before the epoch ended and your dataloader is not resumable.*",  # it is: EpochSampler
     r".*The dirpath has changed from .*",  # of a run that goes on in another folder: `resuming.GoOn`
+    r".*module\(s\) in eval mode at the start of training.*",  # a frozen encoder
     r".*The number of training batches .* is smaller than the logging interval.*",
 )
 

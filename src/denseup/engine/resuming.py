@@ -110,7 +110,7 @@ class GoOn(pl.Callback):
             self.history.first = len(self.history.history)
             self.best.best_k_models, self.best.best_model_path = {}, ""
             return
-        value = self.history.best_and_last(pl_module)["best"][pl_module.monitor]
+        value = self.history.outcomes(pl_module)["best"][pl_module.monitor]
         assert self.best.dirpath is not None
         path = str(Path(self.best.dirpath) / "best.ckpt")
         worst = float("inf") if pl_module.mode == "min" else -float("inf")

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
 
 from denseup.data.datamodules import DenseData
+from denseup.engine.callbacks.averaging import AVERAGED, AverageWeights
 from denseup.engine.callbacks.checkpoints import checkpoints
 from denseup.engine.callbacks.feature_evolution import FeatureEvolution
 from denseup.engine.callbacks.history import KeepHistory, flat
@@ -38,6 +39,7 @@ def train(
     trainer: dict[str, Any],
     resume: str | Path | None = None,
     callbacks: Sequence[pl.Callback] = (),
+    average: float | None = None,
 ) -> dict[str, Any]:
     """Train a task and write its run folder. Of several processes (DDP) all call it, and the first one writes.
 
@@ -49,9 +51,11 @@ def train(
         trainer: arguments of `pytorch_lightning.Trainer`.
         resume: checkpoint to go on from.
         callbacks: of the trainer, beside those that every run has.
+        average: evaluate an exponential average of the weights too (`AverageWeights`), over this share of the steps.
 
     Returns:
-        What result.json holds: status "finished", metrics (best and last), the trivial answer, parameters, seconds.
+        What result.json holds: status "finished", metrics (best, last and perhaps averaged), the trivial answer,
+        parameters, seconds.
 
     Raises:
         ValueError: an argument of the trainer, or the checkpoint to go on from, that no run can have.
@@ -67,14 +71,22 @@ def train(
     result = {"status": "running", **info.describe(), "params": sum(p.numel() for p in task.network.parameters())}
     loggers = _start(folder, info, result, resumed_at) if is_rank_zero() else []
     history = KeepHistory()
+    averaging = [] if average is None else [AverageWeights(average)]
     images: list[Row] = []
     exit_code = 1
     try:
         with quiet_lightning(), _naming_what_is_kept(history):
-            everyone = [history, *callbacks, *_everyone(task, folder, info, trainer, history, resume, resumed_at)]
+            everyone = [
+                history,
+                *averaging,
+                *callbacks,
+                *_everyone(task, folder, info, trainer, history, resume, resumed_at),
+            ]
             lightning = pl.Trainer(logger=loggers or False, callbacks=everyone, default_root_dir=folder.path, **trainer)
             lightning.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
             _evaluate_at_the_end(lightning, task, data, folder, history)
+            for weights in averaging:
+                _evaluate_averaged(lightning, task, data, folder, history, weights)
         result |= {"status": "finished", "steps": lightning.global_step, **_outcome(task, history, folder)}
         result |= _features(callbacks)
         images = history.image_rows(task)
@@ -98,7 +110,7 @@ def _close(
     found: list[str] = []
     if exit_code == 0:
         with only_printed("logging the result"):
-            log_table(loggers, "evaluations", history.history)
+            log_table(loggers, "evaluations", history.evaluations)
             log_table(loggers, "per_image", images)
             log_summary(loggers, _flat_summary(result))
             found = notes(loggers)
@@ -172,13 +184,29 @@ def _evaluate_at_the_end(
     history.history[-1]["step"] = step
     if evaluated:  # twice
         history.forget_repeated()
-    if history.history[-1] == history.best_and_last(task)["best"]:
+    if history.history[-1] == history.outcomes(task)["best"]:
         trainer.save_checkpoint(folder.checkpoints / "best.ckpt")
     trainer.save_checkpoint(folder.checkpoints / "last.ckpt")
 
 
+def _evaluate_averaged(
+    trainer: pl.Trainer,
+    task: DenseTask,
+    data: DenseData,
+    folder: RunFolder,
+    history: KeepHistory,
+    weights: AverageWeights,
+) -> None:
+    """The averaged weights' metrics, and checkpoints/averaged.ckpt; the task keeps its own weights."""
+    step = trainer.global_step
+    with weights.in_place(task), task.evaluating_as(AVERAGED), history.of_averaged_weights():
+        trainer.validate(task, datamodule=data, verbose=False)
+        trainer.save_checkpoint(folder.checkpoints / f"{AVERAGED}.ckpt")
+    history.history[-1]["step"] = step
+
+
 def _outcome(task: DenseTask, history: KeepHistory, folder: RunFolder) -> dict[str, Any]:
-    metrics = history.best_and_last(task)
+    metrics = history.outcomes(task)
     per_class = {kind: history.per_class[place] for kind, place in history.places(task).items()}
     return {
         "monitor": task.monitor,

@@ -1,5 +1,7 @@
 """What all tasks share: training step, whole-image evaluation, optimisation, the trivial answer and examples."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +15,8 @@ from denseup.networks.encoders.base import IMAGENET_MEAN, IMAGENET_STD
 from denseup.tasks.checks import check_whole
 from denseup.tasks.images import Columns, columns_of, names_of
 from denseup.tasks.optimization import Optimization, parameter_groups
-from denseup.tasks.watched import Batch, WatchedModule
+from denseup.tasks.takes_maps import TakesMaps
+from denseup.tasks.watched import Batch
 from denseup.visualization import Maps
 
 UInt8 = NDArray[np.uint8]
@@ -22,7 +25,7 @@ NORMALISATION = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
 """Of the input of a network that says nothing else."""
 
 
-class DenseTask(WatchedModule):
+class DenseTask(TakesMaps):
     """A network trained and evaluated on one task, and the one description of that task.
 
     A subclass says below what the task is; `denseup.tasks.registry` makes it known. Nothing else in this package asks
@@ -78,6 +81,8 @@ class DenseTask(WatchedModule):
         self.network = network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         self.optimization = optimization
         self.num_examples = num_examples
+        self.stage = "val"
+        """What a validation is called in logs and pictures."""
         self.baseline: dict[str, float] = {}
         """Metrics of the trivial answer on the data last evaluated."""
         self.names: list[str] = []
@@ -129,13 +134,10 @@ class DenseTask(WatchedModule):
         """RGB in [0, 1] → normalised as the network expects it."""
         return (image - self.mean) / self.std
 
-    def run_network(self, x: Tensor) -> Tensor:
-        """The network on an input in its memory layout."""
-        return self.network(x.contiguous(memory_format=self.memory_format))
-
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Loss of a batch, logged as train/loss."""
-        loss = self.loss(batch)
+        with self.maps_of(batch):
+            loss = self.loss(batch)
         self.note_step(batch, loss)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["image"]))
         return loss
@@ -160,7 +162,8 @@ class DenseTask(WatchedModule):
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Predict whole images and add them to the metrics."""
-        prediction = self.predict(batch)
+        with self.maps_of(batch):
+            prediction = self.predict(batch)
         if self._is_repeated(index):
             return
         self.update_metrics(prediction, batch)
@@ -171,7 +174,16 @@ class DenseTask(WatchedModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics as val/…"""
-        self._log_metrics("val")
+        self._log_metrics(self.stage)
+
+    @contextmanager
+    def evaluating_as(self, stage: str) -> Iterator[None]:
+        """Within it a validation goes by another name than "val", in logs and pictures."""
+        self.stage = stage
+        try:
+            yield
+        finally:
+            self.stage = "val"
 
     def on_test_epoch_start(self) -> None:
         """Forget the last evaluation."""

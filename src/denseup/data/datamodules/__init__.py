@@ -9,5 +9,14 @@ from denseup.data.datamodules.base import DenseData, FolderData
 from denseup.data.datamodules.composition1k import Composition1kData
 from denseup.data.datamodules.demo import DemoData
 from denseup.data.datamodules.folders import MattingFolderData, SegmentationFolderData
+from denseup.data.datamodules.frozen import FrozenData
 
-__all__ = ["Composition1kData", "DemoData", "DenseData", "FolderData", "MattingFolderData", "SegmentationFolderData"]
+__all__ = [
+    "Composition1kData",
+    "DemoData",
+    "DenseData",
+    "FolderData",
+    "FrozenData",
+    "MattingFolderData",
+    "SegmentationFolderData",
+]

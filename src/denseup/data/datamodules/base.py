@@ -1,16 +1,21 @@
 """What the Lightning data modules share; the modules themselves are in `denseup.data.datamodules`."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from denseup.data.datasets.fixed import FixedViews, WithMirrored
 from denseup.data.datasets.sampling import EpochSampler
 from denseup.data.reading.folders import require_folder
 from denseup.data.reading.samples import IGNORE_INDEX, DataError
+
+VIEWS_SEED = 0
+"""Of the crops that a frozen encoder sees: all seeds of a run see the same, so that their maps can be kept once."""
 
 
 class DenseData(pl.LightningDataModule):
@@ -42,6 +47,15 @@ class DenseData(pl.LightningDataModule):
         if split not in self._datasets:
             self._datasets[split] = self.make(split)
         return self._datasets[split]
+
+    def fixed_views(self) -> Dataset:
+        """What a frozen encoder is trained with: one epoch of the training samples, the same for every seed."""
+        return FixedViews(self._of_all_seeds().make("train"), 1)
+
+    def _of_all_seeds(self) -> "DenseData":
+        other = copy.copy(self)
+        other.seed, other._datasets = VIEWS_SEED, {}
+        return other
 
     def setup(self, stage: str | None = None) -> None:
         """Look up the files that a stage ("fit", "validate", "test", "predict") needs."""
@@ -89,14 +103,27 @@ class FolderData(DenseData):
 
     `splits` gives the names of the train, val and test folders. A folder without these sub-folders is for evaluation
     only: it serves as val and test. Where there is no test folder the validation files are the test files.
+
+    `fixed_views` is what a frozen encoder is trained with: so many random crops of each image, or "whole" images, as
+    the evaluation sees them, and their mirror images.
     """
 
     layout: str = ""
 
     def __init__(
-        self, root: str, splits: Sequence[str], batch_size: int, num_workers: int, seed: int, images: str
+        self,
+        root: str,
+        splits: Sequence[str],
+        batch_size: int,
+        num_workers: int,
+        seed: int,
+        images: str,
+        fixed_views: int | Literal["whole"] = 1,
     ) -> None:
         super().__init__(batch_size, num_workers, seed)
+        if fixed_views != "whole" and not (isinstance(fixed_views, int) and fixed_views >= 1):
+            raise ValueError(f"fixed_views={fixed_views!r}: expected a number of crops of at least 1, or 'whole'")
+        self.views = fixed_views
         if len(splits) != 3:
             raise ValueError(f"splits={tuple(splits)!r}: expected the names of the train, val and test folders")
         self.root, self.images = Path(root), images
@@ -115,6 +142,13 @@ class FolderData(DenseData):
                 f"(root={str(self.root)!r}, laid out as {self.layout})"
             )
         return self.make_folder(split, None)
+
+    def fixed_views(self) -> Dataset:
+        """As the option `fixed_views` says."""
+        if self.views != "whole":
+            return FixedViews(self._of_all_seeds().make("train"), self.views)
+        self.dataset("train")  # which says what is missing
+        return WithMirrored(self.make_folder("val", self.splits["train"]))
 
     def make_folder(self, split: str, name: str | None) -> Dataset:
         """The data set of `split` ("train", "val", "test") in the folder `name`; None where there are no splits."""

@@ -1,7 +1,7 @@
 """Lightning data modules of one's own folders; see `denseup.data.datamodules`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from torch.utils.data import Dataset
 
@@ -41,8 +41,9 @@ class MattingFolderData(FolderData):
         alpha_max: float | None = None,
         trimap_values: Mapping[int, int] | None = None,
         apply_orientation: bool = True,
+        fixed_views: int | Literal["whole"] = 1,
     ) -> None:
-        super().__init__(root, splits, batch_size, num_workers, seed, image)
+        super().__init__(root, splits, batch_size, num_workers, seed, image, fixed_views)
         self.folders: dict[str, Any] = {"image": image, "alpha": alpha, "trimap": trimap, "trimap_width": trimap_width}
         self.folders |= {"image_suffix": image_suffix, "alpha_suffix": alpha_suffix, "trimap_suffix": trimap_suffix}
         self.folders |= {"alpha_max": alpha_max, "trimap_values": checked_trimap_values(trimap_values)}
@@ -89,8 +90,9 @@ class SegmentationFolderData(FolderData):
         label_values: Mapping[int, int] | None = None,
         label_colours: Sequence[Sequence[int]] = (),
         apply_orientation: bool = True,
+        fixed_views: int | Literal["whole"] = 1,
     ) -> None:
-        super().__init__(root, splits, batch_size, num_workers, seed, images)
+        super().__init__(root, splits, batch_size, num_workers, seed, images, fixed_views)
         self.num_classes, self.class_names = num_classes, class_names_for(num_classes, class_names)
         self.layout = f"ROOT/{images}/[SPLIT/]NAME.jpg and ROOT/{labels}/[SPLIT/]NAME.png"
         self.augmentation = augmentation or SegmentationAugmentation(crop_size, short_side, long_side or 4 * short_side)

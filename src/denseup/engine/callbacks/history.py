@@ -1,11 +1,13 @@
 """The metrics of every evaluation of a run."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
 
+from denseup.engine.callbacks.averaging import AVERAGED
 from denseup.engine.loggers.making import log_summary
 from denseup.engine.per_image import Row, image_rows
 from denseup.tasks import DenseTask
@@ -24,6 +26,8 @@ class KeepHistory(pl.Callback):
         self.per_image: list[Columns] = []
         self.first = 0
         """The earliest evaluation whose checkpoint can be the best: of those before it there is none any more."""
+        self.averaged: int | None = None
+        """Where the evaluation of the averaged weights stands: behind the last one, if there is any."""
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record the metrics at full precision."""
@@ -35,22 +39,34 @@ class KeepHistory(pl.Callback):
             self.per_image.append(pl_module.per_image())
             kept = self.places(pl_module).values()
             self.per_image = [columns if i in kept else {} for i, columns in enumerate(self.per_image)]
-            log_summary(trainer.loggers, flat(self.best_and_last(pl_module)))
+            log_summary(trainer.loggers, flat(self.outcomes(pl_module)))
+
+    @contextmanager
+    def of_averaged_weights(self) -> Iterator[None]:
+        """Within it the next evaluation is that of the averaged weights."""
+        self.averaged = len(self.history)
+        yield
+
+    @property
+    def evaluations(self) -> list[dict[str, float]]:
+        """Those along the training."""
+        return self.history[: self.averaged]
 
     def places(self, task: DenseTask) -> dict[str, int]:
-        """Where the evaluation stands that is best by the task's monitor, and the last one."""
+        """Where the evaluation stands that is best by the task's monitor, the last one, and the averaged weights'."""
         sign = 1 if task.mode == "min" else -1
 
         def badness(place: int) -> float:
             value = self.history[place][task.monitor]
             return math.inf if math.isnan(value) else sign * value  # NaN: undefined, and less than nothing
 
-        last = len(self.history) - 1
+        last = len(self.evaluations) - 1
         best = min(range(self.first, last + 1) or range(last + 1), key=badness)
-        return {"best": best, "last": last}
+        found = {"best": best, "last": last}
+        return found if self.averaged is None else {**found, AVERAGED: self.averaged}
 
-    def best_and_last(self, task: DenseTask) -> dict[str, dict[str, float]]:
-        """The metrics of these two."""
+    def outcomes(self, task: DenseTask) -> dict[str, dict[str, float]]:
+        """The metrics of these."""
         return {kind: self.history[place] for kind, place in self.places(task).items()}
 
     def forget_repeated(self) -> None:
@@ -58,7 +74,7 @@ class KeepHistory(pl.Callback):
         del self.history[-1], self.per_class[-1], self.per_image[-2]
 
     def image_rows(self, task: DenseTask) -> list[Row]:
-        """The images of the best and of the last evaluation, as far as they are known: rows of per_image.csv."""
+        """The images of these evaluations, as far as they are known: rows of per_image.csv."""
         rows: list[Row] = []
         for kind, place in self.places(task).items():
             evaluation = {"evaluation": kind, "step": int(self.history[place]["step"])}

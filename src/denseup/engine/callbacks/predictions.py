@@ -16,14 +16,15 @@ class SavePredictions(pl.Callback):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the picture of the validation examples."""
-        self._save(trainer, pl_module, "val")
+        assert isinstance(pl_module, DenseTask)
+        self._save(trainer, pl_module, pl_module.stage)
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the picture of the test examples."""
+        assert isinstance(pl_module, DenseTask)
         self._save(trainer, pl_module, "test")
 
-    def _save(self, trainer: pl.Trainer, task: pl.LightningModule, stage: str) -> None:
-        assert isinstance(task, DenseTask)
+    def _save(self, trainer: pl.Trainer, task: DenseTask, stage: str) -> None:
         if trainer.sanity_checking or not trainer.is_global_zero or not task.examples:
             return
         picture = grid(task.examples)

@@ -1,0 +1,65 @@
+"""A module whose network may be given what its encoder would compute: the maps of a frozen encoder, kept elsewhere."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from denseup.tasks.watched import Batch, WatchedModule
+
+MAPS = "maps"
+"""Entry of a batch: what a frozen encoder gives for it, tensors `[B, C, h, w]`."""
+
+
+class TakesMaps(WatchedModule):
+    """`run_network` takes the maps that came with a batch; losses and predictions need not know of them."""
+
+    memory_format: torch.memory_format
+    _maps: Sequence[Tensor] | None = None
+    _stops_at_maps = False
+
+    def run_network(self, x: Tensor) -> Tensor:
+        """The network on an input in its memory layout; with the maps that came with the batch, if any did."""
+        x = x.contiguous(memory_format=self.memory_format)
+        if self._stops_at_maps:
+            raise _MapsReached(self.network.encode(x))  # type: ignore[operator]
+        return self.network(x) if self._maps is None else self.network(x, self._maps)
+
+    @contextmanager
+    def maps_of(self, batch: Batch) -> Iterator[None]:
+        """Within it the network takes the encoder's maps from the batch (`MAPS`), where they come with it."""
+        self._maps = batch.get(MAPS)
+        try:
+            yield
+        finally:
+            self._maps = None
+
+    @torch.no_grad()
+    def encode(self, batch: Batch, run: Callable[[Batch], Any]) -> list[Tensor]:
+        """What the network's encoder gives for a batch.
+
+        Args:
+            batch: of the data.
+            run: `loss` or `predict`, which bring a batch to the network's input, each in its own way.
+
+        Raises:
+            ValueError: `run` calls the network without `run_network`.
+        """
+        self._stops_at_maps = True
+        try:
+            run(batch)
+        except _MapsReached as reached:
+            return list(reached.maps)
+        finally:
+            self._stops_at_maps = False
+        raise ValueError(
+            f"{type(self).__name__} calls its network past `run_network`: its encoder's maps can't be kept"
+        )
+
+
+class _MapsReached(Exception):  # noqa: N818, no error but the way out of a network whose encoder is done
+    def __init__(self, maps: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.maps = maps

@@ -1,0 +1,190 @@
+"""Kept samples come back to the bit, whole or not at all, whoever writes at the same time."""
+
+import errno
+import json
+import multiprocessing
+import os
+import pickle
+import time
+from collections import namedtuple
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from denseup.data.caching import CacheError, SampleCache, SampleStore, cache_folder, write_store
+from denseup.data.caching import folder as caching
+from denseup.data.caching.store import SAMPLES, sample_bytes
+
+
+def samples(number: int = 3) -> Iterator[dict[str, Any]]:
+    for i in range(number):
+        random = torch.Generator().manual_seed(i)
+        height, width = 5 + i % 2, 7
+        image = torch.randint(0, 256, (3, height, width), generator=random, dtype=torch.uint8)
+        yield {
+            "image": image.float().div_(255),
+            "foreground": torch.rand(3, height, width, generator=random),
+            "label": torch.randint(0, 256, (height, width), generator=random),
+            "far": torch.randint(-9, 999, (2,), generator=random),
+            "trimap": image[:1],
+            "name": f"sample {i}",
+            "maps": [torch.randn(c, height, width, generator=random) for c in (4, 9)],
+        }
+
+
+def equal(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    def same(a: Any, b: Any) -> bool:
+        if isinstance(a, list):
+            return len(a) == len(b) and all(map(same, a, b))
+        return a.dtype == b.dtype and torch.equal(a, b) if isinstance(a, torch.Tensor) else bool(a == b)
+
+    return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+
+
+def test_samples_come_back_to_the_bit(tmp_path: Path) -> None:
+    write_store(tmp_path, samples())
+    store = pickle.loads(pickle.dumps(SampleStore(tmp_path)))  # as a worker gets it
+    assert len(store) == 3
+    for i, sample in enumerate(samples()):
+        assert equal(store[i], sample)
+        assert equal(store[(7, i)], sample), "every epoch has the same"
+    assert store[0]["maps"][0].permute(1, 2, 0).is_contiguous(), "maps are kept channels last"
+    store[0]["image"].zero_()
+    assert equal(store[0], next(samples())), "what is given out is a copy"
+
+
+def test_bytes_in_disguise_take_a_byte(tmp_path: Path) -> None:
+    write_store(tmp_path, samples(1))
+    values = 5 * 7 * (3 + 3 * 4 + 1 + 1 + 13 * 4) + 2 * 8
+    (size,) = {(tmp_path / SAMPLES).stat().st_size, sample_bytes(next(samples()))}
+    assert values <= size < values + 64
+
+
+def test_an_entry_is_whole_or_not_there(tmp_path: Path) -> None:
+    cache = SampleCache(tmp_path, 1e9)
+    assert cache.find("key") is None
+    assert equal(cache.keep("key", {"of": "these"}, samples(), 10)[0], next(samples()))
+    assert [(entry.key, entry.whole, entry.description) for entry in cache.entries()] == [
+        ("key", True, {"of": "these"})
+    ]
+    with (tmp_path / "key" / SAMPLES).open("r+b") as file:
+        file.truncate(100)
+    assert cache.find("key") is None
+    assert not cache.entries()[0].whole
+    (tmp_path / "key" / "index.json").write_text("{")
+    assert cache.find("key") is None
+    assert len(cache.keep("key", {}, samples(), 10)) == 3, "written anew over what was broken"
+
+
+def test_what_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    def broken() -> Iterator[dict[str, Any]]:
+        yield from samples(1)
+        raise ValueError("a file is broken")
+
+    cache = SampleCache(tmp_path, 1e9)
+    with pytest.raises(ValueError, match="a file is broken"):
+        cache.keep("key", {}, broken(), 10)
+    assert cache.find("key") is None
+    assert cache.entries() == []
+
+
+def test_a_killed_process_leaves_a_part_that_nobody_takes(tmp_path: Path) -> None:
+    (tmp_path / "key.partial").mkdir()
+    write_store(tmp_path / "key.partial", samples(1))
+    cache = SampleCache(tmp_path, 1e9)
+    assert cache.find("key") is None
+    assert [entry.whole for entry in cache.entries()] == [False]
+    assert len(cache.keep("key", {}, samples(), 10)) == 3
+    assert [entry.key for entry in cache.entries()] == ["key"]
+
+
+def test_a_full_disk_is_an_error_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = SampleCache(tmp_path, 1e12)
+    usage = namedtuple("usage", "total used free")
+    with monkeypatch.context() as patched:
+        patched.setattr(caching.shutil, "disk_usage", lambda path: usage(100, 99, 1))
+        with pytest.raises(
+            CacheError, match=r"the disk of .* is full: .*0\.00 GB are free.*cache\.folder=.*limit_gb=0"
+        ):
+            cache.keep("key", {}, samples(), 1000)
+    monkeypatch.setattr(caching, "write_store", lambda *args: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space")))
+    with pytest.raises(CacheError, match="is full: No space"):
+        cache.keep("key", {}, samples(), 10)
+    assert cache.entries() == []
+
+
+def test_a_folder_that_cannot_be_written_to_is_an_error_by_name(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CacheError, match="features can't be kept in"), SampleCache(tmp_path / "file", 1).filling("key"):
+        pass
+
+
+def test_the_limit_is_of_all_entries_together(tmp_path: Path) -> None:
+    cache = SampleCache(tmp_path, 3000)
+    assert cache.room(2900) is None
+    cache.keep("key", {}, samples(1), 10)
+    assert "are more than the limit" in str(cache.room(2900))
+
+
+def test_clearing(tmp_path: Path) -> None:
+    cache = SampleCache(tmp_path, 1e9)
+    for key in ("a", "b", "c"):
+        cache.keep(key, {}, samples(1), 10)
+    store = cache.find("a")
+    assert store is not None
+    store[0]
+    assert [entry.key for entry in cache.clear(["a"])] == ["a"]
+    assert equal(store[0], next(samples())), "who reads it goes on reading"
+    with pytest.raises(ValueError, match="no entry 'x'; there are: "):
+        cache.clear(["x"])
+    with cache.filling("b"):
+        assert [entry.key for entry in cache.clear()] == ["c"], "what is being written stays"
+    assert [entry.key for entry in cache.clear()] == ["b"]
+    assert SampleCache(tmp_path / "nowhere", 1).clear() == []
+
+
+def _fill(folder: Path, waits: Any, times: Any) -> None:
+    cache = SampleCache(folder, 1e9)
+    with cache.filling("key", waits.set):
+        if cache.find("key") is None:
+            times.put(os.getpid())
+            waits.wait(20)  # until the other one has to
+            cache.keep("key", {}, samples(), 10)
+    assert len(SampleCache(folder, 1e9).find("key") or ()) == 3
+
+
+def test_two_processes_fill_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    waits, times = context.Event(), context.Queue()
+    processes = [context.Process(target=_fill, args=(tmp_path, waits, times)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    times.get(timeout=5)
+    assert times.empty(), "the second one found what the first had written"
+
+
+def test_the_last_use_is_known(tmp_path: Path) -> None:
+    cache = SampleCache(tmp_path, 1e9)
+    cache.keep("key", {}, samples(1), 10)
+    os.utime(tmp_path / "key" / "description.json", (1, 1))
+    cache.find("key")
+    assert time.time() - cache.entries()[0].used < 1000
+    assert json.loads((tmp_path / "key" / "description.json").read_text()) == {}
+
+
+def test_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("DENSEUP_CACHE", raising=False)
+    assert cache_folder() == Path("/home/someone/.cache/denseup")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
+    assert cache_folder() == Path("/caches/denseup")
+    monkeypatch.setenv("DENSEUP_CACHE", "/mine")
+    assert cache_folder() == Path("/mine")
+    assert cache_folder("/named") == Path("/named")

@@ -33,15 +33,16 @@ LAYERS = {
     "networks": {"ops", "upsamplers", "registry"},
     "checkpoints": {"ops", "upsamplers", "networks"},
     "environment": set(),
+    "locking": set(),
     "profiling": {"ops", "upsamplers", "networks"},
     "losses": set(),
     "metrics": {"native"},
     "visualization": set(),
-    "data": set(),
+    "data": {"locking"},
     "tasks": {"registry", "losses", "metrics", "networks", "visualization"},
     "reporting": {"engine", "metrics", "profiling", "tasks", "visualization"},
-    "engine": {"tasks", "data", "visualization", "metrics", "environment", "upsamplers", "networks"},
-    "cli": {"engine", "reporting", "tasks", "data", "profiling", "upsamplers", "ops", "environment"},
+    "engine": {"tasks", "data", "visualization", "metrics", "environment", "upsamplers", "networks", "locking"},
+    "cli": {"locking", "engine", "reporting", "tasks", "data", "profiling", "upsamplers", "ops", "environment"},
 }
 ALLOWED_IN = {
     "pytorch_lightning": {"tasks", "engine", "data/datamodules/base.py", "cli"},
@@ -79,7 +80,12 @@ def test_layers_and_owners(path: Path) -> None:
 
 
 def test_every_package_has_its_place() -> None:
-    packages = {p.name for p in ROOT.iterdir() if (p / "__init__.py").exists()} | {"losses", "environment", "registry"}
+    packages = {p.name for p in ROOT.iterdir() if (p / "__init__.py").exists()} | {
+        "losses",
+        "environment",
+        "registry",
+        "locking",
+    }
     assert packages == set(LAYERS)
 
 

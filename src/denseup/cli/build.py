@@ -14,7 +14,7 @@ from denseup.cli.config import plain
 from denseup.cli.places import CONF
 from denseup.data import check_datasets
 from denseup.data.caching import SampleCache, cache_folder
-from denseup.data.datamodules import DenseData
+from denseup.data.datamodules import DenseData, HeldOutData
 from denseup.engine.features import Features
 from denseup.engine.processes import is_rank_zero
 from denseup.tasks import DenseTask
@@ -71,18 +71,21 @@ def build_task(cfg: DictConfig, data: DenseData, training: bool = True) -> Dense
 
 
 def apply_protocol(cfg: DictConfig, task: DenseTask, data: DenseData) -> DenseData:
-    """The data that a run trains with; `protocol=frozen` also freezes the task's encoder."""
-    if cfg.protocol.name != "frozen":
-        return data
+    """The data that a run trains with and is measured on; `protocol=frozen` also freezes the task's encoder."""
+    if cfg.protocol.name == "frozen":
+        data = _features(cfg, data).of(task, data)
+    return data if cfg.protocol.hold_out is None else HeldOutData(data, cfg.protocol.hold_out)
+
+
+def _features(cfg: DictConfig, data: DenseData) -> Features:
     on_cpu = cfg.trainer.get("accelerator", "auto") == "cpu" or not torch.cuda.is_available()
-    features = Features(
+    return Features(
         SampleCache(cache_folder(cfg.cache.folder), cfg.cache.limit_gb * 1e9),
         plain(cfg),
         samples=cfg.trainer.max_steps * data.batch_size,
         device=torch.device("cpu" if on_cpu else "cuda"),
         progress=bool(cfg.trainer.get("enable_progress_bar", True)),
     )
-    return features.of(task, data)
 
 
 def taken(names: Sequence[str], source: Any) -> dict[str, Any]:

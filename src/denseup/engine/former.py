@@ -25,7 +25,7 @@ def upgraded(config: Mapping[str, Any]) -> Options:
         gained = FORMER_DEFAULTS.get(new["upsampler"].get("name"), {})
         new["upsampler"] |= {key: value for key, value in gained.items() if key not in new["upsampler"]}
     if new:  # there was one protocol
-        new.setdefault("protocol", {"name": "finetune", "evaluation": "best"})
+        new.setdefault("protocol", {"name": "finetune", "evaluation": "best", "hold_out": None, "tuned": []})
     return new if "encoder" in new else {**new, **_network(new.get("model"))}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from denseup.engine.folder import RunFolder, config_hash, write_atomic
+from denseup.locking import locked
 
 State = Literal["new", "finished", "interrupted", "failed"]
 Action = Literal["start", "skip", "resume"]
@@ -87,15 +88,8 @@ def lock_run(folder: RunFolder) -> Iterator[None]:
     Raises:
         FolderInUseError: another process holds it.
     """
-    try:
-        import fcntl
-    except ImportError:  # no such locks on Windows
-        yield
-        return
     folder.make()
-    with (folder.path / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise FolderInUseError(f"another process is running in {folder.path}") from error
+    with locked(folder.path / ".lock", wait=False) as mine:
+        if not mine:
+            raise FolderInUseError(f"another process is running in {folder.path}")
         yield

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from denseup.cli import report
 from denseup.cli.config import record_failure, run_info
 from denseup.cli.importing import quick_imports
 from denseup.cli.quoting import quoted
+from denseup.cli.sweep import tuning
 from denseup.cli.sweep.table import print_table
 from denseup.engine import RunFolder
 from denseup.engine.folder import config_hash
@@ -94,8 +96,23 @@ def monitored(folder: RunFolder) -> float | None:
 
 
 def _run_job(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    if cfg.sweep.tuning:
+        found = tuning.tuned(cfg, folder.path.parent, _train_trial)
+        settings = {**found, "protocol.tuned": sorted(found)}
+        cfg = tuning.apply(cfg, settings)
+    label = "{0.task} · {0.upsampler} · seed {0.seed}".format(run_info(cfg))
+    return _train(cfg, folder, label, tuning.overrides(settings))
+
+
+def _train_trial(folder: RunFolder, cfg: DictConfig, changes: list[str]) -> None:
     info = run_info(cfg)
-    label = f"{info.task} · {info.upsampler} · seed {info.seed}"
+    _train(cfg, folder, f"{info.task} · {info.upsampler} · {folder.path.name} of tuning", changes)
+
+
+def _train(cfg: DictConfig, folder: RunFolder, label: str, changes: Sequence[str]) -> dict[str, Any]:
+    """Train what is still to be trained in a folder: the config of a job, with `changes` to its command line."""
+    info = run_info(cfg)
     started = time.monotonic()
     with lock_run(folder):  # of another sweep's living run nothing may be planned, let alone removed
         action, checkpoint = plan(folder, info.config, cfg.sweep.rerun)
@@ -105,7 +122,7 @@ def _run_job(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         Console().print(
             f"{label}: {action}, output in {folder.path}/output.log", highlight=False, soft_wrap=True, markup=False
         )
-        code = _run_process(folder, checkpoint, cfg.trainer.devices)
+        code = _run_process(folder, checkpoint, cfg.trainer.devices, changes)
         note_death(folder, code, info.describe())
     status = "skipped" if action == "skip" else read_result(folder)["status"]
     seconds = time.monotonic() - started
@@ -121,13 +138,15 @@ def clear(folder: RunFolder) -> None:
         file.unlink()
 
 
-def _run_process(folder: RunFolder, checkpoint: Path | None, devices: Any) -> int:
+def _run_process(folder: RunFolder, checkpoint: Path | None, devices: Any, changes: Sequence[str]) -> int:
     """Train in a process of its own, which dies with this one; its exit code."""
-    overrides = [*HydraConfig.get().overrides.task, "hydra.run.dir=" + quoted(str(folder.path.resolve()), "'")]
+    given = [*HydraConfig.get().overrides.task, *changes]
+    overrides = [*_last_of_each(given), "hydra.run.dir=" + quoted(str(folder.path.resolve()), "'")]
     if checkpoint is not None:
         overrides.append("resume=" + quoted(str(checkpoint.resolve()), "'"))
     environment = _share_of_cores(devices if isinstance(devices, int) else 1) | os.environ | {PARENT: str(os.getpid())}
     environment["PYTHONPATH"] = _search_path(with_sources=False)
+    folder.make()
     with (folder.path / "output.log").open("a") as output:
         module, where = _program()
         command = [sys.executable, "-m", module, *_config_folders(), *overrides]
@@ -135,6 +154,11 @@ def _run_process(folder: RunFolder, checkpoint: Path | None, devices: Any) -> in
             command, cwd=where, env=environment, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
         )
     return done.returncode
+
+
+def _last_of_each(overrides: Sequence[str]) -> list[str]:
+    """Overrides without those that a later one of the same key replaces."""
+    return list({override.partition("=")[0]: override for override in overrides}.values())
 
 
 def _config_folders() -> list[str]:

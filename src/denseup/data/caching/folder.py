@@ -13,6 +13,7 @@ from typing import Any
 
 from denseup.data.caching.store import SampleStore, write_store
 from denseup.data.datasets.sampling import Sample
+from denseup.locking import locked
 
 DESCRIPTION, PARTIAL = "description.json", ".partial"
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -121,7 +122,7 @@ class SampleCache:
                 raise ValueError(f"{self.folder} has no entry {key!r}; there are: {', '.join(there) or 'none'}")
         removed = []
         for key in wanted:
-            with _locked(self._lock(key.removesuffix(PARTIAL)), wait=False) as mine:
+            with locked(self._lock(key.removesuffix(PARTIAL)), wait=False) as mine:
                 if mine:
                     self.remove(key.removesuffix(PARTIAL))
                     removed.append(there[key])
@@ -140,12 +141,12 @@ class SampleCache:
             lock.touch()
         except OSError as error:
             raise CacheError(_explained(error, self.folder)) from error
-        with _locked(lock, wait=False) as mine:
+        with locked(lock, wait=False) as mine:
             if mine:
                 yield
                 return
         waiting()
-        with _locked(lock, wait=True):
+        with locked(lock, wait=True):
             yield
 
     def _lock(self, key: str) -> Path:
@@ -169,26 +170,6 @@ class SampleCache:
         except (OSError, ValueError, KeyError, TypeError):
             return False
         return not path.name.endswith(PARTIAL)
-
-
-@contextmanager
-def _locked(path: Path, wait: bool) -> Iterator[bool]:
-    """Hold a lock file, whether it is held; the operating system lets it go when the process ends, however it ends."""
-    try:
-        import fcntl
-    except ImportError:  # no such locks on Windows: two processes may fill one entry, the last one's counts
-        yield True
-        return
-    if not path.parent.is_dir():
-        yield True
-        return
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        yield True
 
 
 def _explained(error: OSError, folder: Path) -> str:

@@ -10,6 +10,7 @@ from denseup.data.datamodules.composition1k import Composition1kData
 from denseup.data.datamodules.demo import DemoData
 from denseup.data.datamodules.folders import MattingFolderData, SegmentationFolderData
 from denseup.data.datamodules.frozen import FrozenData
+from denseup.data.datamodules.held_out import HeldOutData
 
 __all__ = [
     "Composition1kData",
@@ -17,6 +18,7 @@ __all__ = [
     "DenseData",
     "FolderData",
     "FrozenData",
+    "HeldOutData",
     "MattingFolderData",
     "SegmentationFolderData",
 ]

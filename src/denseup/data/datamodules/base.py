@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from denseup.data.datasets.fixed import FixedViews, WithMirrored
+from denseup.data.datasets.fixed import FixedViews, WithMirrored, images_of
 from denseup.data.datasets.sampling import EpochSampler
 from denseup.data.reading.folders import require_folder
 from denseup.data.reading.samples import IGNORE_INDEX, DataError
@@ -51,6 +51,10 @@ class DenseData(pl.LightningDataModule):
     def fixed_views(self) -> Dataset:
         """What a frozen encoder is trained with: one epoch of the training samples, the same for every seed."""
         return FixedViews(self._of_all_seeds().make("train"), 1)
+
+    def training_images(self) -> int:
+        """How many images the training samples are of; sample i is of image i modulo that number."""
+        return images_of(self.dataset("train"))
 
     def _of_all_seeds(self) -> "DenseData":
         other = copy.copy(self)

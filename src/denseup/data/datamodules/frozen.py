@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from denseup.data.datamodules.base import DenseData
+from denseup.data.datasets.fixed import images_of
 from denseup.data.datasets.sampling import Sample
 
 
@@ -29,6 +30,10 @@ class FrozenData(DenseData):
         if split in self.kept:
             return self.kept[split]
         return self.data.fixed_views() if split == "train" else self.data.dataset(split)
+
+    def training_images(self) -> int:
+        """As of any module; what is kept does not tell."""
+        return images_of(self.data.fixed_views())
 
     def _loader(self, dataset: Dataset, batch_size: int, **kwargs: Any) -> DataLoader:
         return super()._loader(dataset, batch_size, collate_fn=collate, **kwargs)

@@ -21,6 +21,7 @@ class FixedViews(Dataset):
 
     def __init__(self, dataset: Dataset, epochs: int) -> None:
         self.dataset, self.epochs = dataset, epochs
+        self.number_of_images = _length(dataset)
 
     def __len__(self) -> int:
         return self.epochs * _length(self.dataset)
@@ -44,6 +45,7 @@ class WithMirrored(Dataset):
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
+        self.number_of_images = _length(dataset)
 
     def __len__(self) -> int:
         return 2 * _length(self.dataset)
@@ -57,6 +59,11 @@ class WithMirrored(Dataset):
     def file_groups(self) -> Iterator[FileGroup]:
         """See `check.Checkable`."""
         return self.dataset.file_groups()  # type: ignore[attr-defined]
+
+
+def images_of(dataset: Dataset) -> int:
+    """How many images a training data set shows; view i is of image i modulo that number."""
+    return int(getattr(dataset, "number_of_images", 0) or _length(dataset))
 
 
 def mirrored(sample: Sample) -> Sample:

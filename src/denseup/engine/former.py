@@ -24,6 +24,9 @@ def upgraded(config: Mapping[str, Any]) -> Options:
     if isinstance(new.get("upsampler"), dict):
         gained = FORMER_DEFAULTS.get(new["upsampler"].get("name"), {})
         new["upsampler"] |= {key: value for key, value in gained.items() if key not in new["upsampler"]}
+    for part in ("upsampler", "recipe"):  # the only start that there was
+        if isinstance(new.get(part), dict):
+            new[part].setdefault("start", "published")
     return new if "encoder" in new else {**new, **_network(new.get("model"))}
 
 

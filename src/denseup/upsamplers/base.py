@@ -46,6 +46,8 @@ class Upsampler(nn.Module):
     """Why the output can only be exactly scale_factor times the input; None: any size will do."""
     equal_channels_only: str | None = None
     """Why en_channels must equal de_channels; None: they may differ. An option may decide it, before `__init__`."""
+    start: Start = "published"
+    """How it starts; a class that does not take it as an argument starts in its one way."""
     official_keys: ClassVar[Mapping[str, str | None]] = {}
     """Prefixes of the authors' state_dict keys → prefixes of ours (`denseup.checkpoints.load_official`); None: a
     constant that is no state of ours."""

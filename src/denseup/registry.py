@@ -1,6 +1,7 @@
 """Names → what builds them: one rule for everything that configs choose by name."""
 
 import difflib
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -52,6 +53,11 @@ class Registry(Generic[T]):
     def preset(self, name: str) -> dict[str, Any]:
         """The options that `name` fixes."""
         return dict(self.factories[name][1])
+
+    def takes(self, name: str, option: str) -> bool:
+        """Whether what builds `name` has an argument `option`, or takes any."""
+        parameters = inspect.signature(self.factories[name][0]).parameters.values()
+        return any(p.name == option or p.kind is p.VAR_KEYWORD for p in parameters)
 
     def _build(self, name: str, *args: Any, **options: Any) -> T:
         """Of a preset; a ValueError for an option that it fixes, unless it is the same."""

@@ -32,7 +32,25 @@ def test_every_upsampler_has_a_config_of_its_name() -> None:
     for name in files:
         cfg = configure(f"upsampler={name}")
         assert cfg.upsampler.name == name
-        assert cfg.upsampler == OmegaConf.load(CONF / "upsampler" / f"{name}.yaml")
+        options = {**OmegaConf.load(CONF / "upsampler" / f"{name}.yaml"), "start": "neutral"}
+        assert cfg.upsampler == options
+
+
+@pytest.mark.parametrize(
+    ("overrides", "start"),
+    [
+        ([], "neutral"),
+        (["upsampler.start=published"], "published"),
+        (["recipe.start=published"], "published"),
+        (["~recipe.start"], "published"),
+        (["experiment=ade20k", "data.root=a"], "published"),
+        (["experiment=ade20k", "data.root=a", "upsampler.start=neutral"], "neutral"),
+        (["experiment=composition1k", "data.root=a", "data.backgrounds=b"], "published"),
+    ],
+)
+def test_the_recipe_says_how_an_upsampler_starts(overrides: list[str], start: str) -> None:
+    """Unless the command line does; a recipe of one's own may say nothing."""
+    assert configure(*overrides).upsampler.start == start
 
 
 @pytest.mark.parametrize(("task_name", "upsampler"), product(TASKS, list_upsamplers()))

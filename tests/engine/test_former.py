@@ -22,9 +22,10 @@ from denseup.engine.former import upgraded
 
 FORMER = Path(__file__).parent.parent / "reference" / "former_runs"
 RUNS = {
-    "matting_indexnet": ["task=matting", "upsampler=indexnet", "model.width=4"],
+    "matting_indexnet": ["task=matting", "upsampler=indexnet", "recipe.start=published", "model.width=4"],
     "segmentation_fade": [
         *("task=segmentation", "upsampler=fade", "upsampler.embed_channels=8", "model.embed_dim=8"),
+        "recipe.start=published",
         *("+encoder.hidden_sizes=[8,16,20,32]", "+encoder.depths=[1,1,1,1]"),
         *("+encoder.mlp_ratios=[1,1,1,1]", "+encoder.sr_ratios=[4,2,1,1]"),
     ],
@@ -94,6 +95,15 @@ def test_they_are_reported(tmp_path: Path) -> None:
         assert name in text
         assert name in page
     assert "could not" not in text
+
+
+@every_run
+def test_its_start_was_the_published_one(run: Path) -> None:
+    """A checkpoint says nothing of it; a comparison with runs of today has to."""
+    weights = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    config = upgraded(weights[CONFIG_KEY])
+    assert config["upsampler"]["start"] == config["recipe"]["start"] == "published"
+    assert "start" not in weights[CONFIG_KEY]["upsampler"]
 
 
 def test_data_sets_that_were_classes_are_built_as_what_they_were(tmp_path: Path) -> None:

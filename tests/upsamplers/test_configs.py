@@ -1,4 +1,7 @@
-"""Every file of conf/upsampler builds its operator, and repeats the defaults of its code, but what a preset fixes."""
+"""Every file of conf/upsampler builds its operator, and repeats the defaults of its code.
+
+It leaves out what a preset fixes, and the start, which a recipe gives to all upsamplers (conf/train.yaml).
+"""
 
 import inspect
 from pathlib import Path
@@ -22,5 +25,5 @@ def test_config(file: Path) -> None:
     module = create_upsampler(**config, de_channels=32)
     parameters = inspect.signature(type(module).__init__).parameters.values()
     own = {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
-    defaults = {key: value for key, value in own.items() if key not in UPSAMPLERS.preset(file.stem)}
+    defaults = {key: value for key, value in own.items() if key not in {"start", *UPSAMPLERS.preset(file.stem)}}
     assert {key: config[key] for key in options} == defaults

@@ -26,6 +26,9 @@ def upgraded(config: Mapping[str, Any]) -> Options:
         new["upsampler"] |= {key: value for key, value in gained.items() if key not in new["upsampler"]}
     if new:  # there was one protocol
         new.setdefault("protocol", {"name": "finetune", "evaluation": "best", "hold_out": None, "tuned": []})
+    for part in ("upsampler", "recipe"):  # the only start that there was
+        if isinstance(new.get(part), dict):
+            new[part].setdefault("start", "published")
     return new if "encoder" in new else {**new, **_network(new.get("model"))}
 
 

@@ -1,12 +1,49 @@
-"""What networks share: what tasks and optimisers ask of them, and how they call an upsampler."""
+"""What networks share: what tasks and optimisers ask of them, and how they build and call an upsampler."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from denseup.networks.encoders.base import Colour, Encoder
+from denseup.upsamplers.base import Upsampler, UpsamplerFactory
+from denseup.upsamplers.registry import as_factory
+
+
+def build_upsamplers(upsampler: str | UpsamplerFactory, widths: Iterable[int]) -> nn.ModuleList:
+    """An upsampler for each stage, of as many channels as its map and its guide have.
+
+    They draw from a stream of their own, so that at equal seed the rest of a network starts equal, whichever they are.
+    """
+    factory = as_factory(upsampler)
+    with own_stream():
+        return nn.ModuleList(factory(width, width) for width in widths)
+
+
+def reset_upsamplers(upsamplers: nn.ModuleList, rule: Callable[[nn.Module], None]) -> None:
+    """Initialise upsamplers by the rule of their network, from a stream of their own; a neutral start is kept."""
+    with own_stream():
+        for upsampler in upsamplers:
+            assert isinstance(upsampler, Upsampler)
+            if upsampler.start == "published":
+                rule(upsampler)
+
+
+@contextmanager
+def own_stream() -> Iterator[None]:
+    """Let torch's random numbers come from another stream, seeded by one number of the present one.
+
+    However many are drawn within, the present stream then goes on from the same place.
+    """
+    seed = int(torch.randint(2**63 - 1, (), device="cpu"))
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices):
+        torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would reach devices that are not restored
+        for device in devices:
+            torch.cuda.default_generators[device].manual_seed(seed)
+        yield
 
 
 def raise_map(upsampler: nn.Module, de: Tensor, en: Tensor, **options: Any) -> tuple[Tensor, Tensor]:

@@ -10,13 +10,12 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from denseup.networks.base import EncoderDecoder, raise_map
+from denseup.networks.base import EncoderDecoder, build_upsamplers, raise_map, reset_upsamplers
 from denseup.networks.blocks import xavier
 from denseup.networks.decoders.matting import ASPP, DecoderStage, Laterals, Mirrored, matting_head
 from denseup.networks.encoders import Encoder, PoolingEncoder, ResNet34, as_encoder
 from denseup.networks.encoders.base import pad_to_side
 from denseup.upsamplers.base import UpsamplerFactory
-from denseup.upsamplers.registry import as_factory
 
 WIDTH = 64
 """Of the published network."""
@@ -52,13 +51,12 @@ class MattingNetwork(EncoderDecoder):
         head_init: Literal["xavier", "identity"] = "xavier",
     ) -> None:
         super().__init__()
-        factory = as_factory(upsampler)
         self.encoder = as_encoder(encoder, in_channels)
         self.sources = _sources(self.encoder, width)
         widths = [*reversed(self.sources.widths), self.sources.widths[0] // 2]
         shortcuts = reversed(self.sources.shortcuts)
         self.aspp = ASPP(widths[0], dropout)
-        self.upsamplers = nn.ModuleList(factory(c, c) for c in widths[:-1])
+        self.upsamplers = build_upsamplers(upsampler, widths[:-1])
         self.decoder = nn.ModuleList(DecoderStage(*stage) for stage in zip(widths, widths[1:], shortcuts, strict=False))
         self.head = matting_head(widths[-1])
         self.head_init = head_init
@@ -67,10 +65,11 @@ class MattingNetwork(EncoderDecoder):
     def reset_parameters(self) -> None:
         """Xavier normal for every convolution, the upsamplers' included, and zero biases: the authors' rule.
 
-        An encoder that has a start of its own keeps it.
+        An encoder that has a start of its own keeps it, and so do upsamplers with a neutral one.
         """
         self.encoder.reset_parameters()
-        for part in (self.sources, self.aspp, self.upsamplers, self.decoder, self.head):
+        reset_upsamplers(self.upsamplers, xavier)
+        for part in (self.sources, self.aspp, self.decoder, self.head):
             xavier(part)
         if self.head_init == "identity":
             nn.init.dirac_(self.head.get_parameter("3.weight"))

@@ -29,6 +29,7 @@ from denseup.ops.arguments import odd_number, whole_number
 from denseup.ops.geometry import Size, pad_to_even, pixel_shuffle
 from denseup.upsamplers.base import Upsampler, check_state_size
 from denseup.upsamplers.registry import register_upsampler
+from denseup.upsamplers.start import Start, quieten
 
 NORM_GROUPS = 32
 NEGATIVE_SLOPE = 0.01
@@ -39,7 +40,7 @@ class A2U(Upsampler):
     """Reassembly with second-order kernels from the encoder feature, paired with content-aware pooling.
 
     Args:
-        de_channels, en_channels, scale_factor: see `Upsampler`; the size is always that of the guide.
+        de_channels, en_channels, scale_factor, start: see `Upsampler`; the size is always that of the guide.
         kernel_size: s_k of the upsampling, odd; 1 weights nearest-neighbour interpolation by the sigmoid alone.
         encoder_kernel_size: k of the predicted convolutions and of the pooling.
         groups: groups of channels with kernels of their own, a divisor of both numbers of channels.
@@ -77,8 +78,9 @@ class A2U(Upsampler):
         groups: int = 1,
         shared: bool = True,
         own_downsampling: bool = True,
+        start: Start = "published",
     ) -> None:
-        super().__init__(de_channels, en_channels, scale_factor)
+        super().__init__(de_channels, en_channels, scale_factor, start=start)
         kernel_size = odd_number("kernel_size", kernel_size)
         encoder_kernel_size = whole_number("encoder_kernel_size", encoder_kernel_size)
         groups = whole_number("groups", groups)
@@ -92,6 +94,13 @@ class A2U(Upsampler):
         self.down: nn.Conv2d | None = None
         if own_downsampling:
             self.down = nn.Conv2d(channels, groups * encoder_kernel_size**2, 1)
+        self.apply_start()
+
+    def start_neutral(self) -> None:
+        """The mean over the window, for the pooling too."""
+        for predict in (self.up, self.down):
+            if predict is not None:
+                quieten(predict)
 
     def downsample(self, en: Tensor) -> tuple[Tensor, Tensor | None]:
         """Content-aware pooling, `[B, C, H, W]` → `[B, C, ⌈H/2⌉, ⌈W/2⌉]`; the state is the up kernels' logits."""

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from denseup.ops.arguments import is_whole, whole_number
 from denseup.ops.geometry import Size
+from denseup.upsamplers.start import Start, check_start
 
 
 class Upsampler(nn.Module):
@@ -27,6 +28,8 @@ class Upsampler(nn.Module):
         de_channels: C_de, channels of the decoder feature; also of the output.
         en_channels: C_en, channels of the encoder feature; None means C_de.
         scale_factor: integer factor of the output size where neither `output_size` nor `en` gives one.
+        start: "published", or "neutral": as near to bilinear interpolation as the operator's form allows
+            (`denseup.upsamplers.start`). Operators that have nothing to choose are the same either way.
     """
 
     guided: ClassVar[bool] = False
@@ -43,12 +46,22 @@ class Upsampler(nn.Module):
     """Why the output can only be exactly scale_factor times the input; None: any size will do."""
     equal_channels_only: str | None = None
     """Why en_channels must equal de_channels; None: they may differ. An option may decide it, before `__init__`."""
+    start: Start = "published"
+    """How it starts; a class that does not take it as an argument starts in its one way."""
     official_keys: ClassVar[Mapping[str, str | None]] = {}
     """Prefixes of the authors' state_dict keys → prefixes of ours (`denseup.checkpoints.load_official`); None: a
     constant that is no state of ours."""
 
-    def __init__(self, de_channels: int, en_channels: int | None = None, scale_factor: int = 2) -> None:
+    def __init__(
+        self,
+        de_channels: int,
+        en_channels: int | None = None,
+        scale_factor: int = 2,
+        *,
+        start: Start = "published",
+    ) -> None:
         super().__init__()
+        self.start = check_start(start)
         self.de_channels = whole_number("de_channels", de_channels)
         self.en_channels = self.de_channels if en_channels is None else whole_number("en_channels", en_channels)
         self.scale_factor = whole_number("scale_factor", scale_factor)
@@ -57,6 +70,14 @@ class Upsampler(nn.Module):
                 f"{type(self).__name__}: en_channels is {en_channels}, expected de_channels, {de_channels}: "
                 f"{self.equal_channels_only}"
             )
+
+    def apply_start(self) -> None:
+        """Called when the parameters have been made and drawn as published: makes them neutral if that is asked."""
+        if self.start == "neutral":
+            self.start_neutral()
+
+    def start_neutral(self) -> None:
+        """Change the parameters to those of the neutral start; for an operator that has a say."""
 
     def downsample(self, en: Tensor) -> tuple[Tensor, Any]:
         """Halve an encoder feature `[B, C, H, W]`, rounding up; by max pooling, unless the operator is paired.
@@ -118,8 +139,9 @@ class Upsampler(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} must implement upsample")
 
     def extra_repr(self) -> str:
-        """Channels and factor, for `print(module)`."""
-        return f"de_channels={self.de_channels}, en_channels={self.en_channels}, scale_factor={self.scale_factor}"
+        """Channels, factor and a start that is not the published one, for `print(module)`."""
+        text = f"de_channels={self.de_channels}, en_channels={self.en_channels}, scale_factor={self.scale_factor}"
+        return text if self.start == "published" else f"{text}, start={self.start}"
 
     def check_encoder(self, en: Tensor) -> None:
         """An encoder feature `[B, C_en, H, W]`, as `downsample` takes it; ValueError if it is none."""

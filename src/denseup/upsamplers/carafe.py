@@ -13,6 +13,7 @@ encoder_kernel_size, compressed_channels → embed_channels; channel_compressor 
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from denseup.ops import reassemble, resize_nearest
@@ -21,6 +22,7 @@ from denseup.ops.encoding import encode_content
 from denseup.ops.geometry import Size, pixel_shuffle
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
+from denseup.upsamplers.start import Start, neutral_kernels
 
 
 @register_upsampler("carafe")
@@ -28,7 +30,7 @@ class CARAFE(Upsampler):
     """Content-aware reassembly with kernels from the decoder feature (eq. 3-4).
 
     Args:
-        de_channels, en_channels, scale_factor: see `Upsampler`; the guide only gives the size.
+        de_channels, en_channels, scale_factor, start: see `Upsampler`; the guide only gives the size.
         kernel_size: K of the reassembly, odd.
         groups: G groups of channels, each with kernels of its own.
         encoder_kernel_size: of the convolution that predicts the kernels, odd.
@@ -52,8 +54,9 @@ class CARAFE(Upsampler):
         encoder_kernel_size: int = 3,
         encoder_dilation: int = 1,
         embed_channels: int = 64,
+        start: Start = "published",
     ) -> None:
-        super().__init__(de_channels, en_channels, scale_factor)
+        super().__init__(de_channels, en_channels, scale_factor, start=start)
         self.kernel_size, self.groups = odd_number("kernel_size", kernel_size), whole_number("groups", groups)
         check_groups(self.groups, self.de_channels, "de")
         encoder_kernel_size = odd_number("encoder_kernel_size", encoder_kernel_size)
@@ -76,6 +79,14 @@ class CARAFE(Upsampler):
         for conv in (self.compress, self.encode):
             assert conv.bias is not None
             nn.init.zeros_(conv.bias)
+        self.apply_start()
+
+    def start_neutral(self) -> None:
+        """Kernels from bilinear interpolation, each sub-position its own, by the encoder's bias."""
+        logits = neutral_kernels(self.kernel_size, self.scale_factor).log().T.flatten().repeat(self.groups)
+        assert self.encode.bias is not None
+        with torch.no_grad():
+            self.encode.bias.copy_(logits)
 
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
         """`[B, C, h, w]` → `[B, C, *size]`."""

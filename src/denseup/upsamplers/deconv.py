@@ -15,6 +15,7 @@ from denseup.ops.arguments import whole_number
 from denseup.ops.geometry import Size
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
+from denseup.upsamplers.start import Start
 
 
 @register_upsampler("deconv")
@@ -22,7 +23,7 @@ class Deconv(Upsampler):
     """Transposed convolution C → C with stride `scale_factor`.
 
     Args:
-        de_channels, en_channels, scale_factor: see `Upsampler`; the guide is not looked at.
+        de_channels, en_channels, scale_factor, start: see `Upsampler`; the guide is not looked at.
         kernel_size: K ≥ scale_factor; None means 2s - (s mod 2), the size of the bilinear kernel.
 
     Raises:
@@ -38,8 +39,9 @@ class Deconv(Upsampler):
         scale_factor: int = 2,
         *,
         kernel_size: int | None = None,
+        start: Start = "published",
     ) -> None:
-        super().__init__(de_channels, en_channels, scale_factor)
+        super().__init__(de_channels, en_channels, scale_factor, start=start)
         de_channels, scale_factor = self.de_channels, self.scale_factor
         if kernel_size is None:
             kernel_size = 2 * scale_factor - scale_factor % 2
@@ -55,13 +57,26 @@ class Deconv(Upsampler):
 
     def reset_parameters(self) -> None:
         """Bilinear interpolation of each channel by itself."""
-        channels, _, kernel_size, _ = self.conv.weight.shape
-        offset = torch.arange(kernel_size) - (self.conv.padding[0] + (self.scale_factor - 1) / 2)  # type: ignore[operator]
-        tent = (1 - offset.abs() / self.scale_factor).clamp(min=0)
         assert self.conv.bias is not None
+        nn.init.zeros_(self.conv.bias)
+        self._paint(self._tent())
+        self.apply_start()
+
+    def start_neutral(self) -> None:
+        """Weights that add up to 1 at every sub-position, also in a kernel that is smaller than the bilinear one."""
+        tent = self._tent()
+        position = torch.arange(len(tent)) % self.scale_factor
+        self._paint(tent / torch.zeros(self.scale_factor).index_add(0, position, tent)[position])
+
+    def _tent(self) -> Tensor:
+        """The bilinear kernel in one direction, `[K]`."""
+        offset = torch.arange(self.conv.kernel_size[0]) - (self.conv.padding[0] + (self.scale_factor - 1) / 2)  # type: ignore[operator]
+        return (1 - offset.abs() / self.scale_factor).clamp(min=0)
+
+    def _paint(self, weights: Tensor) -> None:
+        """Let every channel be raised by itself, with these weights in either direction."""
         with torch.no_grad():
-            self.conv.weight.copy_(torch.eye(channels)[:, :, None, None] * torch.outer(tent, tent))
-            self.conv.bias.zero_()
+            self.conv.weight.copy_(torch.eye(self.de_channels)[:, :, None, None] * torch.outer(weights, weights))
 
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
         """`[B, C, h, w]` → `[B, C, s·h, s·w]`."""

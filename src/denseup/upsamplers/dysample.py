@@ -27,6 +27,7 @@ from denseup.ops.arguments import whole_number
 from denseup.ops.geometry import Size, layout, pixel_shuffle, source_positions
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
+from denseup.upsamplers.start import Start
 
 
 @register_upsampler("dysample")
@@ -37,7 +38,7 @@ class DySample(Upsampler):
     """Point sampling with dynamic offsets.
 
     Args:
-        de_channels, en_channels, scale_factor: see `Upsampler`; the guide only gives the size.
+        de_channels, en_channels, scale_factor, start: see `Upsampler`; the guide only gives the size.
         style: "lp" predicts the offsets at low resolution, "pl" at high resolution from a shuffled map, with s⁴ times
             fewer parameters.
         groups: groups of channels, each with positions of its own.
@@ -58,8 +59,9 @@ class DySample(Upsampler):
         style: Literal["lp", "pl"] = "lp",
         groups: int = 4,
         dynamic_scope: bool = False,
+        start: Start = "published",
     ) -> None:
-        super().__init__(de_channels, en_channels, scale_factor)
+        super().__init__(de_channels, en_channels, scale_factor, start=start)
         if style not in ("lp", "pl"):
             raise ValueError(f"style is {style!r}, valid: 'lp', 'pl'")
         de_channels, scale_factor, groups = self.de_channels, self.scale_factor, whole_number("groups", groups)
@@ -75,7 +77,7 @@ class DySample(Upsampler):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Offsets near 0, so that training starts near bilinear interpolation; the scope in the middle of its range."""
+        """Offsets near 0: near bilinear interpolation, and so neutral already; the scope in the middle of its range."""
         nn.init.normal_(self.offset.weight, std=0.001)
         assert self.offset.bias is not None
         nn.init.zeros_(self.offset.bias)

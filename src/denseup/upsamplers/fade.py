@@ -22,6 +22,7 @@ from denseup.ops.pointwise import SharedMap, convolve
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.semishift import SemiShift, SemiShiftKernels, xavier
+from denseup.upsamplers.start import CLOSED_GATE, Start, quieten
 
 
 @register_upsampler("fade")
@@ -29,7 +30,7 @@ class FADE(Upsampler):
     """Gated fusion of the encoder feature with the reassembled decoder feature (ECCV eq. 5).
 
     Args:
-        de_channels, en_channels, scale_factor: see `Upsampler`.
+        de_channels, en_channels, scale_factor, start: see `Upsampler`.
         kernel_size: K of the reassembly, odd.
         embed_channels: channels after the compressors.
         encoder_kernel_size: of the shared convolution, odd.
@@ -48,8 +49,9 @@ class FADE(Upsampler):
         kernel_size: int = 5,
         embed_channels: int = 64,
         encoder_kernel_size: int = 3,
+        start: Start = "published",
     ) -> None:
-        super().__init__(de_channels, en_channels, scale_factor)
+        super().__init__(de_channels, en_channels, scale_factor, start=start)
         self.kernel_size = odd_number("kernel_size", kernel_size)
         self.kernels = SemiShiftKernels(
             self.de_channels, self.en_channels, self.kernel_size, embed_channels, encoder_kernel_size, self.depthwise
@@ -60,6 +62,12 @@ class FADE(Upsampler):
         if self.en_channels != self.de_channels:
             self.align = nn.Conv2d(self.en_channels, self.de_channels, 1)
             xavier(self.align)
+        self.apply_start()
+
+    def start_neutral(self) -> None:
+        """Nearly bilinear interpolation (see `SemiShiftKernels`), and the gate nearly closed."""
+        self.kernels.start_neutral(self.scale_factor)
+        quieten(self.gate, bias=CLOSED_GATE)
 
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
         """`[B, C_de, h, w]`, `[B, C_en, *size]` → `[B, C_de, *size]`."""

@@ -6,6 +6,7 @@ convolution is depthwise.
 
 from denseup.upsamplers.fade import FADE
 from denseup.upsamplers.registry import register_upsampler
+from denseup.upsamplers.start import Start
 
 
 @register_upsampler("fade_lite")
@@ -13,7 +14,7 @@ class FADELite(FADE):
     """FADE with a depthwise kernel generator.
 
     Args:
-        de_channels, en_channels, scale_factor: see `Upsampler`.
+        de_channels, en_channels, scale_factor, start: see `Upsampler`.
         kernel_size: K of the reassembly, odd; K² is also the number of compressed channels.
         encoder_kernel_size: of the shared depthwise convolution, odd.
     """
@@ -28,7 +29,13 @@ class FADELite(FADE):
         *,
         kernel_size: int = 5,
         encoder_kernel_size: int = 3,
+        start: Start = "published",
     ) -> None:
         super().__init__(
-            de_channels, en_channels, scale_factor, kernel_size=kernel_size, encoder_kernel_size=encoder_kernel_size
+            de_channels,
+            en_channels,
+            scale_factor,
+            kernel_size=kernel_size,
+            encoder_kernel_size=encoder_kernel_size,
+            start=start,
         )

@@ -27,6 +27,7 @@ from denseup.ops.geometry import Size, pad_to_even, pixel_shuffle
 from denseup.ops.nearest import resize_nearest
 from denseup.upsamplers.base import Upsampler, check_state_size
 from denseup.upsamplers.registry import register_upsampler
+from denseup.upsamplers.start import Start, quieten
 
 _ONE_MAP_EACH = (
     "it predicts one index map for each channel of en and applies it to the same channel of de; indexnet does not"
@@ -51,7 +52,7 @@ class IndexNet(Upsampler):
     """Index networks: one index map for all channels ("HIN"), or one for each ("DIN").
 
     Args:
-        de_channels, en_channels, scale_factor: see `Upsampler`; the size is always that of the guide.
+        de_channels, en_channels, scale_factor, start: see `Upsampler`; the size is always that of the guide.
         nonlinear: two layers with batch normalisation and ReLU6 between instead of one.
         context: look at 4×4 pixels instead of the 2×2 of the block.
         kind: "holistic" for one index map; else each channel has a map, made from this channel ("o2o", depthwise
@@ -83,16 +84,27 @@ class IndexNet(Upsampler):
         nonlinear: bool = True,
         context: bool = True,
         kind: Literal["holistic", "o2o", "m2o"] = "holistic",
+        start: Start = "published",
     ) -> None:
         if kind not in KINDS:
             raise ValueError(f"kind is {kind!r}, valid: {', '.join(KINDS)}")
         if kind != "holistic":
             self.equal_channels_only = _ONE_MAP_EACH
-        super().__init__(de_channels, en_channels, scale_factor)
+        super().__init__(de_channels, en_channels, scale_factor, start=start)
         c, each = self.en_channels, 1 if kind == "holistic" else 4
         hidden, out, groups = (2 * c, 4, 1) if kind == "holistic" else (c, c, c if kind == "o2o" else 1)
         blocks = (_index_block(c, hidden, out, groups, nonlinear, context) for _ in range(each))
         self.branches = nn.ModuleList(blocks)
+        self.apply_start()
+
+    def start_neutral(self) -> None:
+        """Indices near a half: average pooling, and half of nearest-neighbour interpolation (0.62 of it as a plug-in).
+
+        Its convolutions have no bias that could raise them.
+        """
+        for branch in self.branches:
+            *_, last = branch.children()
+            quieten(last)
 
     def index(self, en: Tensor) -> tuple[Tensor, Tensor]:
         """Indices of the pooling and of the upsampling, each `[B, C or 1, H, W]`; H and W even."""

@@ -31,6 +31,7 @@ from denseup.ops.geometry import Size
 from denseup.ops.layer_norm import LayerNorm
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
+from denseup.upsamplers.start import Start, quieten
 
 QUERIES = ("en", "cat", "gate")
 
@@ -42,7 +43,7 @@ class SAPA(Upsampler):
     """Reassembly with kernels from the similarity of encoder and decoder points.
 
     Args:
-        de_channels, en_channels, scale_factor: see `Upsampler`.
+        de_channels, en_channels, scale_factor, start: see `Upsampler`.
         kernel_size: K of the neighbourhood, odd.
         embed_channels: channels in which similarity is measured.
         query: what asks: "en" alone ("SAPA-B"), "cat" of both features, or the "gate" between them ("SAPA-G").
@@ -70,8 +71,9 @@ class SAPA(Upsampler):
         kernel_size: int = 5,
         embed_channels: int = 64,
         query: Literal["en", "cat", "gate"] = "en",
+        start: Start = "published",
     ) -> None:
-        super().__init__(de_channels, en_channels, scale_factor)
+        super().__init__(de_channels, en_channels, scale_factor, start=start)
         self.kernel_size = odd_number("kernel_size", kernel_size)
         embed_channels = whole_number("embed_channels", embed_channels)
         self.norm_en, self.norm_de = LayerNorm(self.en_channels), LayerNorm(self.de_channels)
@@ -92,6 +94,13 @@ class SAPA(Upsampler):
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
+        self.apply_start()
+
+    def start_neutral(self) -> None:
+        """Queries near 0, so that every neighbour is as similar as the next: the mean over the window."""
+        for key, module in self.named_children():
+            if key.startswith("embed_query"):
+                quieten(module)
 
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
         """`[B, C_de, h, w]`, `[B, C_en, *size]` → `[B, C_de, *size]`."""

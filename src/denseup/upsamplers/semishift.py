@@ -14,8 +14,10 @@ Names of the authors → ours: in_channels_en → en_channels, in_channels_de �
 embedding_dim → embed_channels; their call is (en, de), ours (de, en).
 """
 
+import math
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from denseup.ops import reassemble
@@ -25,6 +27,7 @@ from denseup.ops.geometry import Size
 from denseup.ops.pointwise import SharedMap, convolve
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
+from denseup.upsamplers.start import Start, neutral_kernels, quieten
 
 GENERATOR_KEYS = {
     "compressor_en": "embed_en",
@@ -72,6 +75,14 @@ class SemiShiftKernels(nn.Module):
         for module in self.children():
             xavier(module)
 
+    def start_neutral(self, scale_factor: int) -> None:
+        """One kernel, the mean of those of bilinear interpolation; half its logits, for the bias counts twice."""
+        kernel_size = math.isqrt(self.encode.out_channels)
+        quieten(self.encode)
+        assert self.encode.bias is not None
+        with torch.no_grad():
+            self.encode.bias.copy_(neutral_kernels(kernel_size, scale_factor).mean(0).log() / 2)
+
     def forward(self, de: Tensor | SharedMap, en: Tensor | SharedMap) -> Tensor:
         """`[B, C_de, h, w]`, `[B, C_en, H, W]` → logits `[B, K², H, W]`."""
         low, high = convolve(self.embed_de, de), convolve(self.embed_en, en)
@@ -83,7 +94,7 @@ class SemiShift(Upsampler):
     """Reassembly with semi-shift kernels and no gate: out = reassemble(de, softmax(z)). C_en may differ from C_de.
 
     Args:
-        de_channels, en_channels, scale_factor: see `Upsampler`.
+        de_channels, en_channels, scale_factor, start: see `Upsampler`.
         kernel_size: K of the reassembly, odd.
         embed_channels: channels after the compressors.
         encoder_kernel_size: of the shared convolution, odd.
@@ -105,12 +116,18 @@ class SemiShift(Upsampler):
         kernel_size: int = 5,
         embed_channels: int = 64,
         encoder_kernel_size: int = 3,
+        start: Start = "published",
     ) -> None:
-        super().__init__(de_channels, en_channels, scale_factor)
+        super().__init__(de_channels, en_channels, scale_factor, start=start)
         self.kernel_size = odd_number("kernel_size", kernel_size)
         self.kernels = SemiShiftKernels(
             self.de_channels, self.en_channels, self.kernel_size, embed_channels, encoder_kernel_size
         )
+        self.apply_start()
+
+    def start_neutral(self) -> None:
+        """Nearly bilinear interpolation; see `SemiShiftKernels`."""
+        self.kernels.start_neutral(self.scale_factor)
 
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
         """`[B, C_de, h, w]`, `[B, C_en, *size]` → `[B, C_de, *size]`."""

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from denseup.networks.base import raise_map
+from denseup.networks.base import build_upsamplers, raise_map
 from denseup.upsamplers.base import UpsamplerFactory
-from denseup.upsamplers.registry import as_factory
 
 Step = tuple[int, int]
 """(the map that is raised, the map that guides)."""
@@ -74,10 +73,9 @@ class SegFormerHead(nn.Module):
         if self.strides[0] == self.strides[-1]:
             text = f"all maps have the stride {self.strides[0]}: nothing is raised, and the upsampler has no part in it"
             warnings.warn(text, stacklevel=3)
-        factory = as_factory(upsampler)
         self.steps = steps(self.strides)
         self.project = nn.ModuleList(nn.Conv2d(c, embed_dim, 1) for c in in_channels)
-        self.upsamplers = nn.ModuleList(factory(embed_dim, embed_dim) for _ in self.steps)
+        self.upsamplers = build_upsamplers(upsampler, [embed_dim] * len(self.steps))
         self.fuse = nn.Sequential(
             nn.Conv2d(len(in_channels) * embed_dim, embed_dim, 1, bias=False), nn.BatchNorm2d(embed_dim), nn.ReLU()
         )

@@ -1,5 +1,6 @@
 """How a task is trained: optimizer, parameter groups and learning-rate schedules of the published recipes."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -104,6 +105,37 @@ def warmup_poly(
         decay = max(0.0, 1 - step / total_steps) ** power
         ramp = 1.0 if step >= warmup else 1 - (1 - step / warmup) * (1 - warmup_ratio)
         return decay * ramp
+
+    return LambdaLR(optimizer, factor)
+
+
+def one_cycle(
+    optimizer: Optimizer,
+    total_steps: int,
+    *,
+    warmup_steps: int | float = 0.3,
+    start_ratio: float = 0.04,
+    end_ratio: float = 4e-6,
+) -> LRScheduler:
+    """Half a cosine up to each group's rate, and half a cosine down: Smith & Topin, 2017, arXiv:1708.07120.
+
+    The rates of torch's `OneCycleLR`, whose moving momentum is left out: it is the optimizer's own.
+
+    Args:
+        optimizer: whose rates are scheduled.
+        total_steps: where the rate reaches its end.
+        warmup_steps: where it is highest; a fraction < 1 means that share of `total_steps`.
+        start_ratio: factor at step 0.
+        end_ratio: factor at the end.
+    """
+    highest = (warmup_steps * total_steps if warmup_steps < 1 else warmup_steps) - 1
+    last = total_steps - 1
+
+    def factor(step: int) -> float:
+        if step < highest:
+            return start_ratio + (1 - start_ratio) * (1 - math.cos(math.pi * step / highest)) / 2
+        fallen = min((step - highest) / max(last - highest, 1), 1.0)
+        return end_ratio + (1 - end_ratio) * (1 + math.cos(math.pi * fallen)) / 2
 
     return LambdaLR(optimizer, factor)
 

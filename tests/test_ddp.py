@@ -23,7 +23,6 @@ from denseup.engine.loggers.wandb_reader import find_runs, read_run
 # Three images for two processes: one is seen twice. Five steps an epoch: checkpoints lie in the middle of one.
 TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.val_check_interval=2", "trainer.log_every_n_steps=1"]
 TINY = ["data.crop_size=64", "data.image_size=64", "data.val_length=3", "data.batch_size=2", "data.train_length=20"]
-TINY += ["encoder=${task}_small"]
 
 pytestmark = pytest.mark.skipif(
     not dist.is_available() or not dist.is_gloo_available(), reason="torch has no gloo back end"

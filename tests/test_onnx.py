@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from upsamplers.asking import asked
 
 from denseup import Upsampler, create_upsampler, list_upsamplers
-from denseup.networks import MattingResNet34, SegFormer
+from denseup.networks import MattingNetwork, MattingResNet34, SegFormer
 from denseup.ops import decomposition_table
 
 pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install 'denseup[onnx]'")
@@ -61,8 +61,9 @@ def test_stage(name: str, tmp_path: Path) -> None:
     [
         (lambda: MattingResNet34(upsampler="fade"), 4),
         (lambda: SegFormer(variant="b0", num_classes=5, upsampler="fade"), 3),
+        (lambda: MattingNetwork({"name": "lite0", "in_channels": 3}, "fade", width=8), 4),
     ],
-    ids=["matting", "segmentation"],
+    ids=["matting", "segmentation", "matting by the image alone"],
 )
 def test_network(network: Callable[[], nn.Module], channels: int, tmp_path: Path) -> None:
     torch.manual_seed(0)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from configuring import configure
+from configuring import TINY, configure
 from omegaconf import DictConfig
 from processes import python
 
@@ -162,7 +162,7 @@ def more(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_further_metric_shows_everywhere(more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tiny = ["task=matting", "model.width=8", "data.crop_size=64", "data.image_size=64", "data.batch_size=2"]
+    tiny = ["task=matting", *TINY["matting"], "data.image_size=64", "data.batch_size=2"]
     cfg = configure(*tiny, *SHORT, *more, "upsampler=bilinear")
     found = train.run(cfg, RunFolder(tmp_path / "run"))
     assert "MAD ↓" in capsys.readouterr().out

@@ -102,7 +102,12 @@ def test_every_choice_composes(group: str) -> None:
 def test_a_users_model_wins_over_the_tasks() -> None:
     cfg = configure("task=segmentation", "model=segformer", "encoder=mit_b1")
     assert (cfg.encoder.name, cfg.model.embed_dim) == ("mit_b1", 256)
-    assert configure("task=segmentation").encoder == {"name": "mit_b0", "drop_path": 0.0}
+    assert configure("task=segmentation", "encoder=segmentation_small").encoder == {"name": "mit_b0", "drop_path": 0.0}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_quick_runs_start_from_the_weights_of_lite0(task: str) -> None:
+    assert configure(f"task={task}").encoder == OmegaConf.load(CONF / "encoder" / "lite0.yaml")
 
 
 def test_a_wrong_key_is_refused() -> None:

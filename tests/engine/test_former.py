@@ -22,10 +22,13 @@ from denseup.engine.former import upgraded
 
 FORMER = Path(__file__).parent.parent / "reference" / "former_runs"
 RUNS = {
-    "matting_indexnet": ["task=matting", "upsampler=indexnet", "recipe.start=published", "model.width=4"],
-    "segmentation_fade": [
-        *("task=segmentation", "upsampler=fade", "upsampler.embed_channels=8", "model.embed_dim=8"),
+    "matting_indexnet": [
+        *("task=matting", "encoder=matting_small", "recipe=matting_scratch", "upsampler=indexnet", "model.width=4"),
         "recipe.start=published",
+    ],
+    "segmentation_fade": [
+        *("task=segmentation", "encoder=segmentation_small", "recipe=segmentation_scratch", "recipe.start=published"),
+        *("upsampler=fade", "upsampler.embed_channels=8", "model.embed_dim=8"),
         *("+encoder.hidden_sizes=[8,16,20,32]", "+encoder.depths=[1,1,1,1]"),
         *("+encoder.mlp_ratios=[1,1,1,1]", "+encoder.sr_ratios=[4,2,1,1]"),
     ],

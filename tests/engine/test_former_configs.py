@@ -20,7 +20,7 @@ from denseup.reporting.loading import read_run
 
 OLD: dict[str, tuple[list[str], dict[str, Any]]] = {
     "quick matting": (
-        ["task=matting"],
+        ["task=matting", "encoder=matting_small"],
         {
             "_target_": "denseup.networks.MattingResNet34",
             "width": 16,
@@ -30,7 +30,7 @@ OLD: dict[str, tuple[list[str], dict[str, Any]]] = {
         },
     ),
     "quick segmentation": (
-        ["task=segmentation"],
+        ["task=segmentation", "encoder=segmentation_small"],
         {
             "_target_": "denseup.networks.SegFormer",
             "variant": "b0",

@@ -6,7 +6,7 @@ from golden import array
 from torch import nn
 
 from denseup.networks import MattingResNet34, SegFormer
-from denseup.tasks.optimization import multi_step, parameter_groups, warmup_poly
+from denseup.tasks.optimization import multi_step, one_cycle, parameter_groups, warmup_poly
 
 
 def rates(schedule, optimizer: torch.optim.Optimizer, steps: list[int]) -> list[float]:
@@ -39,6 +39,24 @@ def test_warm_up_may_be_a_share_of_the_run() -> None:
     sgd = optimizer(1.0)
     schedule = warmup_poly(sgd, 100, warmup_steps=0.1, warmup_ratio=0.5)
     assert rates(schedule, sgd, [0, 10, 100]) == pytest.approx([0.5, 0.9, 0.0])
+
+
+@pytest.mark.parametrize("warmup", [0.3, 0.1])
+def test_one_cycle_is_that_of_torch(warmup: float) -> None:
+    ours, theirs = optimizer(2.0), optimizer(2.0)
+    schedule = one_cycle(ours, 50, warmup_steps=warmup)
+    reference = torch.optim.lr_scheduler.OneCycleLR(theirs, 2.0, 50, pct_start=warmup, cycle_momentum=False)
+    for _ in range(49):
+        assert schedule.get_last_lr() == pytest.approx(reference.get_last_lr(), rel=1e-9)
+        for stepped in (ours, schedule, theirs, reference):
+            stepped.step()
+    assert schedule.get_last_lr() == pytest.approx([8e-6])
+
+
+def test_one_cycle_keeps_the_ratio_of_its_groups() -> None:
+    groups = [{"params": [nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (1.0, 0.1)]
+    schedule = one_cycle(torch.optim.SGD(groups), 10, warmup_steps=4)
+    assert schedule.get_last_lr() == pytest.approx([0.04, 0.004])
 
 
 def test_segmentation_groups() -> None:

@@ -45,7 +45,8 @@ def build_callbacks(cfg: DictConfig) -> list[pl.Callback]:
 def build_network(cfg: DictConfig, in_channels: int, upsampler: UpsamplerFactory, **options: Any) -> nn.Module:
     """The network of a config's `model` and `encoder`; a model of one's own has no encoder beside it."""
     if cfg.get("encoder"):
-        options["encoder"] = {"in_channels": in_channels, **plain(cfg.encoder)}
+        given = plain(cfg.encoder)
+        options["encoder"] = {**given, "in_channels": given.get("in_channels") or in_channels}
     network: nn.Module = hydra.utils.instantiate(cfg.model, upsampler=upsampler, **options, _convert_="all")
     return network
 

@@ -19,6 +19,8 @@ from denseup.upsamplers.base import UpsamplerFactory
 
 WIDTH = 64
 """Of the published network."""
+CHANNELS = 4
+"""RGB and trimap."""
 
 
 class MattingNetwork(EncoderDecoder):
@@ -30,14 +32,15 @@ class MattingNetwork(EncoderDecoder):
     Args:
         encoder: an `Encoder`, a registered name, or a mapping of a name and its options.
         upsampler: factory (de_channels, en_channels) → Upsampler, or a registered name.
-        in_channels: of the input, for an encoder given by name.
+        in_channels: of the input; None: those of an `Encoder`, 4 for one given by name. An encoder that takes fewer
+            sees the first ones, and the decoder sees all: so one of RGB images, frozen perhaps, serves with a trimap.
         width: channels of the finest stages; None: those of an encoder that leaves its pooling, else 64.
         dropout: after the ASPP.
         head_init: of the last 3×3 convolution of one channel. "xavier" as published; "identity" passes its input on,
             where random weights first scramble the alpha map, which costs a short training from random weights much.
 
     Raises:
-        ValueError: width is not that of an encoder that leaves its pooling.
+        ValueError: width or in_channels is not that of an encoder that leaves its pooling, or an encoder takes more.
     """
 
     def __init__(
@@ -45,14 +48,15 @@ class MattingNetwork(EncoderDecoder):
         encoder: Encoder | str | Mapping[str, Any],
         upsampler: str | UpsamplerFactory = "bilinear",
         *,
-        in_channels: int = 4,
+        in_channels: int | None = None,
         width: int | None = None,
         dropout: float = 0.5,
         head_init: Literal["xavier", "identity"] = "xavier",
     ) -> None:
         super().__init__()
-        self.encoder = as_encoder(encoder, in_channels)
-        self.sources = _sources(self.encoder, width)
+        self.encoder = as_encoder(encoder, in_channels or CHANNELS)
+        default = self.encoder.in_channels if isinstance(encoder, Encoder) else CHANNELS
+        self.sources = _sources(self.encoder, width, in_channels or default)
         widths = [*reversed(self.sources.widths), self.sources.widths[0] // 2]
         shortcuts = reversed(self.sources.shortcuts)
         self.aspp = ASPP(widths[0], dropout)
@@ -61,6 +65,11 @@ class MattingNetwork(EncoderDecoder):
         self.head = matting_head(widths[-1])
         self.head_init = head_init
         self.reset_parameters()
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the input; the first three are RGB."""
+        return self.sources.in_channels
 
     def reset_parameters(self) -> None:
         """Xavier normal for every convolution, the upsamplers' included, and zero biases: the authors' rule.
@@ -118,12 +127,15 @@ class MattingResNet34(MattingNetwork):
         super().__init__(encoder, upsampler, dropout=dropout, head_init=head_init)
 
 
-def _sources(encoder: Encoder, width: int | None) -> Mirrored | Laterals:
-    """What the decoder takes from the encoder; a ValueError if a mirrored one is not as wide as is asked for."""
+def _sources(encoder: Encoder, width: int | None, in_channels: int) -> Mirrored | Laterals:
+    """What the decoder takes from the encoder; a ValueError if they do not fit together."""
+    kind = type(encoder).__name__
+    if encoder.in_channels > in_channels:
+        raise ValueError(f"in_channels is {in_channels}, expected those that {kind} takes, {encoder.in_channels}")
     if not encoder.leaves_pooling:
-        return Laterals(encoder, width or WIDTH)
+        return Laterals(encoder, width or WIDTH, in_channels)
     assert isinstance(encoder, PoolingEncoder)
-    if width is not None and width != encoder.guides[0]:
-        own = f"that of the encoder, {encoder.guides[0]}"
-        raise ValueError(f"width is {width}, expected {own}: the decoder mirrors {type(encoder).__name__}")
+    for name, value, own in (("width", width, encoder.guides[0]), ("in_channels", in_channels, encoder.in_channels)):
+        if value not in (None, own):
+            raise ValueError(f"{name} is {value}, expected that of the encoder, {own}: the decoder mirrors {kind}")
     return Mirrored(encoder)

@@ -53,7 +53,7 @@ class SegmentationNetwork(EncoderDecoder):
         )
         finer = finer_strides(strides[0], finest_stride)
         widths = [max(embed_dim // 4, 1)] * len(finer)
-        self.details = Details(self.backbone.in_channels, widths, finest_stride)
+        self.details = Details(self.backbone.in_channels, widths, finer)
         self.head = SegFormerHead(
             [*widths, *channels],
             num_classes,

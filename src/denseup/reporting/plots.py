@@ -14,9 +14,9 @@ from denseup.metrics import MetricInfo
 from denseup.reporting.costs import COUNT_SIZE, Cost
 from denseup.reporting.figures import Plot, draw_point, label_points, look, save
 from denseup.reporting.grouping import REFERENCE, Group
-from denseup.reporting.statistics import estimate, paired
 from denseup.reporting.style import INK, Styles
 from denseup.reporting.transfer import task_transfer
+from denseup.statistics import estimate, paired
 
 __all__ = ["accuracy_against_cost", "class_differences", "pareto_front", "task_transfer", "training_curves"]
 

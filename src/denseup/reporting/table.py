@@ -9,7 +9,7 @@ from denseup.metrics import MetricInfo
 from denseup.reporting.costs import COUNT_SIZE, Cost
 from denseup.reporting.grouping import REFERENCE, Group
 from denseup.reporting.published_accuracy import published_value
-from denseup.reporting.statistics import Estimate, estimate, paired
+from denseup.statistics import Estimate, estimate, paired
 
 Kind = Literal["measured", "published", "cost"]
 

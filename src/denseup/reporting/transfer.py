@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 from denseup.reporting.figures import Plot, draw_point, label_points, look, save
 from denseup.reporting.grouping import REFERENCE, Group
-from denseup.reporting.statistics import estimate
 from denseup.reporting.style import INK, Styles
 from denseup.reporting.table import difference
+from denseup.statistics import estimate
 
 
 def task_transfer(one: Group, other: Group, styles: Styles, folder: Path) -> Plot | None:

@@ -31,8 +31,8 @@ class Estimate:
         return self.half_width is not None and abs(self.mean) > self.half_width
 
     def scaled(self, factor: float) -> "Estimate":
-        """The same in another unit."""
-        return Estimate(self.mean * factor, None if self.half_width is None else self.half_width * factor, self.n)
+        """The same in another unit; a negative factor turns it round."""
+        return Estimate(self.mean * factor, None if self.half_width is None else self.half_width * abs(factor), self.n)
 
 
 def estimate(values: Iterable[float | None], confidence: float = CONFIDENCE) -> Estimate | None:

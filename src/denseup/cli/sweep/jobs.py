@@ -115,7 +115,7 @@ def _run_job(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
 
 def clear(folder: RunFolder) -> None:
     """Make a folder ready for a run from nothing: what an earlier one left would pass for its own."""
-    for file in (folder.result, folder.error, folder.per_image, folder.path / "metrics.csv"):
+    for file in (folder.result, folder.error, folder.per_image, folder.per_image_counts, folder.path / "metrics.csv"):
         file.unlink(missing_ok=True)
     for file in (*folder.checkpoints.glob("*.ckpt"), *folder.images.glob("*.png"), *folder.features.glob("*")):
         file.unlink()

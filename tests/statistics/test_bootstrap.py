@@ -1,0 +1,122 @@
+"""The bootstrap over images is that of a loop, and intervals hold what they promise where the truth is known."""
+
+import numpy as np
+import pytest
+
+from denseup.statistics import Difference, ImageParts, difference, resamples
+
+IMAGES, CLASSES = 13, 4
+
+
+def counted(seed: int) -> ImageParts:
+    """Intersections and unions; a class that only one image has, and one that none has."""
+    rng = np.random.default_rng(seed)
+    wholes = rng.integers(1, 200, (IMAGES, CLASSES)).astype(float)
+    wholes[1:, 2], wholes[:, 3] = 0, 0
+    return ImageParts(np.floor(wholes * rng.uniform(0.3, 1, wholes.shape)), wholes)
+
+
+def by_hand(parts: ImageParts, images: list[int]) -> float:
+    ratios = []
+    for c in range(CLASSES):
+        part, whole = (sum(array[i, c] for i in images) for array in (parts.parts, parts.wholes))
+        if whole:
+            ratios.append(part / whole)
+    return sum(ratios) / len(ratios)
+
+
+def test_it_is_a_loop_over_the_drawn_images() -> None:
+    one, other, times = counted(0), counted(1), resamples(IMAGES, number=40, seed=7)
+    rng = np.random.default_rng(7)
+    drawn = [np.repeat(range(IMAGES), rng.multinomial(IMAGES, np.full(IMAGES, 1 / IMAGES))) for _ in range(40)]
+    assert all(len(images) == IMAGES for images in drawn)
+    expected = [by_hand(one, images) - by_hand(other, images) for images in drawn]
+    found = one.resampled(times) - other.resampled(times)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert one.value == pytest.approx(by_hand(one, list(range(IMAGES))), rel=1e-12)
+    pair = difference({3: one.value}, {3: other.value}, {3: found}, IMAGES)
+    assert pair is not None
+    assert pair.over_images == pytest.approx(np.percentile(expected, [2.5, 97.5]), rel=1e-12)
+
+
+def test_an_image_without_a_value_is_in_no_mean() -> None:
+    values = np.array([1.0, np.nan, 4.0])
+    parts = ImageParts.of_values(values)
+    assert parts.value == 2.5
+    np.testing.assert_array_equal(parts.resampled(np.array([[1.0, 2, 0], [1, 0, 2], [0, 3, 0]])), [1, 3, np.nan])
+
+
+def test_the_error_of_a_mean_is_the_textbooks() -> None:
+    """Variance of the bootstrap, its bias taken away: that of a mean."""
+    values = np.random.default_rng(0).normal(2, 1, 60)
+    found = difference({0: values.mean()}, {0: 0.0}, {0: ImageParts.of_values(values).resampled(resamples(60))}, 60)
+    assert found is not None
+    assert found.of_images_alone
+    textbook = 2.001 * values.std(ddof=1) / np.sqrt(60)
+    assert found.both.half_width == pytest.approx(textbook, rel=0.04)  # 2000 draws: a variance good to 3 %
+    assert found.spread is None
+
+
+def simulated(rng: np.random.Generator, seeds: int, images: int, seed: float, image: float, rest: float) -> Difference:
+    """A difference of true mean 0 with these standard deviations: of a seed, of an image, of one in the other."""
+    values = (
+        seed * rng.normal(size=(seeds, 1)) + image * rng.normal(size=images) + rest * rng.normal(size=(seeds, images))
+    )
+    drawn = values @ (resamples(images, 300) / images).T
+    means = dict(enumerate(values.mean(1)))
+    found = difference(means, dict.fromkeys(means, 0.0), dict(enumerate(drawn)), images)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("parts", [(0.3, 0.0, 1.0), (0.1, 1.0, 1.0), (0.3, 3.0, 1.0), (0.0, 1.0, 1.0), (0.3, 1.0, 3.0)])
+def test_nineteen_of_twenty_intervals_of_both_hold_the_truth(seeds: int, parts: tuple[float, float, float]) -> None:
+    """Of 400, to three standard errors below; above it may be cautious."""
+    rng = np.random.default_rng(seeds)
+    found = [simulated(rng, seeds, 40, *parts) for _ in range(400)]
+    assert 0.917 <= np.mean([not one.both.excludes_zero for one in found]) <= 0.995
+
+
+def test_seeds_alone_or_images_alone_promise_too_much() -> None:
+    """Where the images decide, seeds do not tell of them; and the other way round."""
+    rng = np.random.default_rng(0)
+    found = [simulated(rng, 5, 40, 0.1, 1.0, 1.0) for _ in range(200)]
+    assert np.mean([not one.over_seeds.excludes_zero for one in found]) < 0.85
+    found = [simulated(rng, 5, 40, 0.3, 0.0, 1.0) for _ in range(200)]
+    ends = [one.over_images for one in found]
+    assert np.mean([ends[0] <= 0 <= ends[1] for ends in ends if ends is not None]) < 0.75
+
+
+def test_without_images_the_interval_is_that_over_seeds() -> None:
+    values, reference = {0: 1.0, 1: 1.4, 2: 1.1}, {0: 0.5, 1: 0.7, 2: 0.9}
+    drawn = {seed: np.zeros(5) for seed in (0, 1)}  # not of every seed
+    for resampled in (None, drawn):
+        found = difference(values, reference, resampled, 9)
+        assert found is not None
+        assert (found.both, found.over_images) == (found.over_seeds, None)
+    assert difference(values, {7: 1.0}) is None
+
+
+def test_what_does_not_differ_has_no_width_and_no_evidence() -> None:
+    same, drawn = {0: 1.0, 1: 2.0}, {seed: np.zeros(50) for seed in (0, 1)}
+    found = difference(same, same, drawn, 9)
+    assert found is not None
+    assert (found.both.mean, found.both.half_width, found.p) == (0, 0, 1)
+    other = difference({0: 2.0, 1: 3.0}, same, drawn, 9)
+    assert other is not None
+    assert other.p == 0
+
+
+def test_a_difference_turns_round() -> None:
+    found = simulated(np.random.default_rng(0), 3, 20, 0.1, 1, 1)
+    turned = found.scaled(-100)
+    assert found.over_images is not None
+    assert turned.over_images == (-100 * found.over_images[1], -100 * found.over_images[0])
+    assert turned.both.half_width == pytest.approx(100 * (found.both.half_width or 0))
+    assert turned.p == found.p
+
+
+def test_wrong_shapes_are_named() -> None:
+    with pytest.raises(ValueError, match=r"parts and wholes are \[3, 2\] and \[3\]"):
+        ImageParts(np.zeros((3, 2)), np.zeros(3))

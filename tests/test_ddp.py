@@ -97,6 +97,7 @@ def test_one_process_measures_the_same(folder: Path, tmp_path: Path) -> None:
     counted = [read_counts(path / "per_image_counts.npz") for path in (folder, tmp_path)]
     of_both, of_one = counted[0].get("best", {}), counted[1].get("test", {})
     assert of_both.keys() == of_one.keys()
+    assert bool(of_both) is (result(folder)["task"] == "segmentation")
     assert all(np.array_equal(found, of_one[key]) for key, found in of_both.items())
 
 

@@ -5,7 +5,8 @@
 """
 
 from denseup.reporting.costs import COUNT_SIZE, Cost, Measurements, collect_costs, conditions, read_measurements
-from denseup.reporting.grouping import REFERENCE, Group, group_runs
+from denseup.reporting.group import REFERENCE, Group
+from denseup.reporting.grouping import group_runs
 from denseup.reporting.loading import Run
 from denseup.reporting.measures import MEASURES
 from denseup.reporting.panel import Example

@@ -7,7 +7,7 @@ from pathlib import Path
 from denseup.reporting.costs import Cost
 from denseup.reporting.feature_evolution import Evolution
 from denseup.reporting.figures import Plot
-from denseup.reporting.grouping import Group
+from denseup.reporting.group import Group
 from denseup.reporting.loading import Run
 from denseup.reporting.panel import Example
 from denseup.reporting.table import Table

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from denseup.reporting.content import Content, Part
 from denseup.reporting.feature_evolution import TITLE
-from denseup.reporting.grouping import Group
+from denseup.reporting.group import Group
 from denseup.reporting.panel import caption
 
 PAGE = Path(__file__).parent / "page"

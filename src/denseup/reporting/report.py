@@ -9,7 +9,8 @@ from denseup.reporting import feature_evolution, html, plots, text
 from denseup.reporting.content import Content, Part
 from denseup.reporting.costs import Count, MeasureCosts, Measurements, collect_costs
 from denseup.reporting.feature_evolution import Evolution, draw_evolution
-from denseup.reporting.grouping import REFERENCE, Group, group_runs
+from denseup.reporting.group import REFERENCE, Group
+from denseup.reporting.grouping import group_runs
 from denseup.reporting.loading import Run
 from denseup.reporting.panel import Example, panel
 from denseup.reporting.published_accuracy import SOURCE, published_notes

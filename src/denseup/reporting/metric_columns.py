@@ -13,7 +13,7 @@ DIFFERENCE = (*MEAN, "seeds_half_width", "images_low", "images_high")
 
 
 def metric_columns(group: Group, measure: MetricInfo) -> list[tuple[Column, MakeCell]]:
-    """The evaluation that is told with what is said of it, another one beside it, and published values if there are any.
+    """The evaluation that is told and what is said of it, another one beside it, and published values if there are any.
 
     The other one is the last, or the best where the last is told.
     """

@@ -79,6 +79,8 @@ def class_differences(group: Group, folder: Path) -> Plot | None:
     if not names or measure is None or not others or group.reference is None:
         return None
     grid = np.array([[_class_difference(group, label, measure, i) for i in range(len(names))] for label in others])
+    if not np.isfinite(grid).any():
+        return None
     spread = np.nan_to_num(np.nanmax(np.abs(np.nan_to_num(grid)), axis=0))
     chosen = sorted(np.argsort(-spread, kind="stable")[:MAX_CLASSES])
     with look():

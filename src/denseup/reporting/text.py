@@ -21,8 +21,14 @@ def markdown_table(table: Table) -> str:
     """A row an upsampler; the best value of a column bold, the second best italic."""
     table = table.filled()
     header = ["upsampler", "runs", *map(_heading, table.columns)]
-    lines = [header, [":---", *["---:"] * (len(header) - 1)]]
-    lines += [[as_it_is(row.label), str(len(row.seeds)), *map(_mark, row.cells)] for row in table.rows]
+    return markdown_rows(
+        header, ([as_it_is(row.label), str(len(row.seeds)), *map(_mark, row.cells)] for row in table.rows)
+    )
+
+
+def markdown_rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of Markdown; the first column is flush left."""
+    lines = [header, [":---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 

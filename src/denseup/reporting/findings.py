@@ -84,15 +84,10 @@ def _change(found: Difference, measure: MetricInfo) -> str:
 
 
 def _limit(measure: MetricInfo, limit: Limit) -> str:
-    half = "which no number of seeds would show on these images"
+    half = "half of it no number of seeds would show on these images"
     if limit.for_half is not None:
-        half = f"which needs {limit.for_half} seeds"
-    amount = _amount(limit.difference, measure)
-    return (
-        f"{amount} of {measure.name} (half of it, {half})"
-        if measure.in_per_cent
-        else (f"{amount} in {measure.name} (half of it, {half})")
-    )
+        half = f"half of it would need {limit.for_half} seeds"
+    return f"{_amount(limit.difference, measure)} {'of' if measure.in_per_cent else 'in'} {measure.name} ({half})"
 
 
 def _amount(difference: float, measure: MetricInfo) -> str:

@@ -66,7 +66,7 @@ def test_page_text_and_table_say_it(sweep: Path, groups: dict[str, Group], tmp_p
         for sentence in findings(group):
             assert sentence in text.replace("\\<", "<")
     assert page.count("<h3>What these runs support</h3>") == 2
-    assert "Start of the upsamplers: published. Protocol: finetune. Told: the best evaluation." in page
+    assert f"Start of the upsamplers: published. Protocol: {group.protocol}. Told: the best evaluation." in page
     assert "No values of images" not in page
     assert "p (Holm)" in text
     with (tmp_path / "segmentation.csv").open(newline="") as lines:

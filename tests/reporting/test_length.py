@@ -41,6 +41,7 @@ def test_the_gain_over_the_length_is_drawn_and_told(runs: Path, tmp_path: Path) 
     title = "segmentation: gain in mIoU over the length of training"
     text = (tmp_path / "report.md").read_text()
     assert f"<h2>{title}</h2>" in page
+    assert page.count('data-column="0"') == page.count("<table")
     assert "| upsampler | 500 steps | 2,000 steps | 8,000 steps |" in text
     (line,) = (row for row in text.splitlines() if row.startswith("| fade (start=published) |  |"))
     assert line.count("±") == 2

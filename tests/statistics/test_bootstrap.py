@@ -78,6 +78,27 @@ def test_nineteen_of_twenty_intervals_of_both_hold_the_truth(seeds: int, parts: 
     assert 0.917 <= np.mean([not one.both.excludes_zero for one in found]) <= 0.995
 
 
+def test_intervals_of_a_ratio_of_sums_hold_the_truth_too() -> None:
+    """A mean IoU whose classes differ in size by a factor of a hundred, and in how many images have them."""
+    rng, hits = np.random.default_rng(0), []
+    sizes, share = np.array([1e4, 1e4, 3e3, 300, 100]), np.array([1, 1, 0.8, 0.5, 0.3])
+    for _ in range(200):
+        wholes = sizes * rng.lognormal(0, 0.7, (50, 5)) * (rng.uniform(size=(50, 5)) < share)
+        alike = 0.1 * rng.normal(size=(50, 5))
+        runs = [ImageParts(wholes * np.clip(0.5 + alike + noise, 0, 1), wholes) for noise in _noise(rng, 8)]
+        drawn = [run.resampled(resamples(50, 300)) for run in runs]
+        values = [dict(enumerate(run.value for run in part)) for part in (runs[:4], runs[4:])]
+        found = difference(*values, {seed: drawn[seed] - drawn[seed + 4] for seed in range(4)}, 50)
+        assert found is not None
+        hits.append(not found.both.excludes_zero)
+    assert np.mean(hits) >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / 200)
+
+
+def _noise(rng: np.random.Generator, runs: int) -> np.ndarray:
+    """Of a run as a whole, of its classes, and of each image."""
+    return sum(0.02 * rng.normal(size=(runs, *shape)) for shape in ((1, 1), (1, 5), (50, 5)))
+
+
 def test_seeds_alone_or_images_alone_promise_too_much() -> None:
     """Where the images decide, seeds do not tell of them; and the other way round."""
     rng = np.random.default_rng(0)

@@ -1,7 +1,7 @@
 """The comparison that runs add up to: tables, plots, predictions, and a page with all of them.
 
-`write_report` does it all. The rest is for one's own analysis: load_runs → group_runs → build_table, and
-`denseup.reporting.plots`.
+`write_report` does it all. The rest is for one's own analysis: load_runs → group_runs → build_table,
+`denseup.reporting.plots`, and `Group.compare` for the differences of one metric (`denseup.statistics`).
 """
 
 from denseup.reporting.costs import COUNT_SIZE, Cost, Measurements, collect_costs, conditions, read_measurements

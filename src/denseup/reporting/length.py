@@ -5,7 +5,7 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from denseup.metrics import MetricInfo
-from denseup.reporting.cells import difference_text
+from denseup.reporting.cells import Cell, difference_text
 from denseup.reporting.figures import Plot, look, save
 from denseup.reporting.group import REFERENCE, Group
 from denseup.reporting.style import INK, Styles
@@ -68,15 +68,16 @@ class Lengths:
         return self.plot.title
 
     @property
-    def rows(self) -> list[tuple[str, list[str]]]:
-        """Label, and what is printed of it at each length."""
-        return [(label, [self._text(by_steps.get(n)) for n in self.steps]) for label, by_steps in self.gains.items()]
+    def rows(self) -> list[tuple[str, list[Cell]]]:
+        """Label, and a cell for each length."""
+        return [(label, [self._cell(by_steps.get(n)) for n in self.steps]) for label, by_steps in self.gains.items()]
 
-    def _text(self, gain: Gain | None) -> str:
+    def _cell(self, gain: Gain | None) -> Cell:
         if gain is None:
-            return ""
-        mark = (" ▲" if gain.found.both.mean > 0 else " ▼") if gain.holds else ""
-        return difference_text(gain.found, self.measure.digits, "+") + mark
+            return Cell()
+        mean = gain.found.both.mean
+        cell = Cell(difference_text(gain.found, self.measure.digits, "+"), mean)
+        return replace(cell, verdict="better" if mean > 0 else "worse") if gain.holds else cell
 
 
 def compare_lengths(groups: Sequence[Group], styles: Styles, folder: Path) -> list[Lengths]:

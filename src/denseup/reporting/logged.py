@@ -1,6 +1,7 @@
 """Offline W&B runs → `Run`s, as far as W&B holds what a run folder does.
 
-It holds no values of classes, no versions of packages and no checkpoint: these stay empty.
+It holds no values of classes, no versions of packages and no checkpoint: these stay empty. Its table of images is not
+read, for it has no counts; differences of such runs tell of other seeds alone.
 """
 
 import math

@@ -7,7 +7,7 @@ from denseup.reporting.content import Content, Part
 from denseup.reporting.feature_evolution import Evolution
 from denseup.reporting.figures import Plot
 from denseup.reporting.length import Lengths
-from denseup.reporting.text import as_it_is, markdown_rows, markdown_table
+from denseup.reporting.text import as_it_is, markdown_rows, markdown_table, marked
 
 
 def markdown(content: Content) -> str:
@@ -40,7 +40,7 @@ def _part_lines(part: Part) -> list[str]:
 
 
 def _length_lines(lengths: Lengths) -> list[str]:
-    rows = [(as_it_is(label), *cells) for label, cells in lengths.rows]
+    rows = [(as_it_is(label), *map(marked, cells)) for label, cells in lengths.rows]
     table = markdown_rows(["upsampler", *(f"{steps:,} steps" for steps in lengths.steps)], rows)
     return [f"## {lengths.title}", table.rstrip(), _drawn(lengths.plot)]
 

@@ -22,7 +22,7 @@ def markdown_table(table: Table) -> str:
     table = table.filled()
     header = ["upsampler", "runs", *map(_heading, table.columns)]
     return markdown_rows(
-        header, ([as_it_is(row.label), str(len(row.seeds)), *map(_mark, row.cells)] for row in table.rows)
+        header, ([as_it_is(row.label), str(len(row.seeds)), *map(marked, row.cells)] for row in table.rows)
     )
 
 
@@ -30,6 +30,11 @@ def markdown_rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of Markdown; the first column is flush left."""
     lines = [header, [":---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def marked(cell: Cell) -> str:
+    """A cell's text with its marks."""
+    return MARKS[cell.rank].format(cell.text) + ARROWS[cell.verdict] if cell.text else ""
 
 
 def as_it_is(text: str) -> str:
@@ -61,10 +66,6 @@ def csv_runs(runs: Sequence[Run], groups: Mapping[int, str]) -> str:
 
 def _heading(column: Column) -> str:
     return f"{column.section}: {column.title}" if column.section != "cost" else column.title
-
-
-def _mark(cell: Cell) -> str:
-    return MARKS[cell.rank].format(cell.text) + ARROWS[cell.verdict] if cell.text else ""
 
 
 def _csv_row(columns: Sequence[Column], row: Row) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import torch
 from configuring import configure, tiny_run
 
 from denseup.cli import evaluate, train
+from denseup.cli.sweep.jobs import clear
 from denseup.engine import RunFolder
 from denseup.engine.per_image import read_counts, read_rows
 from denseup.engine.state import read_result
@@ -90,6 +91,13 @@ def test_it_is_read_as_it_was_written(run: Path) -> None:
             assert row["name"] == mine["name"]
             assert row["step"] == float(mine["step"])
     assert read_rows(run / "no.csv") == read_counts(run / "no.npz") == {}
+
+
+def test_a_folder_that_is_cleared_has_none(run: Path, tmp_path: Path) -> None:
+    """What a sweep does before it starts a run anew: what lies there would pass for its own."""
+    folder = RunFolder(shutil.copytree(run, tmp_path / "run"))
+    clear(folder)
+    assert not any(file.exists() for file in (folder.result, folder.per_image, folder.per_image_counts))
 
 
 def go_on(checkpoint: Path, folder: Path, *overrides: str) -> None:

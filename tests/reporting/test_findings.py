@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from configuring import tiny_run
 from reporting import synthetic
 from reporting.synthetic import base_config, run_config, write_run, write_sweep
 
+from denseup.cli import train
 from denseup.engine import RunFolder
 from denseup.reporting import Group, group_runs, load_runs, write_report
 from denseup.reporting.findings import findings, limits
@@ -118,6 +120,20 @@ def test_values_of_images_that_do_not_give_the_metric_are_not_used(sweep: Path, 
     write_report(load_runs([tmp_path]), tmp_path / "report")
     note = "No values of images that give the mIoU of any run: its differences tell of other seeds alone."
     assert note in (tmp_path / "report/report.md").read_text()
+
+
+@pytest.mark.parametrize("task", ["matting", "segmentation"])
+def test_runs_bring_what_it_needs(tmp_path: Path, task: str) -> None:
+    """Of trained networks, whose files are those of `src.train`."""
+    for name in ("bilinear", "nearest"):
+        cfg = tiny_run("trainer.limit_val_batches=4", f"upsampler={name}", task=task)
+        train.run(cfg, RunFolder(tmp_path / name))
+    (group,), _ = group_runs(load_runs([tmp_path]))
+    for measure in group.measures:
+        compared = group.compare(measure)
+        assert compared.images == 4
+        assert compared.differences["nearest"].of_images_alone
+        assert compared.differences["nearest"].over_images is not None
 
 
 @pytest.mark.parametrize("harm", ["cut", "fewer", "others"])

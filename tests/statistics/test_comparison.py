@@ -86,6 +86,15 @@ def test_ranks_by_a_loop() -> None:
         assert rank.low <= rank.place <= rank.high
 
 
+def test_a_set_of_images_without_a_value_ranks_nobody() -> None:
+    """Two images of which one has no value: a quarter of the drawn sets has none at all."""
+    values = {name: {0: value} for name, value in (("a", 2.0), ("b", 1.0))}
+    parts = {name: {0: ImageParts.of_values([by_seed[0], np.nan])} for name, by_seed in values.items()}
+    found = Comparison(values, parts, "b", higher_is_better=True)
+    assert {name: (rank.low, rank.high) for name, rank in found.ranks.items()} == {"a": (1, 1), "b": (2, 2)}
+    assert found.differences["a"].over_images == (1, 1)
+
+
 def test_a_lower_value_can_be_better_and_an_unknown_direction_has_no_ranks() -> None:
     values = {"a": {0: 1.0, 1: 1.1}, "b": {0: 2.0, 1: 2.2}, "c": {0: None, 1: 3.0}}
     assert {n: r.place for n, r in Comparison(values, higher_is_better=False).ranks.items()} == {"a": 1, "b": 2, "c": 3}

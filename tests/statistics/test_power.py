@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from denseup.statistics import Spread, detectable, seeds_needed
-from denseup.statistics.power import MOST_SEEDS
+from denseup.statistics.power import MOST_SEEDS, satterthwaite
 
 
 @pytest.mark.parametrize(("seeds", "comparisons"), [(3, 1), (5, 1), (5, 7), (12, 3)])
@@ -35,6 +35,13 @@ def test_more_seeds_find_less_until_the_images_end_it() -> None:
     assert seeds_needed(spread, 0.1) is None  # whatever MOST_SEEDS
     assert seeds_needed(Spread(1.0), 0.09) is not None
     assert MOST_SEEDS >= 1000
+
+
+def test_as_many_seeds_as_images_are_two_parts() -> None:
+    """Degrees of freedom after Satterthwaite, by hand: two equal parts with 4 each are 8."""
+    assert Spread(per_seed=5.0, of_images=1.0, images=5).freedom(5) == pytest.approx(8)
+    assert satterthwaite(2.0, [(1.0, 4), (1.0, 4)]) == pytest.approx(8)
+    assert satterthwaite(2.0, [(1.5, 4), (0.5, 100)]) == pytest.approx(4 / (2.25 / 4 + 0.25 / 100))
 
 
 def test_nothing_varies_and_all_is_seen() -> None:

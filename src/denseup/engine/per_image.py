@@ -32,7 +32,7 @@ def image_csv(rows: Sequence[Row]) -> str:
 
 
 def write_counts(file: Path, counts: Mapping[str, Mapping[str, Tensor]]) -> None:
-    """Write the counts as an .npz file: `EVALUATION/KEY`, int64 `[images, 2, classes]`, images as in per_image.csv.
+    """Write the counts as an .npz file: `EVALUATION/KEY`, int32 `[images, 2, classes]`, images as in per_image.csv.
 
     Args:
         file: not there afterwards if nothing was counted.
@@ -59,9 +59,9 @@ def read_rows(file: Path) -> dict[str, list[Row]]:
     return found
 
 
-def read_counts(file: Path) -> dict[str, dict[str, NDArray[np.int64]]]:
+def read_counts(file: Path) -> dict[str, dict[str, NDArray[np.int32]]]:
     """Evaluation → key → the counts in a per_image_counts.npz; {} without the file."""
-    found: dict[str, dict[str, NDArray[np.int64]]] = {}
+    found: dict[str, dict[str, NDArray[np.int32]]] = {}
     if file.is_file():
         with np.load(file, allow_pickle=False) as arrays:
             for name in arrays.files:

@@ -39,13 +39,13 @@ class DenseMetrics(Metric):
         The value of a data set is the mean over classes of (sum of parts) / (sum of wholes), over those that have any.
 
         Args:
-            counts: key → (parts, wholes) of each image, int64 `[2, classes]`.
+            counts: key → (parts, wholes) of each image, int32 `[2, classes]`.
         """
         for key, rows in counts.items():
             self._counts.setdefault(key, []).extend(rows)
 
     def counts(self) -> dict[str, Tensor]:
-        """What `keep_counts` was given, by key, int64 `[images, 2, classes]`; {} for a metric of means over images."""
+        """What `keep_counts` was given, by key, int32 `[images, 2, classes]`; {} for a metric of means over images."""
         return {key: torch.stack(rows) for key, rows in self._counts.items()}
 
     def per_image(self) -> dict[str, Tensor]:

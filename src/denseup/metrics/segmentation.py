@@ -116,11 +116,11 @@ def _values(region: ClassAreas, boundary: ClassAreas) -> dict[str, float]:
 
 
 def _counts(region: ClassAreas, boundary: ClassAreas) -> dict[str, Tensor]:
-    """Of an image: the (parts, wholes) whose sums over images give the values of a data set, int64 `[2, classes]`."""
+    """Of an image: the (parts, wholes) whose sums over images give the values of a data set, int32 `[2, classes]`."""
     pairs = {
         "miou": (region.intersection, region.union),
         "macc": (region.intersection, region.target),
         "aacc": (region.intersection.sum(keepdims=True), region.target.sum(keepdims=True)),
         "biou": (boundary.intersection, boundary.union),
     }
-    return {key: torch.from_numpy(np.stack(pair)) for key, pair in pairs.items()}
+    return {key: torch.from_numpy(np.stack(pair)).int() for key, pair in pairs.items()}

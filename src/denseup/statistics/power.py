@@ -33,8 +33,8 @@ class Spread:
 
     def freedom(self, seeds: int) -> float:
         """Degrees of freedom of that variance, after Satterthwaite."""
-        parts = {seeds - 1: self.per_seed / seeds, self.images - 1: self.of_images}
-        return satterthwaite(self.variance(seeds), [(part, free) for free, part in parts.items() if free > 0])
+        parts = [(self.per_seed / seeds, seeds - 1), (self.of_images, self.images - 1)]
+        return satterthwaite(self.variance(seeds), [(part, free) for part, free in parts if free > 0])
 
 
 def satterthwaite(variance: float, parts: list[tuple[float, float]]) -> float:
@@ -42,9 +42,8 @@ def satterthwaite(variance: float, parts: list[tuple[float, float]]) -> float:
 
     F. E. Satterthwaite, Biometrics Bulletin 2 (1946).
     """
-    most = max(free for _, free in parts)
     spread = sum(part**2 / free for part, free in parts)
-    return max(1.0, min(most, variance**2 / spread)) if spread else most
+    return max(1.0, variance**2 / spread) if spread else max(free for _, free in parts)
 
 
 def detectable(

@@ -47,10 +47,13 @@ def ranks(
     seeds = observed.shape[1]
     if seeds < 2 and resampled is None:
         return {name: Rank(int(place)) for name, place in zip(names, places, strict=True)}
-    every = observed[:, :, None] if resampled is None else np.stack([resampled[name] for name in names])
-    drawn = _places(_means_of_drawn_seeds(every, seeds), higher_is_better)
+    every = observed[:, :, None]
+    if resampled is not None:
+        drawn = np.stack([resampled[name] for name in names])
+        every = drawn[..., np.isfinite(drawn).all((0, 1))]  # a set may have no image with a value
+    found = _places(_means_of_drawn_seeds(every, seeds), higher_is_better)
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    low, high = np.quantile(drawn, tails, axis=1, method="inverted_cdf").astype(int)
+    low, high = np.quantile(found, tails, axis=1, method="inverted_cdf").astype(int)
     return {name: Rank(*map(int, row)) for name, *row in zip(names, places, low, high, strict=True)}
 
 

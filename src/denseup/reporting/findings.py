@@ -35,15 +35,16 @@ def limits(group: Group) -> str:
 def _finding(label: str, compared: Comparison, measure: MetricInfo) -> str:
     found = compared.differences[label]
     if found.p is None:
-        return f"{label}: one seed, {_change(found, measure)} against {REFERENCE}; nothing is known of its spread."
+        change = f"{_change(found, measure)} of {measure.name} against {REFERENCE} with one seed"
+        return f"{label}: {change}; nothing is known of its spread."
     p = f"Holm p {_equals(compared.adjusted[label])}"
     if compared.holds(label):
-        seed = "; other images were drawn, no other seed" if found.of_images_alone else ""
-        return f"{label} {_beats(found, measure)} {REFERENCE} ({p}{seed})."
-    seen = f"{label}: no difference to {REFERENCE} seen in {measure.name} ({_change(found, measure)}, {p})"
+        return f"{label} {_beats(found, measure)} {REFERENCE} ({p})."
     limit = compared.limit_of(label)
     if limit is None:
-        return f"{seen}; with one seed it is not known how large one would have been seen."
+        change = f"{_change(found, measure)} of {measure.name} against {REFERENCE} with one seed"
+        return f"{label}: {change}, over images alone ({p}); another seed may differ by more."
+    seen = f"{label}: no difference to {REFERENCE} seen in {measure.name} ({_change(found, measure)}, {p})"
     return f"{seen}; one of {_amount(limit.difference, measure)} or more would have been, with a chance of 80 %."
 
 

@@ -82,8 +82,9 @@ class Comparison:
         return dict(zip(known, holm(list(known.values())), strict=True))
 
     def holds(self, name: str) -> bool:
-        """Whether the difference of `name` to the reference stays after correction."""
-        return self.adjusted.get(name, 1.0) <= SIGNIFICANT
+        """Whether the difference of `name` to the reference stays after correction; never that of a single seed."""
+        found = self.differences.get(name)
+        return found is not None and not found.of_images_alone and self.adjusted.get(name, 1.0) <= SIGNIFICANT
 
     @cached_property
     def ranks(self) -> dict[str, Rank]:

@@ -17,8 +17,8 @@ class Difference:
     """A mean difference, and how far off it may be.
 
     Args:
-        both: mean over seeds, with the interval for other seeds and other images; for other images alone of a single
-            seed, for other seeds alone where nothing is known of images.
+        both: mean over seeds, with the interval for other seeds and other images, never shorter than `over_seeds`; for
+            other images alone of a single seed, for other seeds alone where nothing is known of images.
         over_seeds: the same mean, with the interval for other seeds on these images.
         over_images: ends of the interval for other images with these seeds, by the bootstrap; None without images.
         p: of the two-sided t test that goes with `both`; None where that has no interval.
@@ -74,6 +74,8 @@ def difference(
     low, high = np.quantile(drawn.mean(0), [(1 - confidence) / 2, (1 + confidence) / 2])
     variance, freedom, spread = _components(np.array(list(found.values())), drawn, images)
     both, p = _tested(over_seeds, variance, freedom, confidence)
+    if over_seeds.n > 1:
+        both, p = _at_least(both, p, _over_seeds_alone(over_seeds, list(found.values()), confidence))
     return Difference(both, over_seeds, (float(low), float(high)), p, spread)
 
 
@@ -83,6 +85,18 @@ def _over_seeds_alone(over_seeds: Estimate, values: list[float], confidence: flo
     spread = Spread(float(np.var(values, ddof=1)))
     _, p = _tested(over_seeds, spread.variance(over_seeds.n), over_seeds.n - 1, confidence)
     return Difference(over_seeds, over_seeds, None, p, spread)
+
+
+def _at_least(both: Estimate, p: float, alone: Difference) -> tuple[Estimate, float]:
+    """The wider interval and the larger p-value.
+
+    Few seeds can agree by chance. Then nearly all of the variance seems to come from the images, with their many
+    degrees of freedom, and a false finding would be likelier than it says. The test over seeds has few of them always.
+    """
+    assert both.half_width is not None
+    assert alone.p is not None
+    width = max(both.half_width, alone.both.half_width or 0.0)
+    return Estimate(both.mean, width, both.n), max(p, alone.p)
 
 
 def _components(values: Float64, drawn: Float64, images: int) -> tuple[float, float, Spread | None]:

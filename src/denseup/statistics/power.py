@@ -49,7 +49,10 @@ def satterthwaite(variance: float, parts: list[tuple[float, float]]) -> float:
 def detectable(
     spread: Spread, seeds: int, comparisons: int = 1, confidence: float = CONFIDENCE, power: float = POWER
 ) -> float:
-    """The difference that a two-sided paired t test finds with probability `power`.
+    """The difference that is found with probability `power`, by two-sided paired t tests.
+
+    `difference` asks the test over seeds and images and that over seeds alone; what passes the harder one of them
+    passes nearly always the other.
 
     Args:
         spread: of the difference.
@@ -65,10 +68,14 @@ def detectable(
         raise ValueError(f"seeds is {seeds} and comparisons {comparisons}, expected at least 2 and at least 1")
     if not 0 < power < 1:
         raise ValueError(f"power is {power}, expected a number between 0 and 1")
-    freedom = spread.freedom(seeds)
-    needed = t_quantile(freedom, 1 - (1 - confidence) / comparisons)
-    # The test's other side, where a difference is found with the wrong sign, has a millionth of the power.
-    return float(nctdtrinc(freedom, 1 - power, needed)) * math.sqrt(spread.variance(seeds))
+    tests = [(spread.variance(seeds), spread.freedom(seeds)), (spread.per_seed / seeds, seeds - 1)]
+    error = (1 - confidence) / comparisons
+    return max(_seen(variance, freedom, error, power) for variance, freedom in tests)
+
+
+def _seen(variance: float, freedom: float, error: float, power: float) -> float:
+    """Of a t test; its other side, where a difference is found with the wrong sign, has a millionth of the power."""
+    return float(nctdtrinc(freedom, 1 - power, t_quantile(freedom, 1 - error))) * math.sqrt(variance)
 
 
 def seeds_needed(

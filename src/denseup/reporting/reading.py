@@ -10,8 +10,8 @@ READING = (
     f"Δ {REFERENCE} is the mean difference at equal seeds on the same images, ± the half width of its 95 % interval "
     "for other seeds and other images of their kind (from one seed: for other images alone; without values of images: "
     "for other seeds alone). ▲ and ▼ mark a gain or a loss, of two seeds or more, that stays after Holm's correction "
-    f"for all upsamplers of its column: if none differed from {REFERENCE}, a column would have a mark with a probability "
-    "of at most 5 %; docs/comparing.md has the formulas, and says what they can't tell.",
+    f"for all upsamplers of its column: if none differed from {REFERENCE}, one column in twenty would have a mark; "
+    "docs/comparing.md has the formulas, and says what they can't tell.",
     "rank: the place among all upsamplers, in brackets the 95 % interval of a bootstrap over seeds and images.",
     "best: at each run's best evaluation, chosen by the task's first metric on the same validation data, hence "
     "optimistic; last: at its last evaluation.",

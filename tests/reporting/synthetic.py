@@ -14,8 +14,8 @@ from omegaconf import OmegaConf
 
 from denseup.cli.places import CONF
 from denseup.engine import RunFolder
-from denseup.engine.folder import config_hash, write_atomic
-from denseup.engine.per_image import image_csv, write_counts
+from denseup.engine.folder import config_hash
+from denseup.engine.per_image import write_images as write_image_files
 
 UPSAMPLERS = ("bilinear", "carafe", "indexnet", "a2u", "fade", "fade_lite")
 GAINS = {"bilinear": 0.0, "carafe": 0.2, "indexnet": 0.35, "a2u": 0.45, "fade": 1.0, "fade_lite": 0.85}
@@ -104,10 +104,10 @@ def write_images(folder: RunFolder, metrics: dict[str, Any], number: int, rng: n
                 parts = np.repeat(np.rint(column * 10**8)[:, None], len(CLASSES), 1)
                 counts[kind] = counts.get(kind, {}) | {key: torch.from_numpy(np.stack([parts, whole], 1).astype(int))}
         rows += named
-    if "miou" in rows[0]:
+    of_classes = "miou" in rows[0]
+    if of_classes:
         rows = [{**row, "miou": row["miou"] ** 2} for row in rows]  # an image's own, no part of the set's
-        write_counts(folder.per_image_counts, counts)
-    write_atomic(folder.per_image, image_csv(rows))
+    write_image_files(folder, rows, counts if of_classes else {})
 
 
 def write_sweep(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from denseup.engine.folder import write_atomic
+from denseup.engine.folder import RunFolder, write_atomic
 from denseup.tasks.images import Columns
 
 Row = dict[str, Any]
@@ -29,6 +29,12 @@ def image_csv(rows: Sequence[Row]) -> str:
     writer.writeheader()
     writer.writerows({key: "" if _undefined(value) else value for key, value in row.items()} for row in rows)
     return text.getvalue()
+
+
+def write_images(folder: RunFolder, rows: Sequence[Row], counts: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Write both files of a run; arguments as in `image_csv` and `write_counts`."""
+    write_atomic(folder.per_image, image_csv(rows))
+    write_counts(folder.per_image_counts, counts)
 
 
 def write_counts(file: Path, counts: Mapping[str, Mapping[str, Tensor]]) -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pausing
 import pytest
 import torch.distributed as dist
@@ -19,6 +20,7 @@ from wandb_server import clean_environment
 from denseup.cli import evaluate
 from denseup.engine import RunFolder
 from denseup.engine.loggers.wandb_reader import find_runs, read_run
+from denseup.engine.per_image import read_counts
 
 # Three images for two processes: one is seen twice. Five steps an epoch: checkpoints lie in the middle of one.
 TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.val_check_interval=2", "trainer.log_every_n_steps=1"]
@@ -92,6 +94,11 @@ def test_one_process_measures_the_same(folder: Path, tmp_path: Path) -> None:
     assert [row for row in images(folder) if row.pop("evaluation") == "best" and row.pop("step")] == [
         row for row in images(tmp_path) if row.pop("evaluation") == "test"
     ]
+    counted = [read_counts(path / "per_image_counts.npz") for path in (folder, tmp_path)]
+    of_both, of_one = counted[0].get("best", {}), counted[1].get("test", {})
+    assert of_both.keys() == of_one.keys()
+    assert bool(of_both) is (result(folder)["task"] == "segmentation")
+    assert all(np.array_equal(found, of_one[key]) for key, found in of_both.items())
 
 
 def test_evaluation_is_one_process(folder: Path, tmp_path: Path) -> None:

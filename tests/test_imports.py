@@ -40,9 +40,21 @@ LAYERS = {
     "visualization": set(),
     "data": {"locking"},
     "tasks": {"registry", "losses", "metrics", "networks", "visualization"},
-    "reporting": {"engine", "metrics", "profiling", "tasks", "visualization"},
+    "statistics": set(),
+    "reporting": {"engine", "metrics", "profiling", "statistics", "tasks", "visualization"},
     "engine": {"tasks", "data", "visualization", "metrics", "environment", "upsamplers", "networks", "locking"},
-    "cli": {"locking", "engine", "reporting", "tasks", "data", "profiling", "upsamplers", "ops", "environment"},
+    "cli": {
+        "locking",
+        "engine",
+        "reporting",
+        "tasks",
+        "data",
+        "profiling",
+        "networks",
+        "upsamplers",
+        "ops",
+        "environment",
+    },
 }
 ALLOWED_IN = {
     "pytorch_lightning": {"tasks", "engine", "data/datamodules/base.py", "cli"},

@@ -106,6 +106,21 @@ def test_each_labelled_image_has_the_values_of_itself_alone(void):
     assert whole.per_image()["miou"][2].isnan()
 
 
+def test_counts_of_images_add_up_to_the_values_of_the_data_set():
+    rng = np.random.default_rng(0)
+    metric = SegmentationMetrics(5)
+    pairs = rng.integers(0, 4, (2, 3, 20, 24))  # no image has the last class
+    metric.update(pairs[0, :2], pairs[1, :2])
+    metric(pairs[0, 2], pairs[1, 2])  # not `update`: it puts the states aside, and must not lose the images
+    found = metric.counts()
+    for key, value in metric.compute().items():
+        parts, wholes = found[key].sum(0)
+        assert len(found[key]) == 3
+        assert (parts[wholes > 0] / wholes[wholes > 0]).mean().item() == pytest.approx(value.item(), rel=1e-6)
+    metric.reset()
+    assert metric.counts() == MattingMetrics().counts() == {}
+
+
 def test_half_precision_modules_leave_the_sums_alone():
     module = torch.nn.ModuleDict({"metric": MattingMetrics(), "layer": torch.nn.Linear(1, 1)})
     metric = module["metric"]

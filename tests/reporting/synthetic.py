@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from configuring import TINY, configure
 from omegaconf import OmegaConf
 
 from denseup.cli.places import CONF
 from denseup.engine import RunFolder
 from denseup.engine.folder import config_hash
+from denseup.engine.per_image import write_images as write_image_files
 
 UPSAMPLERS = ("bilinear", "carafe", "indexnet", "a2u", "fade", "fade_lite")
 GAINS = {"bilinear": 0.0, "carafe": 0.2, "indexnet": 0.35, "a2u": 0.45, "fade": 1.0, "fade_lite": 0.85}
@@ -53,8 +55,11 @@ def run_config(base: dict[str, Any], upsampler: str, seed: int) -> dict[str, Any
     return {**base, "upsampler": options, "seed": seed, "data": {**base["data"], "seed": seed}}
 
 
-def write_run(root: Path, config: dict[str, Any], **changes: Any) -> Path:
-    """One finished run; `changes` replace entries of its result.json. The name of its folder comes from its config."""
+def write_run(root: Path, config: dict[str, Any], images: int = 0, **changes: Any) -> Path:
+    """One finished run; `changes` replace entries of its result.json. The name of its folder comes from its config.
+
+    Of `images` it has what each adds to the metrics.
+    """
     task, name, seed = config["task"]["name"], config["upsampler"]["name"], config["seed"]
     folder = RunFolder(root / f"{task}_{name}_seed{seed}_{config_hash(config)[:8]}")
     folder.make()
@@ -79,7 +84,30 @@ def write_run(root: Path, config: dict[str, Any], **changes: Any) -> Path:
         **(_classes(best["miou"], rng) if task == "segmentation" else {}),
     }
     folder.write_result(result | changes)
+    if images:
+        write_images(folder, (result | changes)["metrics"], images, rng)
     return folder.path
+
+
+def write_images(folder: RunFolder, metrics: dict[str, Any], number: int, rng: np.random.Generator) -> None:
+    """per_image.csv, and for segmentation the counts, that give the metrics; an image is alike in all runs."""
+    alike = np.random.default_rng(0).normal(size=number)
+    rows, counts = [], {}
+    for kind, values in metrics.items():
+        named = [{"evaluation": kind, "step": values["step"], "name": f"image {i}"} for i in range(number)]
+        for key, value in values.items():
+            if key != "step":
+                spread = alike + 0.3 * rng.normal(size=number)
+                column = value * (1 + 0.1 * (spread - spread.mean()))
+                named = [{**row, key: cell} for row, cell in zip(named, map(float, column), strict=True)]
+                whole = np.full((number, len(CLASSES)), 10**8)
+                parts = np.repeat(np.rint(column * 10**8)[:, None], len(CLASSES), 1)
+                counts[kind] = counts.get(kind, {}) | {key: torch.from_numpy(np.stack([parts, whole], 1).astype(int))}
+        rows += named
+    of_classes = "miou" in rows[0]
+    if of_classes:
+        rows = [{**row, "miou": row["miou"] ** 2} for row in rows]  # an image's own, no part of the set's
+    write_image_files(folder, rows, counts if of_classes else {})
 
 
 def write_sweep(
@@ -88,13 +116,14 @@ def write_sweep(
     upsamplers: Iterable[str] = UPSAMPLERS,
     seeds: Iterable[int] = (0, 1, 2),
     overrides: Iterable[str] = (),
+    images: int = 0,
 ) -> Path:
     """Finished runs of every combination."""
     for task in tasks:
         base = base_config(task, *overrides)
         for name in upsamplers:
             for seed in seeds:
-                write_run(root, run_config(base, name, seed))
+                write_run(root, run_config(base, name, seed), images)
     return root
 
 

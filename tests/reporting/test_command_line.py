@@ -129,6 +129,7 @@ def test_a_sweep_whose_report_fails_keeps_its_exit_code(tmp_path: Path, capsys: 
     [
         (["latency=false", "examples=1"], {"latency": False, "examples": 1}),
         (["--no-latency", "--examples", "1"], {"latency": False, "examples": 1}),
+        (["evaluation=last"], {"evaluation": "last"}),
         (["link_pictures=true", "output=there"], {"link_pictures": True, "output": Path("there")}),
         (["--link-pictures", "--output", "there"], {"link_pictures": True, "output": Path("there")}),
     ],

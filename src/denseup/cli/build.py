@@ -17,6 +17,7 @@ from denseup.data.caching import SampleCache, cache_folder
 from denseup.data.datamodules import DenseData, HeldOutData
 from denseup.engine.features import Features
 from denseup.engine.processes import is_rank_zero
+from denseup.networks.encoders.widening import RGB
 from denseup.tasks import DenseTask
 from denseup.upsamplers import UpsamplerFactory, upsampler_factory
 
@@ -46,7 +47,9 @@ def build_network(cfg: DictConfig, in_channels: int, upsampler: UpsamplerFactory
     """The network of a config's `model` and `encoder`; a model of one's own has no encoder beside it."""
     if cfg.get("encoder"):
         given = plain(cfg.encoder)
-        options["encoder"] = {**given, "in_channels": given.get("in_channels") or in_channels}
+        frozen = (cfg.get("protocol") or {}).get("name") == "frozen"
+        sees = RGB if frozen else in_channels  # what it has not learnt to see it can't learn
+        options["encoder"] = {**given, "in_channels": given.get("in_channels") or sees}
     network: nn.Module = hydra.utils.instantiate(cfg.model, upsampler=upsampler, **options, _convert_="all")
     return network
 

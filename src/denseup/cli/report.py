@@ -22,6 +22,7 @@ def run(
     examples: int = EXAMPLES,
     latency: bool = True,
     link_pictures: bool = False,
+    evaluation: str | None = None,
 ) -> Path:
     """Read the runs in `paths`, and write their report into `output`, else into report/ in the first path's folder.
 
@@ -32,9 +33,10 @@ def run(
         examples: how many validation images are shown with their predictions; of each task.
         latency: whether it has latency and memory.
         link_pictures: the page links its pictures and holds none.
+        evaluation: which of each run's is told; None for what its protocol says, else the best.
 
     Raises:
-        ValueError: no runs in a path, or a file of measurements that is none.
+        ValueError: no runs in a path, a file of measurements that is none, or an evaluation that no run has.
     """
     with quick_imports():
         from denseup.cli.rebuild import count, measure, predict
@@ -50,6 +52,7 @@ def run(
     return write_report(
         runs,
         folder,
+        evaluation=evaluation,
         count=count,
         measure=known if latency else None,
         predict=partial(predict, examples=examples) if examples else None,

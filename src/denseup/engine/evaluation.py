@@ -12,13 +12,13 @@ from rich.console import Console
 from denseup.data.datamodules import DenseData
 from denseup.engine.callbacks.history import flat
 from denseup.engine.callbacks.predictions import SavePredictions
-from denseup.engine.folder import CONFIG_KEY, RunFolder, write_atomic
+from denseup.engine.folder import CONFIG_KEY, RunFolder
 from denseup.engine.former import upgraded
 from denseup.engine.info import RunInfo
 from denseup.engine.loggers.context import RunContext, run_id
 from denseup.engine.loggers.making import finish_loggers, log_summary, log_table, make_loggers, notes
 from denseup.engine.options import check_trainer
-from denseup.engine.per_image import image_csv, image_rows
+from denseup.engine.per_image import image_rows, write_images
 from denseup.engine.quiet import only_printed, quiet_lightning
 from denseup.engine.resuming import load_checkpoint
 from denseup.engine.summary import metrics_table
@@ -72,7 +72,7 @@ def evaluate(
     try:
         metrics = _measure(task, data, folder, checkpoint, loggers, trainer)
         images = image_rows({"evaluation": "test"}, task.per_image())
-        write_atomic(folder.per_image, image_csv(images))
+        write_images(folder, images, {"test": task.counts()})
         result |= {"status": "finished", "metrics": metrics, "metric_info": task.metrics.describe()}
         result |= {"baseline": task.baseline, "monitor": task.monitor}
         result["picture"] = "images/test_000000.png" if task.num_examples else None

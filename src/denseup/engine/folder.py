@@ -1,5 +1,6 @@
 """A run's folder: config.yaml, metrics.csv, per_image.csv, result.json, checkpoints/, images/, wandb/; error.txt if it
-fails, and features/ if it was asked for (`denseup.engine.callbacks.frames`).
+fails, per_image_counts.npz if its metrics are no means over images, and features/ if it was asked for
+(`denseup.engine.callbacks.frames`).
 """
 
 import hashlib
@@ -34,6 +35,7 @@ class RunFolder:
         self.features = self.path / FEATURES
         self.config = self.path / "config.yaml"
         self.per_image = self.path / "per_image.csv"
+        self.per_image_counts = self.path / "per_image_counts.npz"
         self.result = self.path / "result.json"
         self.error = self.path / "error.txt"
 
@@ -62,11 +64,14 @@ class RunFolder:
         write_atomic(self.error, "".join(traceback.format_exception(error)))
 
 
-def write_atomic(path: Path, text: str) -> None:
+def write_atomic(path: Path, content: str | bytes) -> None:
     """Write a file so that a reader sees all of it or what was there before."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text)
+    if isinstance(content, bytes):
+        temporary.write_bytes(content)
+    else:
+        temporary.write_text(content)
     os.replace(temporary, path)
 
 

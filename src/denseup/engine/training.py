@@ -16,12 +16,12 @@ from denseup.engine.callbacks.feature_evolution import FeatureEvolution
 from denseup.engine.callbacks.history import KeepHistory, flat
 from denseup.engine.callbacks.predictions import SavePredictions
 from denseup.engine.callbacks.progress import RunProgress
-from denseup.engine.folder import CONFIG_KEY, FEATURES, RunFolder, write_atomic
+from denseup.engine.folder import CONFIG_KEY, FEATURES, RunFolder
 from denseup.engine.info import RunInfo
 from denseup.engine.loggers.context import RunContext, run_id
 from denseup.engine.loggers.making import finish_loggers, log_summary, log_table, make_loggers, notes
 from denseup.engine.options import check_trainer
-from denseup.engine.per_image import Row, image_csv
+from denseup.engine.per_image import Row, write_images
 from denseup.engine.processes import is_rank_zero
 from denseup.engine.quiet import only_printed, quiet_lightning
 from denseup.engine.resuming import GoOn, read_resumed, take_along
@@ -92,7 +92,7 @@ def train(
         images = history.image_rows(task)
         result["seconds"] = round(time.monotonic() - started, 3)
         if is_rank_zero():
-            write_atomic(folder.per_image, image_csv(images))
+            write_images(folder, images, history.image_counts(task))
             folder.write_result(result)
         exit_code = 0
     finally:

@@ -1,4 +1,4 @@
-"""What the metrics of every task share: the description of their values, and the values of each image."""
+"""What the metrics of every task share: the description of their values, and what is known of each image."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,7 +14,8 @@ from denseup.metrics.description import MetricInfo
 class DenseMetrics(Metric):
     """A metric of several values, accumulated over images, that says what they are and keeps those of each image.
 
-    A subclass names its values in `values`, returns them by key from `compute`, and gives each image's to `keep`.
+    A subclass names its values in `values`, returns them by key from `compute`, and gives each image's to `keep`. If a
+    value of the data set is no mean of these but comes from sums over images, it gives those to `keep_counts`.
     """
 
     values: ClassVar[tuple[MetricInfo, ...]]
@@ -25,11 +26,27 @@ class DenseMetrics(Metric):
     def __init__(self) -> None:
         super().__init__()
         self._kept: dict[str, list[float]] = {}
+        self._counts: dict[str, list[Tensor]] = {}
 
     def keep(self, values: Mapping[str, Sequence[float]]) -> None:
         """Note down the values of the images that are being added, by key; NaN for one that an image has not."""
         for key, column in values.items():
             self._kept.setdefault(key, []).extend(column)
+
+    def keep_counts(self, counts: Mapping[str, Sequence[Tensor]]) -> None:
+        """Note down the sums of the images that are being added, by key of the value that comes from them.
+
+        The value of a data set is the mean over classes of (sum of parts) / (sum of wholes), over those that have any.
+
+        Args:
+            counts: key → (parts, wholes) of each image, int32 `[2, classes]`.
+        """
+        for key, rows in counts.items():
+            self._counts.setdefault(key, []).extend(rows)
+
+    def counts(self) -> dict[str, Tensor]:
+        """What `keep_counts` was given, by key, int32 `[images, 2, classes]`; {} for a metric of means over images."""
+        return {key: torch.stack(rows) for key, rows in self._counts.items()}
 
     def per_image(self) -> dict[str, Tensor]:
         """Values of each image by key, float64 [images], in the order in which this process added them."""
@@ -42,13 +59,16 @@ class DenseMetrics(Metric):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Add images and return their own value. For it torchmetrics starts afresh, and puts back its own states."""
-        before, self._kept = self._kept, {}
+        before, counts_before = self._kept, self._counts
+        self._kept, self._counts = {}, {}
         value = super().forward(*args, **kwargs)
-        added, self._kept = self._kept, before
+        added, counts = self._kept, self._counts
+        self._kept, self._counts = before, counts_before
         self.keep(added)
+        self.keep_counts(counts)
         return value
 
     def reset(self) -> None:
         """Forget all images."""
         super().reset()
-        self._kept = {}
+        self._kept, self._counts = {}, {}

@@ -19,7 +19,8 @@ class SegmentationMetrics(DenseMetrics):
     """mIoU, mAcc, aAcc and mean boundary IoU from areas added up over all images.
 
     The values of one image are those of its own areas: the means are over the classes that it has. They do not average
-    to the values of the data set, where a class of many small parts counts as much as one of few large ones.
+    to the values of the data set, where a class of many small parts counts as much as one of few large ones; the areas
+    themselves are kept as well (`counts`), for the values of other sets of these images.
 
     Args:
         num_classes: labels are 0..num_classes-1; at most 255.
@@ -76,6 +77,8 @@ class SegmentationMetrics(DenseMetrics):
             state += torch.from_numpy(np.sum(counted, axis=0)).to(state.device)
         single = [_values(*pair) for pair in areas]
         self.keep({key: [values[key] for values in single] for key in single[0]})
+        counts = [_counts(*pair) for pair in areas]
+        self.keep_counts({key: [of_image[key] for of_image in counts] for key in counts[0]})
 
     def _count(self, pred: UInt8, target: UInt8) -> tuple[ClassAreas, ClassAreas]:
         """Areas of one image: regions, and boundaries."""
@@ -110,3 +113,14 @@ def _values(region: ClassAreas, boundary: ClassAreas) -> dict[str, float]:
         "aacc": region.total_accuracy,
         "biou": mean_of_present(boundary.iou),
     }
+
+
+def _counts(region: ClassAreas, boundary: ClassAreas) -> dict[str, Tensor]:
+    """Of an image: the (parts, wholes) whose sums over images give the values of a data set, int32 `[2, classes]`."""
+    pairs = {
+        "miou": (region.intersection, region.union),
+        "macc": (region.intersection, region.target),
+        "aacc": (region.intersection.sum(keepdims=True), region.target.sum(keepdims=True)),
+        "biou": (boundary.intersection, boundary.union),
+    }
+    return {key: torch.from_numpy(np.stack(pair)).int() for key, pair in pairs.items()}

@@ -1,20 +1,21 @@
 """The comparison that runs add up to: tables, plots, predictions, and a page with all of them.
 
-`write_report` does it all. The rest is for one's own analysis: load_runs → group_runs → build_table, and
-`denseup.reporting.plots`.
+`write_report` does it all. The rest is for one's own analysis: load_runs → group_runs → build_table,
+`denseup.reporting.plots`, and `Group.compare` for the differences of one metric (`denseup.statistics`).
 """
 
 from denseup.reporting.costs import COUNT_SIZE, Cost, Measurements, collect_costs, conditions, read_measurements
-from denseup.reporting.grouping import REFERENCE, Group, group_runs
+from denseup.reporting.group import REFERENCE, Group
+from denseup.reporting.grouping import group_runs
 from denseup.reporting.loading import Run
 from denseup.reporting.measures import MEASURES
 from denseup.reporting.panel import Example
 from denseup.reporting.report import write_report
 from denseup.reporting.sources import load_runs
-from denseup.reporting.statistics import Estimate, estimate, paired, t_quantile
 from denseup.reporting.style import styles
 from denseup.reporting.table import Table, build_table
 from denseup.reporting.text import csv_table, markdown_table
+from denseup.statistics import Estimate, estimate, paired, t_quantile
 
 __all__ = [
     "COUNT_SIZE",

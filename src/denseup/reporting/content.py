@@ -7,7 +7,8 @@ from pathlib import Path
 from denseup.reporting.costs import Cost
 from denseup.reporting.feature_evolution import Evolution
 from denseup.reporting.figures import Plot
-from denseup.reporting.grouping import Group
+from denseup.reporting.group import Group
+from denseup.reporting.length import Lengths
 from denseup.reporting.loading import Run
 from denseup.reporting.panel import Example
 from denseup.reporting.table import Table
@@ -15,12 +16,14 @@ from denseup.reporting.table import Table
 
 @dataclass
 class Part:
-    """What the report says about one group."""
+    """What the report says about one group: its table, the findings in it, and the limits of what it could show."""
 
     group: Group
     costs: dict[str, Cost]
     table: Table
     notes: list[str]
+    findings: list[str] = field(default_factory=list)
+    limits: str = ""
     plots: list[Plot] = field(default_factory=list)
     examples: list[tuple[Example, Path]] = field(default_factory=list)
     evolution: Evolution | None = None
@@ -35,6 +38,7 @@ class Content:
         reading: how to read it, a remark each.
         runs: all that were read.
         parts: one for each group.
+        lengths: one for each family of groups that differ in their length alone.
         transfers: plots of several tasks.
         left_out: runs in no statistic, and why.
     """
@@ -43,6 +47,7 @@ class Content:
     reading: Sequence[str]
     runs: Sequence[Run]
     parts: Sequence[Part]
+    lengths: Sequence[Lengths]
     transfers: Sequence[Plot]
     left_out: Sequence[tuple[Run, str]]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from denseup.reporting.grouping import Group
+from denseup.reporting.group import Group
 from denseup.reporting.loading import Run
 
 COUNT_SIZE = 512

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denseup.engine.callbacks.frames import FeatureFrames
-from denseup.reporting.grouping import Group
+from denseup.reporting.group import Group
 from denseup.visualization import animation, comparison_sheet, same_sign, save_gif, save_webp
 
 UInt8 = NDArray[np.uint8]

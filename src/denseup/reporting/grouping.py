@@ -3,75 +3,38 @@
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from denseup.engine.folder import IDENTITY
-from denseup.metrics import MetricInfo
-from denseup.reporting.loading import Run, Values
-from denseup.reporting.measures import class_measure, measures
+from denseup.reporting.group import BEST, REFERENCE, Group, protocol, start
+from denseup.reporting.loading import Run
 
-REFERENCE = "bilinear"
 SHARED = tuple(key for key in IDENTITY if key not in ("upsampler", "seed"))
 FOLLOWS_THE_SEED = "the run's seed"
 
 
-@dataclass
-class Group:
-    """Runs of one task that share every setting.
+def group_runs(runs: Sequence[Run], evaluation: str | None = None) -> tuple[list[Group], list[tuple[Run, str]]]:
+    """The groups of finished runs by task, larger ones first; and the runs that no statistic has, with the reason.
 
     Args:
-        name: of the task, with a number where a task has several groups.
-        task: theirs.
-        settings: dotted name → value, shared by all of them.
-        members: label of the upsampler → seed → run; reference first, the others by name.
-        differences: in which settings it differs from the task's first group.
+        runs: finished or not.
+        evaluation: the one to tell of each run; None for what its protocol says, else the best.
+
+    Raises:
+        ValueError: no run has this evaluation.
     """
-
-    name: str
-    task: str
-    settings: Mapping[str, Any]
-    members: Mapping[str, Mapping[int, Run]]
-    differences: Sequence[str] = field(default=())
-
-    def values(self, label: str, metric: str, evaluation: str = "best") -> dict[int, float | None]:
-        """Seed → value of a metric at the "best" or the "last" evaluation of an upsampler."""
-        return {seed: _evaluation(run, evaluation).get(metric) for seed, run in self.members[label].items()}
-
-    @property
-    def slug(self) -> str:
-        """Its name in names of files."""
-        return self.name.replace(" ", "_")
-
-    @cached_property
-    def measures(self) -> tuple[MetricInfo, ...]:
-        """What its runs measured; the first one stands for the task in the plots."""
-        return measures(self.runs)
-
-    @property
-    def class_measure(self) -> MetricInfo | None:
-        """What is told of each class."""
-        return class_measure(self.runs)
-
-    @property
-    def runs(self) -> list[Run]:
-        """All of them."""
-        return [run for by_seed in self.members.values() for run in by_seed.values()]
-
-
-def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[tuple[Run, str]]]:
-    """The groups of finished runs by task, larger ones first; and the runs that no statistic has, with the reason."""
     left_out = [(run, run.error) for run in runs if not run.finished]
     finished = [run for run in runs if run.finished]
+    _check_evaluation(finished, evaluation)
+    several = _several_starts(finished)
     groups: list[Group] = []
     for task in sorted({run.task for run in finished}):
         sets = sorted(_comparable([run for run in finished if run.task == task]), key=lambda found: -len(found[1]))
         for number, (settings, found) in enumerate(sets, 1):
-            members, again = _members(found)
-            first = sets[0][0]
+            members, again = _members(found, several)
+            differences = _differences(settings, sets[0][0])
             name = task if len(sets) == 1 else f"{task} {number}"
-            groups.append(Group(name, task, settings, members, _differences(settings, first)))
+            groups.append(Group(name, task, settings, members, differences, *_told(found, evaluation)))
             left_out += again
     return groups, left_out
 
@@ -85,8 +48,24 @@ def flat(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix, config
 
 
-def _evaluation(run: Run, evaluation: str) -> Values:
-    return run.best if evaluation == "best" else run.last
+def _check_evaluation(runs: Sequence[Run], evaluation: str | None) -> None:
+    known = list(dict.fromkeys(name for run in runs for name in run.metrics))
+    if evaluation is not None and runs and evaluation not in known:
+        raise ValueError(f"evaluation is {evaluation!r}, valid for these runs: {', '.join(known)}")
+
+
+def _told(runs: Sequence[Run], evaluation: str | None) -> tuple[str, str]:
+    """The evaluation that is told of runs, and the one that was to be."""
+    asked = evaluation or str(protocol(runs[0]).get("evaluation") or BEST)
+    return asked if all(asked in run.metrics for run in runs) else BEST, asked
+
+
+def _several_starts(runs: Sequence[Run]) -> set[str]:
+    """The upsamplers that start in more than one way in these runs, whatever else differs in them."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for run in runs:
+        found[run.upsampler].add(start(run))
+    return {name for name, starts in found.items() if len(starts) > 1}
 
 
 def _comparable(runs: Sequence[Run]) -> list[tuple[dict[str, Any], list[Run]]]:
@@ -126,12 +105,12 @@ def _seed_of(runs: Sequence[Run]) -> Any:
     return marks.pop() if len(marks) == 1 else runs[0].config["data"].get("seed")
 
 
-def _members(runs: Sequence[Run]) -> tuple[dict[str, dict[int, Run]], list[tuple[Run, str]]]:
+def _members(runs: Sequence[Run], several: set[str]) -> tuple[dict[str, dict[int, Run]], list[tuple[Run, str]]]:
     """Label → seed → run, and the runs that are there already."""
-    labels = _labels(runs)
+    labels = _labels(runs, several)
     members: dict[str, dict[int, Run]] = defaultdict(dict)
     again = []
-    for run in sorted(runs, key=lambda run: (labels[id(run)] != REFERENCE, labels[id(run)], run.seed)):
+    for run in sorted(runs, key=lambda run: (run.upsampler != REFERENCE, labels[id(run)], run.seed)):
         assert run.seed is not None, "a finished run has a seed"
         same = members[labels[id(run)]].setdefault(run.seed, run)
         if same is not run:
@@ -139,14 +118,22 @@ def _members(runs: Sequence[Run]) -> tuple[dict[str, dict[int, Run]], list[tuple
     return dict(members), again
 
 
-def _labels(runs: Sequence[Run]) -> dict[int, str]:
-    """id of the run → upsampler, with the options in which an upsampler of the same name differs from it."""
-    options = {id(run): dict(flat(run.config["upsampler"])) for run in runs}
+def _labels(runs: Sequence[Run], several: set[str]) -> dict[int, str]:
+    """id of the run → upsampler, with the options in which an upsampler of the same name differs from it.
+
+    The start is one of them if it varies anywhere in the report (`several`), so that a label means one thing in all
+    groups. The reference has no start to choose: its runs are the same whatever they say of it.
+    """
+    options = {id(run): dict(flat(run.config["upsampler"])) | {"start": start(run)} for run in runs}
+    for run in runs:
+        if run.upsampler == REFERENCE:
+            del options[id(run)]["start"]
     labels = {}
     for run in runs:
         namesakes = [options[id(other)] for other in runs if other.upsampler == run.upsampler]
         varied = sorted(
             {key for other in namesakes for key in other if any(other[key] != o.get(key) for o in namesakes)}
+            | ({"start"} if run.upsampler in several - {REFERENCE} else set())
         )
         mine = ", ".join(f"{key}={options[id(run)].get(key, 'default')}" for key in varied)
         labels[id(run)] = f"{run.upsampler} ({mine})" if mine else run.upsampler

@@ -13,10 +13,12 @@ from markupsafe import Markup
 
 from denseup.reporting.content import Content, Part
 from denseup.reporting.feature_evolution import TITLE
-from denseup.reporting.grouping import Group
+from denseup.reporting.group import Group
 from denseup.reporting.panel import caption
 
 PAGE = Path(__file__).parent / "page"
+CONTENT = ("title", "summary", "tasks", "parts", "lengths", "transfers", "left_out")
+"""What the templates take as it is."""
 MAX_EMBEDDED = 3_000_000
 """Bytes of pictures in a page; those beyond it are linked as files beside it."""
 
@@ -27,7 +29,7 @@ def page(content: Content, max_embedded: int = MAX_EMBEDDED) -> str:
         _templates()
         .get_template("page.html")
         .render(
-            {name: getattr(content, name) for name in ("title", "summary", "tasks", "parts", "transfers", "left_out")},
+            {name: getattr(content, name) for name in CONTENT},
             reading=content.reading,
             counted=content.counted,
             embedded=_embedded(content, max_embedded),

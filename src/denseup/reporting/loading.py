@@ -29,10 +29,10 @@ class Run:
         measures: what its metrics are, the one that picked its best evaluation first; empty where it does not say.
         class_measures: the same of its classes' values.
         monitor, mode: key of the metric that picked its best evaluation, and what is better in it, "min" or "max".
-        best, last: metrics at its best and its last evaluation, in the units of result.json; "step" among them.
+        metrics: evaluation ("best", "last", …) → metrics, in the units of result.json; "step" among them.
         history: (step, metrics) of each evaluation, in order.
         class_names: of its classes.
-        class_values: evaluation ("best", "last") → metric → value of each class.
+        class_values: evaluation → metric → value of each class.
         params: of its network.
         cost: measured columns of the cost table, as "forward_ms".
         versions: of the packages that it ran with.
@@ -51,8 +51,7 @@ class Run:
     class_measures: Sequence[MetricInfo] = ()
     monitor: str | None = None
     mode: str | None = None
-    best: Values = field(default_factory=dict)
-    last: Values = field(default_factory=dict)
+    metrics: Mapping[str, Values] = field(default_factory=dict)
     history: Sequence[tuple[int, Values]] = ()
     class_names: Sequence[str] = ()
     class_values: Mapping[str, Mapping[str, Sequence[float | None]]] = field(default_factory=dict)
@@ -62,6 +61,16 @@ class Run:
     checkpoint: Path | None = None
     features: Path | None = None
     error: str = ""
+
+    @property
+    def best(self) -> Values:
+        """Metrics at its best evaluation."""
+        return self.metrics.get("best", {})
+
+    @property
+    def last(self) -> Values:
+        """Metrics at its last evaluation."""
+        return self.metrics.get("last", {})
 
     @property
     def finished(self) -> bool:
@@ -102,8 +111,7 @@ def _run(folder: RunFolder, result: dict[str, Any], config: dict[str, Any]) -> R
         class_measures=_described(result, "class_values"),
         monitor=result.get("monitor"),
         mode=result.get("mode"),
-        best=result["metrics"]["best"],
-        last=result["metrics"]["last"],
+        metrics=result["metrics"],
         history=_history(folder.path / "metrics.csv", result.get("steps")),
         class_names=result.get("class_names", ()),
         class_values=result.get("per_class", {}),

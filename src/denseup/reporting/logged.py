@@ -1,6 +1,7 @@
 """Offline W&B runs → `Run`s, as far as W&B holds what a run folder does.
 
-It holds no values of classes, no versions of packages and no checkpoint: these stay empty.
+It holds no values of classes, no versions of packages and no checkpoint: these stay empty. Its table of images is not
+read, for it has no counts; differences of such runs tell of other seeds alone.
 """
 
 import math
@@ -13,6 +14,8 @@ from denseup.engine.former import upgraded
 from denseup.engine.loggers.wandb_reader import LoggedRun, read_run
 from denseup.engine.loggers.wandb_run import STEP
 from denseup.reporting.loading import Run, Values
+
+EVALUATIONS = ("best", "last", "averaged")
 
 
 def read_logged(files: Sequence[Path]) -> Run:
@@ -51,12 +54,13 @@ def _run(source: Path, parts: Sequence[LoggedRun]) -> Run:
         failed = f"exit code {logged.exit_code}; W&B holds no message"
         error = failed if logged.state == "failed" else "unfinished, or still running"
         return Run(source, logged.state, **named, config=config, error=error)
-    best, last = (_values(logged.summary, f"{kind}/") for kind in ("best", "last"))
-    if not best or not last:
+    told = {kind: _values(logged.summary, f"{kind}/") for kind in EVALUATIONS}
+    metrics = {kind: values for kind, values in told.items() if values}
+    if not {"best", "last"} <= metrics.keys():
         raise ValueError("its summary has no best/… and last/…")
     params = logged.summary.get("params")
     history = _history(parts, logged.summary["last/step"])
-    return Run(source, "finished", **named, config=config, best=best, last=last, history=history, params=params)
+    return Run(source, "finished", **named, config=config, metrics=metrics, history=history, params=params)
 
 
 def _values(row: Mapping[str, Any], prefix: str) -> Values:

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from denseup.metrics import MetricInfo
 from denseup.reporting.costs import COUNT_SIZE, Cost
 from denseup.reporting.figures import Plot, draw_point, label_points, look, save
-from denseup.reporting.grouping import REFERENCE, Group
-from denseup.reporting.statistics import estimate, paired
+from denseup.reporting.group import REFERENCE, Group
 from denseup.reporting.style import INK, Styles
 from denseup.reporting.transfer import task_transfer
+from denseup.statistics import estimate, paired
 
 __all__ = ["accuracy_against_cost", "class_differences", "pareto_front", "task_transfer", "training_curves"]
 
@@ -40,9 +40,9 @@ def accuracy_against_cost(group: Group, costs: Mapping[str, Cost], styles: Style
         figure = Figure(figsize=(3.7 * len(known), 3.5))
         all_axes = figure.subplots(1, len(known), squeeze=False)[0]
         for axes, (name, points) in zip(all_axes, known.items(), strict=True):
-            _draw_cost(axes, name, points, measure, styles, added=name != "forward_ms" and REFERENCE in points)
+            _draw_cost(axes, name, points, measure, styles, reference=group.reference if name != "forward_ms" else None)
         svg = save(figure, folder, name := f"{group.slug}_accuracy_cost")
-    caption = f"{measure.title} at the best evaluation, mean over seeds with its 95 % interval."
+    caption = f"{measure.title} at the {group.evaluation} evaluation, mean over seeds with its 95 % interval."
     if measure.higher_is_better is not None:
         caption += " The line joins the upsamplers that no other beats in both accuracy and cost."
     return Plot(name, f"{measure.heading} against cost", group.task, caption, svg)
@@ -74,11 +74,13 @@ def training_curves(group: Group, styles: Styles, folder: Path) -> Plot | None:
 def class_differences(group: Group, folder: Path) -> Plot | None:
     """Difference of each class's first value to the reference's, upsampler by class; None where no run has classes."""
     names = list(next((run.class_names for run in group.runs if run.class_names), ()))
-    others = [label for label in group.members if label != REFERENCE]
+    others = [label for label in group.members if label != group.reference]
     measure = group.class_measure
-    if not names or measure is None or not others or REFERENCE not in group.members:
+    if not names or measure is None or not others or group.reference is None:
         return None
     grid = np.array([[_class_difference(group, label, measure, i) for i in range(len(names))] for label in others])
+    if not np.isfinite(grid).any():
+        return None
     spread = np.nan_to_num(np.nanmax(np.abs(np.nan_to_num(grid)), axis=0))
     chosen = sorted(np.argsort(-spread, kind="stable")[:MAX_CLASSES])
     with look():
@@ -87,7 +89,7 @@ def class_differences(group: Group, folder: Path) -> Plot | None:
         svg = save(figure, folder, name := f"{group.slug}_classes")
     which = f"The {MAX_CLASSES} of {len(names)} classes that differ most. " if len(chosen) < len(names) else ""
     what = f"Points of {measure.name}" if measure.in_per_cent else measure.title
-    caption = f"{which}{what} above or below {REFERENCE}, mean over equal seeds, at the best evaluation."
+    caption = f"{which}{what} above or below {REFERENCE}, mean over equal seeds, at the {group.evaluation} evaluation."
     return Plot(name, f"{measure.name} of each class: difference to {REFERENCE}", group.task, caption, svg)
 
 
@@ -120,9 +122,10 @@ def _draw_cost(
     points: Mapping[str, tuple[float, float, float]],
     measure: MetricInfo,
     styles: Styles,
-    added: bool,
+    reference: str | None,
 ) -> None:
-    base = points[REFERENCE][0] if added else 0.0
+    added = reference in points
+    base = points[reference][0] if reference is not None and added else 0.0
     placed = {label: (cost - base, value) for label, (cost, value, _) in points.items()}
     if measure.higher_is_better is not None:
         front = [placed[label] for label in pareto_front(placed, measure.higher_is_better)]
@@ -160,10 +163,10 @@ def _curve(runs: Sequence, measure: MetricInfo) -> dict[int, list[float]]:
 def _class_difference(group: Group, label: str, measure: MetricInfo, index: int) -> float:
     def values(name: str) -> dict[int, float | None]:
         runs = group.members[name].items()
-        found = {seed: run.class_values.get("best", {}).get(measure.key, ()) for seed, run in runs}
+        found = {seed: run.class_values.get(group.evaluation, {}).get(measure.key, ()) for seed, run in runs}
         return {seed: of_classes[index] for seed, of_classes in found.items() if index < len(of_classes)}
 
-    found = paired(values(label), values(REFERENCE))
+    found = None if group.reference is None else paired(values(label), values(group.reference))
     return float("nan") if found is None else measure.scale * found.mean
 
 

@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from denseup.reporting.cells import Cell, Column
+from denseup.reporting.group import BEST
 from denseup.reporting.loading import Run
 from denseup.reporting.measures import MEASURES, measures
-from denseup.reporting.table import Cell, Column, Row, Table
+from denseup.reporting.table import Row, Table
 
 MARKS = {0: "{}", 1: "**{}**", 2: "*{}*"}
 ARROWS = {"": "", "better": " ▲", "worse": " ▼"}
@@ -19,9 +21,20 @@ def markdown_table(table: Table) -> str:
     """A row an upsampler; the best value of a column bold, the second best italic."""
     table = table.filled()
     header = ["upsampler", "runs", *map(_heading, table.columns)]
-    lines = [header, [":---", *["---:"] * (len(header) - 1)]]
-    lines += [[as_it_is(row.label), str(len(row.seeds)), *map(_mark, row.cells)] for row in table.rows]
+    return markdown_rows(
+        header, ([as_it_is(row.label), str(len(row.seeds)), *map(marked, row.cells)] for row in table.rows)
+    )
+
+
+def markdown_rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of Markdown; the first column is flush left."""
+    lines = [header, [":---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def marked(cell: Cell) -> str:
+    """A cell's text with its marks."""
+    return MARKS[cell.rank].format(cell.text) + ARROWS[cell.verdict] if cell.text else ""
 
 
 def as_it_is(text: str) -> str:
@@ -30,10 +43,10 @@ def as_it_is(text: str) -> str:
 
 
 def csv_table(table: Table) -> str:
-    """The same at full precision: mean, half width of the interval and count of each number over seeds."""
+    """The same at full precision: of each number its parts, such as mean, half width of the interval and count."""
     names: list[str] = ["upsampler", "runs", "seeds"]
     for column in table.columns:
-        names += _csv_names(column)
+        names += column.names
     return _csv(names, (_csv_row(table.columns, row) for row in table.rows))
 
 
@@ -46,22 +59,13 @@ def csv_runs(runs: Sequence[Run], groups: Mapping[int, str]) -> str:
     """
     known = [measure for measures in MEASURES.values() for measure in measures]
     metrics = list(dict.fromkeys(measure.key for measure in (*known, *measures(runs))))
-    names = [*RUN_COLUMNS, *(f"{which}_{name}" for name in ("step", *metrics) for which in ("best", "last"))]
+    evaluations = list(dict.fromkeys([BEST, "last", *(kind for run in runs for kind in run.metrics)]))
+    names = [*RUN_COLUMNS, *(f"{which}_{name}" for name in ("step", *metrics) for which in evaluations)]
     return _csv(names, (_run_row(run, groups.get(id(run), "")) for run in runs))
 
 
 def _heading(column: Column) -> str:
     return f"{column.section}: {column.title}" if column.section != "cost" else column.title
-
-
-def _mark(cell: Cell) -> str:
-    return MARKS[cell.rank].format(cell.text) + ARROWS[cell.verdict] if cell.text else ""
-
-
-def _csv_names(column: Column) -> list[str]:
-    if column.kind != "measured":
-        return [column.key]
-    return [f"{column.key}_{part}" for part in ("mean", "half_width", "n")]
 
 
 def _csv_row(columns: Sequence[Column], row: Row) -> dict[str, Any]:
@@ -71,17 +75,13 @@ def _csv_row(columns: Sequence[Column], row: Row) -> dict[str, Any]:
         "seeds": " ".join(map(str, row.seeds)),
     }
     for column, cell in zip(columns, row.cells, strict=True):
-        if column.kind != "measured":
-            values[column.key] = cell.text if column.kind == "published" else cell.value
-        elif cell.estimate is not None:
-            parts = (cell.estimate.mean, cell.estimate.half_width, cell.estimate.n)
-            values |= zip(_csv_names(column), parts, strict=True)
+        values |= {name: cell.parts.get(part) for name, part in zip(column.names, column.parts, strict=True)}
     return values
 
 
 def _run_row(run: Run, group: str) -> dict[str, Any]:
     values: dict[str, Any] = {"group": group} | {n: getattr(run, n) for n in RUN_COLUMNS if n != "group"}
-    for which, metrics in (("best", run.best), ("last", run.last)):
+    for which, metrics in run.metrics.items():
         values |= {f"{which}_{name}": value for name, value in metrics.items()}
     return values
 

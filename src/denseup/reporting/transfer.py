@@ -7,15 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from denseup.reporting.figures import Plot, draw_point, label_points, look, save
-from denseup.reporting.grouping import REFERENCE, Group
-from denseup.reporting.statistics import estimate
+from denseup.reporting.group import REFERENCE, Group
 from denseup.reporting.style import INK, Styles
-from denseup.reporting.table import difference
+from denseup.statistics import estimate
 
 
 def task_transfer(one: Group, other: Group, styles: Styles, folder: Path) -> Plot | None:
     """Gain over the reference in one task against that in the other; None with fewer than two upsamplers in both."""
-    shared = [label for label in one.members if label in other.members and label != REFERENCE]
+    shared = [label for label in one.members if label in other.members and label != one.reference]
     points = {label: [_gain(group, label) for group in (one, other)] for label in shared}
     known = {label: (x, y) for label, (x, y) in points.items() if x is not None and y is not None}
     if len(known) < 2:
@@ -33,8 +32,9 @@ def task_transfer(one: Group, other: Group, styles: Styles, folder: Path) -> Plo
         label_points(axes, [(x, y, label, styles[label].colour) for label, ((x, _), (y, _)) in known.items()])
         svg = save(figure, folder, name := f"transfer_{one.slug}_{other.slug}")
     caption = (
-        f"Each upsampler's gain over {REFERENCE} at equal seeds, with its paired 95 % interval (cut at the frame). One "
-        f"that suits both tasks stands at the upper right. Runs: {one.name}, {other.name}."
+        f"Each upsampler's gain over {REFERENCE} at equal seeds, with its paired 95 % interval for other seeds and "
+        "images (cut at the frame). One that suits both tasks stands at the upper right. Runs: "
+        f"{one.name}, {other.name}."
     )
     return Plot(name, f"Task transfer: gain in {one.task} against gain in {other.task}", "", caption, svg)
 
@@ -42,14 +42,15 @@ def task_transfer(one: Group, other: Group, styles: Styles, folder: Path) -> Plo
 def _gain(group: Group, label: str) -> tuple[float, float] | None:
     """Gain and half width of its interval: of a metric in per cent in points, else in per cent of the reference."""
     measure = group.measures[0]
-    found = difference(group, label, measure.key)
-    if found is None or measure.higher_is_better is None:
+    compared = group.compare(measure)
+    found = compared.differences.get(label)
+    if found is None or measure.higher_is_better is None or compared.reference is None:
         return None
-    reference = estimate(group.values(REFERENCE, measure.key).values())
+    reference = estimate(group.values(compared.reference, measure.key).values())
     if reference is None or not reference.mean:
         return None
     scale = measure.scale if measure.in_per_cent else 100 / reference.mean
-    return measure.gain(found.mean) * scale, (found.half_width or 0) * scale
+    return measure.gain(found.both.mean) * scale, (found.both.half_width or 0) * scale
 
 
 def _gain_title(group: Group) -> str:

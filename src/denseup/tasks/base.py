@@ -13,7 +13,7 @@ from torch.utils.data import DistributedSampler
 from denseup.metrics import DenseMetrics
 from denseup.networks.encoders.base import IMAGENET_MEAN, IMAGENET_STD
 from denseup.tasks.checks import check_whole
-from denseup.tasks.images import Columns, columns_of, names_of
+from denseup.tasks.images import Columns, columns_of, counts_of, names_of
 from denseup.tasks.optimization import Optimization, parameter_groups
 from denseup.tasks.takes_maps import TakesMaps
 from denseup.tasks.watched import Batch
@@ -125,6 +125,10 @@ class DenseTask(TakesMaps):
     def per_image(self) -> Columns:
         """Name and values of each image of the last evaluation, over all processes; each process has to call this."""
         return columns_of(self.names, self.metrics.per_image())
+
+    def counts(self) -> dict[str, Tensor]:
+        """What was counted of each image (`DenseMetrics.counts`), over all processes; each process has to call this."""
+        return counts_of(self.metrics.counts())
 
     def panel(self, prediction: UInt8, batch: Batch) -> UInt8:
         """Picture of the first sample of a batch: inputs, prediction and truth."""

@@ -1,9 +1,10 @@
-"""The images of an evaluation: their names, and what was measured on each of them."""
+"""The images of an evaluation: their names, and what was measured and counted on each of them."""
 
 from collections.abc import Sequence
 from itertools import chain, zip_longest
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -23,6 +24,15 @@ def columns_of(names: Sequence[str], values: dict[str, Tensor]) -> Columns:
     """Names and values of the images of all processes, in the order of the data; each process has to call this."""
     own: Columns = {"name": list(names), **{key: column.tolist() for key, column in values.items()}}
     assert len({len(column) for column in own.values()}) == 1, "every image has a name, and an entry for each value"
+    return _of_all_processes(own)
+
+
+def counts_of(counts: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Counts `[images, 2, classes]` of the images of all processes, in the order of the data; each has to call this."""
+    return {key: torch.stack(rows) for key, rows in _of_all_processes({k: list(v) for k, v in counts.items()}).items()}
+
+
+def _of_all_processes(own: Columns) -> Columns:
     if not (dist.is_available() and dist.is_initialized()):
         return own
     parts: list[Columns] = [own] * dist.get_world_size()

@@ -132,7 +132,7 @@ def _train(cfg: DictConfig, folder: RunFolder, label: str, changes: Sequence[str
 
 def clear(folder: RunFolder) -> None:
     """Make a folder ready for a run from nothing: what an earlier one left would pass for its own."""
-    for file in (folder.result, folder.error, folder.per_image, folder.path / "metrics.csv"):
+    for file in (folder.result, folder.error, folder.per_image, folder.per_image_counts, folder.path / "metrics.csv"):
         file.unlink(missing_ok=True)
     for file in (*folder.checkpoints.glob("*.ckpt"), *folder.images.glob("*.png"), *folder.features.glob("*")):
         file.unlink()

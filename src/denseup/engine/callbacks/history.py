@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
+from torch import Tensor
 
 from denseup.engine.callbacks.averaging import AVERAGED
 from denseup.engine.loggers.making import log_summary
@@ -13,17 +14,21 @@ from denseup.engine.per_image import Row, image_rows
 from denseup.tasks import DenseTask
 from denseup.tasks.images import Columns
 
+DETAILS = ("per_class", "per_image", "counts")
+"""What is kept of an evaluation beside its metrics."""
+
 
 class KeepHistory(pl.Callback):
     """Every evaluation's metrics, by step: `history[i] = {"step": …, "sad": …}`; `per_class[i]` those of each class.
 
-    `per_image[i]` are those of each image, of the best and the last evaluation; {} of the others.
+    `per_image[i]` are those of each image, of the best and the last evaluation; {} of the others. So are `counts[i]`.
     """
 
     def __init__(self) -> None:
         self.history: list[dict[str, float]] = []
         self.per_class: list[dict[str, list[float]]] = []
         self.per_image: list[Columns] = []
+        self.counts: list[dict[str, Tensor]] = []
         self.first = 0
         """The earliest evaluation whose checkpoint can be the best: of those before it there is none any more."""
         self.averaged: int | None = None
@@ -37,8 +42,10 @@ class KeepHistory(pl.Callback):
             self.history.append({"step": trainer.global_step, **values})
             self.per_class.append(pl_module.per_class())
             self.per_image.append(pl_module.per_image())
+            self.counts.append(pl_module.counts())
             kept = self.places(pl_module).values()
             self.per_image = [columns if i in kept else {} for i, columns in enumerate(self.per_image)]
+            self.counts = [counts if i in kept else {} for i, counts in enumerate(self.counts)]
             log_summary(trainer.loggers, flat(self.outcomes(pl_module)))
 
     @contextmanager
@@ -71,7 +78,7 @@ class KeepHistory(pl.Callback):
 
     def forget_repeated(self) -> None:
         """Drop the last evaluation, which measured the same weights as the one before it; that has its images now."""
-        del self.history[-1], self.per_class[-1], self.per_image[-2]
+        del self.history[-1], self.per_class[-1], self.per_image[-2], self.counts[-2]
 
     def image_rows(self, task: DenseTask) -> list[Row]:
         """The images of these evaluations, as far as they are known: rows of per_image.csv."""
@@ -81,17 +88,20 @@ class KeepHistory(pl.Callback):
             rows += image_rows(evaluation, self.per_image[place])
         return rows
 
+    def image_counts(self, task: DenseTask) -> dict[str, dict[str, Tensor]]:
+        """What was counted of these images, by evaluation, in the order of `image_rows`."""
+        return {kind: self.counts[place] for kind, place in self.places(task).items()}
+
     def state_dict(self) -> dict[str, object]:
         """For resuming."""
-        return {"history": self.history, "per_class": self.per_class, "per_image": self.per_image}
+        return {"history": self.history, **{name: getattr(self, name) for name in DETAILS}}
 
     def load_state_dict(self, state_dict: dict[str, list[Any]]) -> None:
         """For resuming."""
         self.history = list(state_dict["history"])
         # Checkpoints of earlier versions have no values of classes, or none of images.
-        self.per_class, self.per_image = (
-            list(state_dict.get(name, [{} for _ in self.history])) for name in ("per_class", "per_image")
-        )
+        for name in DETAILS:
+            setattr(self, name, list(state_dict.get(name, [{} for _ in self.history])))
 
 
 def flat(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

@@ -31,8 +31,8 @@ class Estimate:
         return self.half_width is not None and abs(self.mean) > self.half_width
 
     def scaled(self, factor: float) -> "Estimate":
-        """The same in another unit."""
-        return Estimate(self.mean * factor, None if self.half_width is None else self.half_width * factor, self.n)
+        """The same in another unit; a negative factor turns it round."""
+        return Estimate(self.mean * factor, None if self.half_width is None else self.half_width * abs(factor), self.n)
 
 
 def estimate(values: Iterable[float | None], confidence: float = CONFIDENCE) -> Estimate | None:
@@ -56,15 +56,20 @@ def paired(
         values, reference: seed → value; a seed that either lacks does not count.
         confidence: of the interval.
     """
-    differences = []
-    for seed in values.keys() & reference.keys():
+    return estimate(paired_values(values, reference).values(), confidence)
+
+
+def paired_values(values: Mapping[int, float | None], reference: Mapping[int, float | None]) -> dict[int, float]:
+    """Seed → difference to the reference, in the order of the seeds; of those at which both have a finite value."""
+    found = {}
+    for seed in sorted(values.keys() & reference.keys()):
         mine, theirs = values[seed], reference[seed]
-        if mine is not None and theirs is not None:
-            differences.append(mine - theirs)
-    return estimate(sorted(differences), confidence)
+        if mine is not None and theirs is not None and math.isfinite(mine - theirs):
+            found[seed] = mine - theirs
+    return found
 
 
-def t_quantile(freedom: int, confidence: float = CONFIDENCE) -> float:
+def t_quantile(freedom: float, confidence: float = CONFIDENCE) -> float:
     """The t with which Student's distribution has `confidence` of its mass in -t..t.
 
     Args:

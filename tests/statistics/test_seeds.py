@@ -1,12 +1,15 @@
 """Means and intervals agree with scipy's."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from denseup.reporting import estimate, paired, t_quantile
+import denseup.statistics
+from denseup.statistics import estimate, paired, t_quantile
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99, 0.9999])
@@ -52,3 +55,9 @@ def test_one_value_has_no_interval_and_none_no_estimate() -> None:
 def test_a_wrong_argument_is_named(freedom: float, confidence: float) -> None:
     with pytest.raises(ValueError, match=r"freedom is (0|nan)|confidence is"):
         t_quantile(freedom, confidence)
+
+
+def test_nothing_here_waits_for_scipy_stats() -> None:
+    """It takes a second to import, and a sweep would pay for it with every report."""
+    for file in Path(denseup.statistics.__file__).parent.glob("*.py"):
+        assert not re.search(r"^\s*(from|import) scipy(\.stats| import stats)", file.read_text(), re.MULTILINE), file

@@ -9,6 +9,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from configuring import tiny_run
+from hydra.errors import InstantiationException
 
 import denseup
 from denseup.cli import cache, train
@@ -16,6 +17,8 @@ from denseup.cli.build import build_data, build_task
 from denseup.data.caching import CacheError, SampleCache
 from denseup.engine import RunFolder
 from denseup.engine.features import Features
+from denseup.networks import MattingNetwork, SegmentationNetwork
+from denseup.networks.encoders import ResNet34
 from denseup.tasks.takes_maps import MAPS
 
 ENCODER = ["encoder=lite0", "encoder.pretrained=false"]
@@ -185,8 +188,11 @@ def test_a_resumed_run_is_the_same_to_the_bit(tmp_path: Path) -> None:
 
 
 def test_an_encoder_whose_pooling_is_learnt_cannot_be_frozen(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="ResNet34 leaves its pooling to the upsamplers"):
+    with pytest.raises(ValueError, match="leaves its pooling to the upsamplers, which learn: it can't be frozen"):
+        MattingNetwork(ResNet34(width=4), width=4).freeze_encoder()
+    with pytest.raises(InstantiationException, match="can't be frozen"):
         run(tmp_path / "run", "encoder=resnet34", "encoder.width=8", task="matting")
+    SegmentationNetwork(ResNet34(width=4), embed_dim=4).freeze_encoder()  # which pools by itself
 
 
 @pytest.mark.parametrize(

@@ -81,17 +81,8 @@ class EncoderDecoder(nn.Module):
         return self.decode(self._encode(x) if maps is None else maps, x)
 
     def freeze_encoder(self) -> None:
-        """From now on the encoder learns nothing: no gradients, no running statistics, no dropout.
-
-        Raises:
-            ValueError: the encoder leaves its pooling to the upsamplers, so that its maps depend on what they learn.
-        """
+        """From now on the encoder learns nothing: no gradients, no running statistics, no dropout."""
         encoder = self._encoder()
-        if encoder.leaves_pooling:
-            raise ValueError(
-                f"{type(encoder).__name__} leaves its pooling to the upsamplers, which learn: it can't be frozen; "
-                "expected another encoder, such as lite0"
-            )
         encoder.requires_grad_(False)
         encoder.eval()
         self.frozen = True

@@ -83,6 +83,13 @@ class MattingNetwork(EncoderDecoder):
         if self.head_init == "identity":
             nn.init.dirac_(self.head.get_parameter("3.weight"))
 
+    def freeze_encoder(self) -> None:
+        """As of any network; a ValueError if the encoder's maps depend on what the upsamplers learn."""
+        if isinstance(self.sources, Mirrored):
+            kind = type(self.encoder).__name__
+            raise ValueError(f"{kind} leaves its pooling to the upsamplers, which learn: it can't be frozen")
+        super().freeze_encoder()
+
     def encode(self, x: Tensor) -> Sequence[Any]:
         """`[B, 4, H, W]` → the encoder's maps; of one that leaves its pooling, also what the upsamplers pooled."""
         return self.sources.encode(pad_to_side(x, self.encoder.least_side), self.encoder, self.upsamplers)
@@ -137,5 +144,6 @@ def _sources(encoder: Encoder, width: int | None, in_channels: int) -> Mirrored 
     assert isinstance(encoder, PoolingEncoder)
     for name, value, own in (("width", width, encoder.guides[0]), ("in_channels", in_channels, encoder.in_channels)):
         if value not in (None, own):
-            raise ValueError(f"{name} is {value}, expected that of the encoder, {own}: the decoder mirrors {kind}")
+            why = f"the decoder mirrors {kind}, whose pooling the upsamplers own, so that it can't be frozen either"
+            raise ValueError(f"{name} is {value}, expected that of the encoder, {own}: {why}")
     return Mirrored(encoder)

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from denseup.ops.arguments import is_whole, whole_number
+from denseup.ops.arguments import whole_number
 from denseup.ops.geometry import Size
+from denseup.upsamplers.arguments import check_image, check_map, check_pair, check_same, two_whole_numbers
 from denseup.upsamplers.start import Start, check_start
 
 
@@ -121,7 +122,7 @@ class Upsampler(nn.Module):
         size = self._check(de, en, output_size)
         options: dict[str, Tensor] = {}
         if self.needs_image:
-            options["image"] = _check_image(type(self).__name__, image, de, size)
+            options["image"] = check_image(type(self).__name__, image, de, size)
         try:
             result = self.upsample(de, en, size, state, **options)
         except RuntimeError:
@@ -146,12 +147,12 @@ class Upsampler(nn.Module):
     def check_encoder(self, en: Tensor) -> None:
         """An encoder feature `[B, C_en, H, W]`, as `downsample` takes it; ValueError if it is none."""
         name, weight = type(self).__name__, self._weight()
-        _check_map(name, "en", en, self.en_channels if self.guided else None)
+        check_map(name, "en", en, self.en_channels if self.guided else None)
         if weight is None or not self.paired:
             return
         cast = torch.amp.is_autocast_available(en.device.type) and torch.is_autocast_enabled(en.device.type)
         for what in ("device",) if cast else ("device", "dtype"):
-            _check_same(name, what, "en", en, "the weights", weight)
+            check_same(name, what, "en", en, "the weights", weight)
 
     def _weight(self) -> Tensor | None:
         return next((p for p in self.parameters() if p.is_floating_point()), None)
@@ -163,15 +164,15 @@ class Upsampler(nn.Module):
         for argument, x in (("de", de), ("en", en if self.guided else None), ("image", image)):
             for what in ("device", "dtype"):
                 if x is not None:
-                    _check_same(type(self).__name__, what, argument, x, owner, expected)
+                    check_same(type(self).__name__, what, argument, x, owner, expected)
 
     def _check(self, de: Tensor, en: Tensor | None, output_size: Size | None) -> Size:
         name = type(self).__name__
-        _check_map(name, "de", de, self.de_channels)
+        check_map(name, "de", de, self.de_channels)
         if en is None and self.guided:
             raise ValueError(f"{name} is guided: it needs en, the encoder feature [B, {self.en_channels}, H, W]")
         if output_size is not None:
-            output_size = _two_whole_numbers(name, output_size)
+            output_size = two_whole_numbers(name, output_size)
         height, width = de.shape[2:]
         size = output_size or (height * self.scale_factor, width * self.scale_factor)
         if en is not None:
@@ -181,8 +182,8 @@ class Upsampler(nn.Module):
                     f"{name}: {sizes}; en must be at least as large as de. Were they swapped? The order is (de, en)"
                 )
             if self.guided:
-                _check_map(name, "en", en, self.en_channels)
-                _check_pair(name, "en", en, de)
+                check_map(name, "en", en, self.en_channels)
+                check_pair(name, "en", en, de)
             size = (en.shape[2], en.shape[3]) if output_size is None or self.guided else output_size
             if output_size is not None and tuple(output_size) != tuple(size):
                 raise ValueError(
@@ -201,53 +202,3 @@ class Upsampler(nn.Module):
 
 UpsamplerFactory = Callable[..., Upsampler]
 """Any callable (de_channels, en_channels=None) → Upsampler; a network calls it once a stage."""
-
-
-def _two_whole_numbers(operator: str, size: Size) -> Size:
-    if not isinstance(size, (tuple, list)) or len(size) != 2 or not all(is_whole(n) for n in size):
-        raise ValueError(f"{operator}: output_size is {size!r}, expected (height, width), two whole numbers")
-    height, width = (n if isinstance(n, (int, torch.SymInt)) else whole_number("output_size", n) for n in size)
-    return height, width
-
-
-def check_state_size(operator: str, state_size: Size, size: Size) -> None:
-    """A state belongs to one encoder feature; ValueError if its size is not that of the guide."""
-    if tuple(state_size) != tuple(size):
-        raise ValueError(
-            f"{operator}: state is of an encoder feature {tuple(state_size)} in size, but en is {tuple(size)}; "
-            "pass the state that downsample(en) returned"
-        )
-
-
-def _check_pair(operator: str, name: str, guide: Tensor, de: Tensor) -> None:
-    if guide.shape[0] != de.shape[0]:
-        raise ValueError(f"{operator}: {name} has {guide.shape[0]} images, de has {de.shape[0]}: expected as many")
-    _check_same(operator, "device", name, guide, "de", de)
-
-
-def _check_image(operator: str, image: Tensor | None, de: Tensor, size: Size) -> Tensor:
-    """The image that an operator needs; ValueError if it is missing or does not fit."""
-    if image is None:
-        raise ValueError(f"{operator} is guided by the image: it needs image, [B, C, H, W] with H, W ≥ {size}")
-    _check_map(operator, "image", image, None)
-    if image.shape[2] < size[0] or image.shape[3] < size[1]:
-        raise ValueError(
-            f"{operator}: image is {tuple(image.shape[2:])} in size, expected at least the output's, {size}"
-        )
-    _check_pair(operator, "image", image, de)
-    return image
-
-
-def _check_same(operator: str, what: str, name: str, x: Tensor, other: str, y: Tensor) -> None:
-    came, valid = getattr(x, what), getattr(y, what)
-    if came != valid:
-        raise ValueError(f"{operator}: the {what} of {name} is {came}, expected {valid}, that of {other}")
-
-
-def _check_map(operator: str, name: str, value: Tensor, channels: int | None) -> None:
-    expected = f"a tensor [B, {channels or 'C'}, H, W]"
-    if not torch.is_tensor(value) or value.dim() != 4 or value.shape[1] != (channels or value.shape[1]):
-        came = list(value.shape) if torch.is_tensor(value) else type(value).__name__
-        raise ValueError(f"{operator}: {name} is {came}, expected {expected}; the order is (de, en)")
-    if value.shape[2] == 0 or value.shape[3] == 0:
-        raise ValueError(f"{operator}: {name} is {list(value.shape)}, expected {expected} with H and W ≥ 1")

@@ -25,7 +25,8 @@ from torch.nn import functional as F
 
 from denseup.ops.geometry import Size, pad_to_even, pixel_shuffle
 from denseup.ops.nearest import resize_nearest
-from denseup.upsamplers.base import Upsampler, check_state_size
+from denseup.upsamplers.arguments import check_state_size
+from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import Start, quieten
 

@@ -1,0 +1,61 @@
+"""What the contract asks of the arguments of a call. An error names operator, argument, what came and what is valid."""
+
+import torch
+from torch import Tensor
+
+from denseup.ops.arguments import is_whole, whole_number
+from denseup.ops.geometry import Size
+
+
+def two_whole_numbers(operator: str, size: Size) -> Size:
+    """`output_size` as it is to be: (height, width); ValueError if it is not two whole numbers."""
+    if not isinstance(size, (tuple, list)) or len(size) != 2 or not all(is_whole(n) for n in size):
+        raise ValueError(f"{operator}: output_size is {size!r}, expected (height, width), two whole numbers")
+    height, width = (n if isinstance(n, (int, torch.SymInt)) else whole_number("output_size", n) for n in size)
+    return height, width
+
+
+def check_state_size(operator: str, state_size: Size, size: Size) -> None:
+    """A state belongs to one encoder feature; ValueError if its size is not that of the guide."""
+    if tuple(state_size) != tuple(size):
+        raise ValueError(
+            f"{operator}: state is of an encoder feature {tuple(state_size)} in size, but en is {tuple(size)}; "
+            "pass the state that downsample(en) returned"
+        )
+
+
+def check_pair(operator: str, name: str, guide: Tensor, de: Tensor) -> None:
+    """A guide has as many images as `de` and lies on its device; ValueError if not."""
+    if guide.shape[0] != de.shape[0]:
+        raise ValueError(f"{operator}: {name} has {guide.shape[0]} images, de has {de.shape[0]}: expected as many")
+    check_same(operator, "device", name, guide, "de", de)
+
+
+def check_image(operator: str, image: Tensor | None, de: Tensor, size: Size) -> Tensor:
+    """The image that an operator needs; ValueError if it is missing or does not fit."""
+    if image is None:
+        raise ValueError(f"{operator} is guided by the image: it needs image, [B, C, H, W] with H, W ≥ {size}")
+    check_map(operator, "image", image, None)
+    if image.shape[2] < size[0] or image.shape[3] < size[1]:
+        raise ValueError(
+            f"{operator}: image is {tuple(image.shape[2:])} in size, expected at least the output's, {size}"
+        )
+    check_pair(operator, "image", image, de)
+    return image
+
+
+def check_same(operator: str, what: str, name: str, x: Tensor, other: str, y: Tensor) -> None:
+    """Device or dtype (`what`) of `x` is that of `y`; ValueError if not."""
+    came, valid = getattr(x, what), getattr(y, what)
+    if came != valid:
+        raise ValueError(f"{operator}: the {what} of {name} is {came}, expected {valid}, that of {other}")
+
+
+def check_map(operator: str, name: str, value: Tensor, channels: int | None) -> None:
+    """A map `[B, channels, H, W]`, of any channels where None, with H and W ≥ 1; ValueError if it is none."""
+    expected = f"a tensor [B, {channels or 'C'}, H, W]"
+    if not torch.is_tensor(value) or value.dim() != 4 or value.shape[1] != (channels or value.shape[1]):
+        came = list(value.shape) if torch.is_tensor(value) else type(value).__name__
+        raise ValueError(f"{operator}: {name} is {came}, expected {expected}; the order is (de, en)")
+    if value.shape[2] == 0 or value.shape[3] == 0:
+        raise ValueError(f"{operator}: {name} is {list(value.shape)}, expected {expected} with H and W ≥ 1")

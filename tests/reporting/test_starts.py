@@ -90,3 +90,23 @@ def test_several_forms_of_the_reference_are_none(tmp_path: Path) -> None:
     write_report(load_runs([tmp_path]), tmp_path / "report")
     note = "bilinear has run in several forms (bilinear (form=1), bilinear (form=2)): there are no differences to it."
     assert note in (tmp_path / "report/report.md").read_text()
+
+
+def test_what_each_upsampler_has_of_its_own_parts_no_group(tmp_path: Path) -> None:
+    base = base_config("segmentation", "experiment=frozen")
+    for name, rate, start in (
+        ("bilinear", 0.002, "neutral"),
+        ("fade", 0.004, "published"),
+        ("carafe", 0.001, "neutral"),
+    ):
+        config = run_config(base, name, 0)
+        config["recipe"] = {**config["recipe"], "start": start}
+        config["recipe"]["optimization"] = {**config["recipe"]["optimization"], "lr": rate}
+        config["upsampler"] = {**config["upsampler"], "start": start}
+        config["protocol"] = {**config["protocol"], "tuned": ["recipe.optimization.lr"]}
+        write_run(tmp_path, config)
+    untuned = run_config(base, "bilinear", 0)
+    write_run(tmp_path, untuned)
+    first, second = group_runs(load_runs([tmp_path]))[0]
+    assert list(first.members) == ["bilinear", "carafe", "fade"]
+    assert list(second.members) == ["bilinear"], "a rate that was not tuned is a setting"

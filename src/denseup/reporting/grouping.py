@@ -90,8 +90,10 @@ def _by(runs: Sequence[Run], key: Callable[[Run], Any]) -> list[list[Run]]:
 
 
 def _settings(run: Run) -> dict[str, Any]:
+    """What runs must share: not the start, which is the upsampler's, nor what was tuned for each with one budget."""
     settings = dict(flat({key: run.config[key] for key in SHARED}))
-    settings.pop("data.seed", None)
+    for name in ("data.seed", "recipe.start", *protocol(run).get("tuned", ())):
+        settings.pop(name, None)
     return settings
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from torch import Tensor
+
 from denseup.networks import Encoder, create_encoder, list_encoders
 
 FAMILIES: dict[str, dict[str, Any]] = {
@@ -32,3 +34,14 @@ CASES: dict[str, dict[str, Any]] = {
 
 def encoder(case: str, **options: Any) -> Encoder:
     return create_encoder(**CASES[case], **options)
+
+
+class Pyramid(Encoder):
+    """Maps of given strides."""
+
+    def __init__(self, strides: list[int], in_channels: int = 4) -> None:
+        super().__init__()
+        self.in_channels, self.strides, self.channels = in_channels, strides, [3] * len(strides)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return [x[:, :3, ::s, ::s] for s in self.strides]

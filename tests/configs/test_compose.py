@@ -82,17 +82,44 @@ def is_paired(network: nn.Module, parameter: str) -> bool:
     return any(isinstance(parent, Upsampler) and parent.paired for parent in parents)
 
 
+EXPERIMENTS = {
+    "ade20k": ["data.root=somewhere"],
+    "composition1k": ["data.root=somewhere", "data.backgrounds=elsewhere"],
+    "frozen": [],
+}
+
+
 @pytest.mark.parametrize("experiment", [file.stem for file in (CONF / "experiment").glob("*.yaml")])
 def test_experiments_compose(experiment: str) -> None:
-    overrides = [f"experiment={experiment}", "data.root=somewhere"]
-    if experiment == "composition1k":
-        overrides.append("data.backgrounds=elsewhere")
-    config = run_info(configure(*overrides)).config
-    assert config["trainer"]["max_steps"] in (160_000, 180_000)
+    config = run_info(configure(f"experiment={experiment}", *EXPERIMENTS[experiment])).config
     assert config["encoder"]["pretrained"] is True
+    if experiment == "frozen":
+        told = (config["protocol"]["name"], config["protocol"]["evaluation"], config["upsampler"]["start"])
+        assert told == ("frozen", "averaged", "neutral")
+    else:
+        assert config["trainer"]["max_steps"] in (160_000, 180_000)
+        assert (config["protocol"]["name"], config["upsampler"]["start"]) == ("finetune", "published")
 
 
-@pytest.mark.parametrize("group", ["encoder", "model", "recipe", "trainer", "logger", "data"])
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["experiment=frozen"], ("segmentation", "lite0", "demo", 800, 4)),
+        (["experiment=frozen", "task=matting"], ("matting", "lite0", "demo", 800, 8)),
+        (["experiment=frozen", "data=camvid", "data.root=x"], ("segmentation", "lite0", "camvid", 800, 4)),
+        (["experiment=frozen", "encoder=mit_b0", "encoder.pretrained=x"], ("segmentation", "mit_b0", "demo", 800, 4)),
+        (["sweep=frozen", "data=camvid", "data.root=x"], ("segmentation", "lite0", "camvid", 800, 4)),
+        (["sweep=tuned", "task=matting"], ("matting", "lite0", "demo", 800, 8)),
+        (["sweep=demo", "task=matting"], ("matting", "lite0", "demo", 300, 8)),
+    ],
+)
+def test_frozen_goes_with_tasks_encoders_and_data(overrides: list[str], told: tuple[object, ...]) -> None:
+    cfg = configure(*overrides)
+    assert (cfg.task.name, cfg.encoder.name, cfg.data.name, cfg.trainer.max_steps, cfg.data.batch_size) == told
+    assert cfg.protocol.name == "frozen"
+
+
+@pytest.mark.parametrize("group", ["encoder", "model", "recipe", "protocol", "trainer", "logger", "data"])
 def test_every_choice_composes(group: str) -> None:
     for file in (CONF / group).glob("*.yaml"):
         cfg = configure(f"{group}={file.stem}", f"task={'matting' if 'matting' in file.stem else 'segmentation'}")

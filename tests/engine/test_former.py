@@ -132,5 +132,6 @@ def test_a_config_of_today_is_left_as_it_is() -> None:
         "task": {"name": "matting"},
         "encoder": None,
         "data": {"name": "demo", "_target_": "denseup.data.datamodules.DemoData"},
+        "protocol": {"name": "frozen"},
     }
     assert upgraded(config) == config

@@ -24,7 +24,7 @@ def upgraded(config: Mapping[str, Any]) -> Options:
     if isinstance(new.get("upsampler"), dict):
         gained = FORMER_DEFAULTS.get(new["upsampler"].get("name"), {})
         new["upsampler"] |= {key: value for key, value in gained.items() if key not in new["upsampler"]}
-    if new:  # there was one protocol
+    if "task" in new:  # there was one protocol
         new.setdefault("protocol", {"name": "finetune", "evaluation": "best", "hold_out": None, "tuned": []})
     for part in ("upsampler", "recipe"):  # the only start that there was
         if isinstance(new.get(part), dict):

@@ -75,9 +75,14 @@ def build_task(cfg: DictConfig, data: DenseData, training: bool = True) -> Dense
 
 
 def apply_protocol(cfg: DictConfig, task: DenseTask, data: DenseData) -> DenseData:
-    """The data that a run trains with and is measured on; `protocol=frozen` also freezes the task's encoder."""
+    """The data that a run trains with and is measured on.
+
+    `protocol=frozen` also freezes the task's encoder, and so does a recipe whose rate for it is 0.
+    """
     if cfg.protocol.name == "frozen":
         data = _features(cfg, data).of(task, data)
+    elif task.optimization is not None and task.optimization.backbone_lr_scale == 0:
+        task.freeze_encoder()
     return data if cfg.protocol.hold_out is None else HeldOutData(data, cfg.protocol.hold_out)
 
 

@@ -148,7 +148,7 @@ class Features:
             "denseup": versions()["denseup"],
             "split": split,
             "samples": len(cast(Any, dataset)),
-            "encoder": _encoder(_network(task)),
+            "encoder": _encoder(cast(EncoderDecoder, task.network)),
             "data": data,
             "task": options,
             "files": _files(dataset),
@@ -202,13 +202,6 @@ def _close(kept: Tensor, computed: Tensor) -> bool:
     if kept.shape != computed.shape:
         return False
     return bool((kept - computed).abs().max() <= TOLERANCE * computed.abs().max())
-
-
-def _network(task: DenseTask) -> EncoderDecoder:
-    network = task.network
-    if not isinstance(network, EncoderDecoder):
-        raise ValueError(f"the network is a {type(network).__name__}, expected an EncoderDecoder: it has no encoder")
-    return network
 
 
 def _key(description: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from denseup.networks.base import EncoderDecoder
 from denseup.tasks.watched import Batch, WatchedModule
 
 MAPS = "maps"
@@ -26,6 +27,17 @@ class TakesMaps(WatchedModule):
         if self._stops_at_maps:
             raise _MapsReached(self.network.encode(x))  # type: ignore[operator]
         return self.network(x) if self._maps is None else self.network(x, self._maps)
+
+    def freeze_encoder(self) -> None:
+        """From now on the network's encoder learns nothing.
+
+        Raises:
+            ValueError: the network has no encoder, or none that can be frozen.
+        """
+        if not isinstance(self.network, EncoderDecoder):
+            kind = type(self.network).__name__
+            raise ValueError(f"the network is a {kind}, expected an EncoderDecoder: it has no encoder to be frozen")
+        self.network.freeze_encoder()
 
     @contextmanager
     def maps_of(self, batch: Batch) -> Iterator[None]:

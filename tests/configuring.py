@@ -11,8 +11,10 @@ from denseup.cli.places import CONF
 from denseup.data.datamodules import DenseData
 
 TINY = {
-    "matting": ["encoder=matting_small", "model.width=8", "data.crop_size=64"],
-    "segmentation": ["encoder=segmentation_small", "model.embed_dim=32", "data.crop_size=64"],
+    "matting": ["encoder=matting_small", "recipe=matting_scratch", "model.width=8", "data.crop_size=64"],
+    "segmentation": [
+        *("encoder=segmentation_small", "recipe=segmentation_scratch", "model.embed_dim=32", "data.crop_size=64")
+    ],
 }
 """With encoders that need no pretrained weights; what comes later on a command line wins."""
 

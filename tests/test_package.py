@@ -51,7 +51,7 @@ def test_the_wheel_has_what_the_commands_need(installed: Path) -> None:
 def test_the_command_trains_away_from_the_clone(installed: Path, tmp_path: Path) -> None:
     tiny = ["trainer=short", "trainer.max_steps=2", "trainer.limit_val_batches=1", "data.crop_size=64"]
     jobs = ["-m", "upsampler=bilinear", "task=matting", "encoder=matting_small", "model.width=8"]
-    jobs += ["data.image_size=64", "data.batch_size=2"]
+    jobs += ["recipe=matting_scratch", "data.image_size=64", "data.batch_size=2"]
     done = python(
         *("-m", "denseup", "train", *jobs, *tiny, "logger=none", "sweep.report=false", "hydra.sweep.dir=all"),
         cwd=tmp_path,

@@ -81,9 +81,24 @@ def apply_protocol(cfg: DictConfig, task: DenseTask, data: DenseData) -> DenseDa
     """
     if cfg.protocol.name == "frozen":
         data = _features(cfg, data).of(task, data)
-    elif task.optimization is not None and task.optimization.backbone_lr_scale == 0:
-        task.freeze_encoder()
+    else:
+        _heed_the_encoder(cfg, task)
     return data if cfg.protocol.hold_out is None else HeldOutData(data, cfg.protocol.hold_out)
+
+
+def _heed_the_encoder(cfg: DictConfig, task: DenseTask) -> None:
+    """Freeze an encoder whose rate is 0, and warn of one with random weights that a recipe keeps as they are."""
+    recipe, instead = task.optimization, f"recipe={cfg.task.name}_scratch trains the whole network from random weights"
+    assert recipe is not None
+    if recipe.backbone_lr_scale == 0:
+        try:
+            task.freeze_encoder()
+        except ValueError as error:
+            raise ValueError(f"recipe.optimization.backbone_lr_scale is 0, but {error}; {instead}") from error
+    kept = recipe.backbone_lr_scale == 0 or recipe.freeze_backbone_norms
+    if kept and cfg.get("encoder") and not cfg.encoder.get("pretrained") and is_rank_zero():
+        what = "the recipe keeps weights or statistics of an encoder that has no pretrained ones"
+        print(f"warning: {what}; {instead}", file=sys.stderr)
 
 
 def _features(cfg: DictConfig, data: DenseData) -> Features:

@@ -12,6 +12,7 @@ from denseup.cli.config import plain, run_info, suggest, user_errors
 from denseup.cli.importing import quick_imports
 from denseup.cli.places import CONF
 from denseup.cli.sweep import jobs as sweep
+from denseup.cli.sweep.processes import die_with_parent
 from denseup.engine import RunFolder
 from denseup.engine.processes import is_rank_zero
 from denseup.engine.state import lock_run
@@ -54,7 +55,7 @@ def job(cfg: DictConfig) -> float | None:
     folder = RunFolder(HydraConfig.get().runtime.output_dir)
     if sweep.is_sweep_job():
         return sweep.run_job(cfg, folder)
-    sweep.die_with_parent()
+    die_with_parent()
     with user_errors(folder, cfg), lock_run(folder) if is_rank_zero() else nullcontext():
         run(cfg, folder)
     return None

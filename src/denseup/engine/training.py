@@ -71,22 +71,18 @@ def train(
     result = {"status": "running", **info.describe(), "params": sum(p.numel() for p in task.network.parameters())}
     loggers = _start(folder, info, result, resumed_at) if is_rank_zero() else []
     history = KeepHistory()
-    averaging = [] if average is None else [AverageWeights(average)]
+    weights = None if average is None else AverageWeights(average)
+    own = [] if weights is None else [weights]
     images: list[Row] = []
     exit_code = 1
     try:
         with quiet_lightning(), _naming_what_is_kept(history):
-            everyone = [
-                history,
-                *averaging,
-                *callbacks,
-                *_everyone(task, folder, info, trainer, history, resume, resumed_at),
-            ]
-            lightning = pl.Trainer(logger=loggers or False, callbacks=everyone, default_root_dir=folder.path, **trainer)
+            everyone = [*own, *callbacks, *_everyone(task, folder, info, trainer, history, resume, resumed_at)]
+            lightning = pl.Trainer(
+                logger=loggers or False, callbacks=[history, *everyone], default_root_dir=folder.path, **trainer
+            )
             lightning.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
-            _evaluate_at_the_end(lightning, task, data, folder, history)
-            for weights in averaging:
-                _evaluate_averaged(lightning, task, data, folder, history, weights)
+            _evaluate_at_the_end(lightning, task, data, folder, history, weights)
         result |= {"status": "finished", "steps": lightning.global_step, **_outcome(task, history, folder)}
         result |= _features(callbacks)
         images = history.image_rows(task)
@@ -169,6 +165,20 @@ def _everyone(
 
 
 def _evaluate_at_the_end(
+    trainer: pl.Trainer,
+    task: DenseTask,
+    data: DenseData,
+    folder: RunFolder,
+    history: KeepHistory,
+    weights: AverageWeights | None,
+) -> None:
+    """What the training has left to be evaluated: its last step, and the averaged weights."""
+    _evaluate_last_step(trainer, task, data, folder, history)
+    if weights is not None:
+        _evaluate_averaged(trainer, task, data, folder, history, weights)
+
+
+def _evaluate_last_step(
     trainer: pl.Trainer, task: DenseTask, data: DenseData, folder: RunFolder, history: KeepHistory
 ) -> None:
     """Where the last step had no evaluation of its own, or it was another process's, make up for it."""

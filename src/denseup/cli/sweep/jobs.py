@@ -7,8 +7,6 @@ retried (`sweep.rerun` overrides). At the end a table lists all of them, and the
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,18 +22,14 @@ from rich.console import Console
 from denseup.cli import report
 from denseup.cli.config import record_failure, run_info
 from denseup.cli.importing import quick_imports
-from denseup.cli.quoting import quoted
 from denseup.cli.sweep import tuning
+from denseup.cli.sweep.processes import run_process, search_path
 from denseup.cli.sweep.table import print_table
 from denseup.engine import RunFolder
 from denseup.engine.folder import config_hash
-from denseup.engine.processes import is_rank_zero
 from denseup.engine.state import FolderInUseError, lock_run, note_death, plan, read_result
 
-PARENT, JOURNAL = "DENSEUP_SWEEP_PARENT", "DENSEUP_SWEEP_JOURNAL"
-CLONE = "DENSEUP_CLONE"
-"""The clone whose `python -m src.…` was called, with the library beside it; `src/__init__.py` sets it."""
-DIED_WITH_ITS_PARENT = 143
+JOURNAL = "DENSEUP_SWEEP_JOURNAL"
 
 
 def is_sweep_job() -> bool:
@@ -122,7 +116,7 @@ def _train(cfg: DictConfig, folder: RunFolder, label: str, changes: Sequence[str
         Console().print(
             f"{label}: {action}, output in {folder.path}/output.log", highlight=False, soft_wrap=True, markup=False
         )
-        code = _run_process(folder, checkpoint, cfg.trainer.devices, changes)
+        code = run_process(folder, checkpoint, cfg.trainer.devices, changes)
         note_death(folder, code, info.describe())
     status = "skipped" if action == "skip" else read_result(folder)["status"]
     seconds = time.monotonic() - started
@@ -136,84 +130,6 @@ def clear(folder: RunFolder) -> None:
         file.unlink(missing_ok=True)
     for file in (*folder.checkpoints.glob("*.ckpt"), *folder.images.glob("*.png"), *folder.features.glob("*")):
         file.unlink()
-
-
-def _run_process(folder: RunFolder, checkpoint: Path | None, devices: Any, changes: Sequence[str]) -> int:
-    """Train in a process of its own, which dies with this one; its exit code."""
-    given = [*HydraConfig.get().overrides.task, *changes]
-    overrides = [*_last_of_each(given), "hydra.run.dir=" + quoted(str(folder.path.resolve()), "'")]
-    if checkpoint is not None:
-        overrides.append("resume=" + quoted(str(checkpoint.resolve()), "'"))
-    environment = _share_of_cores(devices if isinstance(devices, int) else 1) | os.environ | {PARENT: str(os.getpid())}
-    environment["PYTHONPATH"] = _search_path(with_sources=False)
-    folder.make()
-    with (folder.path / "output.log").open("a") as output:
-        module, where = _program()
-        command = [sys.executable, "-m", module, *_config_folders(), *overrides]
-        done = subprocess.run(
-            command, cwd=where, env=environment, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
-        )
-    return done.returncode
-
-
-def _last_of_each(overrides: Sequence[str]) -> list[str]:
-    """Overrides without those that a later one of the same key replaces."""
-    return list({override.partition("=")[0]: override for override in overrides}.values())
-
-
-def _config_folders() -> list[str]:
-    """The flags that bring configs of one's own: --config-dir, and the search path."""
-    hydra = HydraConfig.get()
-    folders = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
-    flags = ["--config-dir", folders[0]] if folders else []
-    return [*flags, *(override for override in hydra.overrides.hydra if override.startswith("hydra.searchpath="))]
-
-
-def _program() -> tuple[str, Path | None]:
-    """The module that trains, of this very installation, and the folder to start it in; None: where this process is."""
-    clone = os.environ.get(CLONE)
-    return ("denseup.cli.train", None) if clone is None else ("src.train", Path(clone))
-
-
-def _search_path(with_sources: bool) -> str:
-    """PYTHONPATH with or without the sources of the clone whose sweep this is, before what is there already.
-
-    A launcher's processes need them, to import this denseup and no other that is installed. A training finds it by
-    `src`, and must not take the clone's train.py, evaluate.py, ... for packages of these names.
-    """
-    there = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
-    clone = os.environ.get(CLONE)
-    if clone is None:
-        return os.pathsep.join(there)
-    sources = str(Path(clone, "src"))
-    others = [part for part in there if part != sources]
-    return os.pathsep.join([sources, *others] if with_sources else others)
-
-
-def _share_of_cores(processes: int) -> dict[str, str]:
-    """Threads of a process where jobs run side by side: OpenMP threads that share a core slow each other tenfold."""
-    launcher = HydraConfig.get().launcher
-    if launcher.get("n_jobs") is None:
-        return {}
-    cores = os.cpu_count() or 1
-    jobs = launcher.n_jobs if launcher.n_jobs > 0 else cores
-    return {"OMP_NUM_THREADS": str(max(1, cores // (jobs * max(1, processes))))}
-
-
-def die_with_parent() -> None:
-    """In the process of a job: end when the sweep ends, even if that is killed. Linux has a call for it.
-
-    The further processes of a run on several devices are children of its first one, and end with that.
-    """
-    parent = os.environ.get(PARENT) if is_rank_zero() else str(os.getppid())
-    if parent is None or not sys.platform.startswith("linux"):
-        return
-    import ctypes
-    import signal
-
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    if os.getppid() != int(parent):
-        sys.exit(DIED_WITH_ITS_PARENT)
 
 
 def _note(entry: dict[str, Any]) -> None:
@@ -238,7 +154,7 @@ class ClosingTable(Callback):
         journal = folder / f".journal_{os.getpid()}.jsonl"
         journal.unlink(missing_ok=True)
         os.environ[JOURNAL] = str(journal)
-        os.environ["PYTHONPATH"] = _search_path(with_sources=True)
+        os.environ["PYTHONPATH"] = search_path(with_sources=True)
         ClosingTable.journal = journal
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
@@ -254,7 +170,7 @@ def close_early() -> None:
     if journal is None:
         return
     os.environ.pop(JOURNAL)
-    os.environ["PYTHONPATH"] = _search_path(with_sources=False)
+    os.environ["PYTHONPATH"] = search_path(with_sources=False)
     entries = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
     journal.unlink(missing_ok=True)
     ClosingTable.failed = print_table(entries)

@@ -93,7 +93,7 @@ def test_several_forms_of_the_reference_are_none(tmp_path: Path) -> None:
 
 
 def test_what_each_upsampler_has_of_its_own_parts_no_group(tmp_path: Path) -> None:
-    base = base_config("segmentation", "experiment=frozen")
+    base = base_config("segmentation", "protocol=frozen")
     for name, rate, start in (
         ("bilinear", 0.002, "neutral"),
         ("fade", 0.004, "published"),

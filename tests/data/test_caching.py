@@ -178,11 +178,11 @@ def test_the_last_use_is_known(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "key" / "description.json").read_text()) == {}
 
 
-def test_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/someone")
+def test_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.delenv("DENSEUP_CACHE", raising=False)
-    assert cache_folder() == Path("/home/someone/.cache/denseup")
+    assert cache_folder() == tmp_path / ".cache" / "denseup"
     monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
     assert cache_folder() == Path("/caches/denseup")
     monkeypatch.setenv("DENSEUP_CACHE", "/mine")

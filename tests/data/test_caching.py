@@ -5,7 +5,6 @@ import json
 import multiprocessing
 import os
 import pickle
-import time
 from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
@@ -163,9 +162,9 @@ def test_two_processes_fill_once(tmp_path: Path) -> None:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join()
     assert [process.exitcode for process in processes] == [0, 0]
-    times.get(timeout=5)
+    times.get()
     assert times.empty(), "the second one found what the first had written"
 
 
@@ -174,7 +173,7 @@ def test_the_last_use_is_known(tmp_path: Path) -> None:
     cache.keep("key", {}, samples(1), 10)
     os.utime(tmp_path / "key" / "description.json", (1, 1))
     cache.find("key")
-    assert time.time() - cache.entries()[0].used < 1000
+    assert cache.entries()[0].used > 1
     assert json.loads((tmp_path / "key" / "description.json").read_text()) == {}
 
 

@@ -50,7 +50,7 @@ def build_network(cfg: DictConfig, in_channels: int, upsampler: UpsamplerFactory
         given = plain(cfg.encoder)
         frozen = (cfg.get("protocol") or {}).get("name") == "frozen"
         sees = RGB if frozen else in_channels  # what it has not learnt to see it can't learn
-        options["encoder"] = {**given, "in_channels": given.get("in_channels") or sees}
+        options["encoder"] = given if given.get("in_channels") is not None else {**given, "in_channels": sees}
     network: nn.Module = hydra.utils.instantiate(cfg.model, upsampler=upsampler, **options, _convert_="all")
     return network
 

@@ -12,6 +12,8 @@ from denseup.tasks.checks import check_number, check_whole, is_number
 SEEDS = 2**32
 """NumPy takes no greater ones."""
 PROTOCOLS = ("frozen", "finetune")
+AVERAGED = "averaged"
+EVALUATIONS = ("best", "last", AVERAGED)
 LEAST = {
     "batch_size": 1,
     "num_workers": 0,
@@ -45,6 +47,12 @@ def check_protocol(cfg: DictConfig) -> None:
     """ValueError for a protocol that there is not, a cache that none can be, or a share of the steps that is none."""
     if cfg.protocol.name not in PROTOCOLS:
         raise ValueError(f"protocol.name is {cfg.protocol.name!r}, valid: {', '.join(PROTOCOLS)}")
+    told = cfg.protocol.evaluation
+    if told not in EVALUATIONS:
+        raise ValueError(f"protocol.evaluation is {told!r}, valid: {', '.join(EVALUATIONS)}")
+    if told == AVERAGED and cfg.recipe.get("average") is None:
+        ways = f"recipe={cfg.task.name}_frozen has one, and protocol.evaluation=last does without"
+        raise ValueError(f"protocol.evaluation is {told}, but recipe.average is null: there is no average; {ways}")
     check_number("cache.limit_gb", cfg.cache.limit_gb)
     if cfg.cache.folder is not None:
         check_path("cache.folder", cfg.cache.folder, "folder")

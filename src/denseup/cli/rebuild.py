@@ -49,7 +49,10 @@ def measure(group: Group) -> Measurements | None:
 
 
 def predict(group: Group, examples: int = EXAMPLES) -> tuple[list[Example], list[str]]:
-    """The first validation images as the best checkpoints of one seed predict them, and notes on missing ones."""
+    """The first validation images as runs of one seed predict them, and notes on missing ones.
+
+    The weights are those of the evaluation that is told.
+    """
     seed = min(seed for by_seed in group.members.values() for seed in by_seed)
     predictions: dict[str, list[Any]] = {}
     missing: dict[str, list[str]] = {}
@@ -58,7 +61,7 @@ def predict(group: Group, examples: int = EXAMPLES) -> tuple[list[Example], list
         try:
             if chosen is None or chosen.checkpoint is None:
                 raise ValueError(f"no checkpoint of seed {seed}")
-            predictions[label] = _predictions(chosen, examples)
+            predictions[label] = _predictions(chosen, group.evaluation, examples)
         except Exception as error:  # whatever is wrong with one checkpoint must not cost the report
             missing.setdefault(str(error), []).append(label)
     notes = [f"No predictions of {', '.join(labels)}: {why}." for why, labels in missing.items()]
@@ -77,9 +80,10 @@ def _batches(data: DenseData, number: int) -> list[dict[str, Any]]:
 
 
 @torch.no_grad()
-def _predictions(run: Run, number: int) -> list[Any]:
+def _predictions(run: Run, evaluation: str, number: int) -> list[Any]:
     assert run.checkpoint is not None
-    task = load(run.checkpoint)
+    told = run.checkpoint.with_name(f"{evaluation}.ckpt")
+    task = load(told if told.is_file() else run.checkpoint)
     batches = _batches(rebuilt_data(run.config), number)
     return [task.predict(batch)[0].numpy() for batch in batches]
 

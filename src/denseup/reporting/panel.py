@@ -94,4 +94,4 @@ def _tile(picture: UInt8, top: int, left: int, side: int) -> UInt8:
 def caption(examples: Sequence[Example]) -> str:
     """What the panels of these examples show."""
     what = examples[0].maps.differing
-    return f"Best checkpoints on validation images; enlarged: the square where the predictions {what}."
+    return f"The weights that are told, on validation images; enlarged: the square where the predictions {what}."

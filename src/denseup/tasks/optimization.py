@@ -25,7 +25,8 @@ class Optimization:
         optimizer: parameter groups → optimizer, such as a partial of `torch.optim.AdamW`.
         lr: base learning rate.
         schedule: (optimizer, total steps) → scheduler stepped every step; None keeps the rates.
-        backbone_lr_scale, head_lr_scale, decay_backbone_norms: see `parameter_groups`.
+        backbone_lr_scale, head_lr_scale, decay_backbone_norms: see `parameter_groups`. For a backbone rate of 0 the
+            command freezes the encoder (`TakesMaps.freeze_encoder`), which a library user does by that call.
         freeze_backbone_norms: keep the running statistics of the backbone's batch norms as they are.
         freeze_norms_after: share of the steps after which all batch norms keep theirs. With small batches the
             statistics of a batch are noise that the evaluation does not have: the last part of the training then

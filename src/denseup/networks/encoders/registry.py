@@ -31,6 +31,10 @@ def create_encoder(name: str, **options: Any) -> Encoder:
 def as_encoder(encoder: Encoder | str | Mapping[str, Any], in_channels: int) -> Encoder:
     """An encoder from an encoder, a registered name, or a name with options: what networks accept as `encoder`.
 
+    Args:
+        encoder: an encoder comes back as it is.
+        in_channels: of one that is built and whose options do not say, or say None.
+
     Raises:
         ValueError: unknown name, as in `create_encoder`; a mapping without a name.
     """
@@ -39,7 +43,8 @@ def as_encoder(encoder: Encoder | str | Mapping[str, Any], in_channels: int) -> 
     options = {"name": encoder} if isinstance(encoder, str) else dict(encoder)
     if "name" not in options:
         raise ValueError(f"encoder is {options}, expected its name as well: {', '.join(list_encoders())}")
-    return create_encoder(**{"in_channels": in_channels, **options})
+    given = options.pop("in_channels", None)
+    return create_encoder(**options, in_channels=in_channels if given is None else given)
 
 
 def list_encoders() -> list[str]:

@@ -170,10 +170,11 @@ def losses(folder: Path) -> list[float]:
 
 
 def test_a_run_without_kept_features_sees_the_same(tmp_path: Path) -> None:
-    alone = "data.batch_size=1"  # as features are computed, so that nothing is rounded otherwise
-    run(tmp_path / "cached", alone)
+    # one image a batch, as features are computed, so that nothing is rounded otherwise
+    alone = ["data.batch_size=1", "data.train_length=3"]
+    run(tmp_path / "cached", *alone)
     assert len(SampleCache(tmp_path / "cache", 0).entries()) == 2
-    run(tmp_path / "live", alone, "cache.limit_gb=0")
+    run(tmp_path / "live", *alone, "cache.limit_gb=0")
     assert losses(tmp_path / "cached")[0] == pytest.approx(losses(tmp_path / "live")[0], rel=1e-4)
 
 

@@ -1,21 +1,48 @@
-"""Measure a checkpoint: `denseup evaluate ckpt=runs/…/checkpoints/best.ckpt [data.root=…] [data=…]`."""
+"""Measure a checkpoint: `denseup evaluate ckpt=runs/…/checkpoints/best.ckpt [data.root=…] [data=…]`.
+
+With ckpt=FOLDER every finished run in it is measured, and all are compared.
+"""
 
 import sys
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
 
-from denseup.cli.config import plain, run_info, suggest, user_errors
+from denseup.cli.config import RunError, plain, record_failure, run_info, suggest, user_errors
 from denseup.cli.evaluation_data import group_file, merged_data
 from denseup.cli.importing import quick_imports
 from denseup.cli.places import CONF
+from denseup.cli.sweep.jobs import write_report
 from denseup.engine import RunFolder
+from denseup.engine.state import read_result, state
 
 
-def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
-    """Evaluate the checkpoint `cfg.ckpt`; what comes back is also `folder`'s result.json."""
+@dataclass(frozen=True)
+class Trained:
+    """A finished run.
+
+    Args:
+        name: of its folder, from where it was looked for.
+        folder: its own.
+        checkpoint: with the weights that its protocol tells.
+    """
+
+    name: str
+    folder: Path
+    checkpoint: Path
+
+
+def run(cfg: DictConfig, folder: RunFolder, console: Console | None = None) -> dict[str, Any]:
+    """Evaluate the checkpoint `cfg.ckpt`, a file; what comes back is also `folder`'s result.json.
+
+    A folder in which the same checkpoint has been evaluated on the same data is left as it is.
+    """
     with quick_imports():
         from denseup.cli.build import build_data, check_data
         from denseup.cli.checks import check_data_options, check_path
@@ -28,8 +55,12 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     config, weights = read_checkpoint(cfg.ckpt)
     whole = OmegaConf.create({**config, "trainer": cfg.trainer, "logger": cfg.logger})
     whole.data, notes = merged_data(cfg.get("data"), config["data"], group_file(cfg.get("data")))
+    known = read_result(folder)
+    if known.get("checkpoint") == str(cfg.ckpt) and state(folder, plain(whole)) == "finished":
+        return known
+    console = console or Console()
     for note in notes:
-        print(note)
+        console.print(note, highlight=False, soft_wrap=True, markup=False)
     check_data_options(whole.data)
     folder.make()
     folder.write_config(OmegaConf.to_yaml(whole, resolve=True))
@@ -40,13 +71,82 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         task.load_state_dict(weights)
     except RuntimeError as error:
         raise ValueError(f"ckpt={cfg.ckpt} does not fit the data's classes or the model: {error}") from error
-    return evaluate(task, data, folder, run_info(whole), checkpoint=cfg.ckpt, trainer=plain(cfg.trainer))
+    info, trainer = run_info(whole), plain(cfg.trainer)
+    return evaluate(task, data, folder, info, checkpoint=cfg.ckpt, trainer=trainer, console=console)
+
+
+def run_all(cfg: DictConfig, folder: Path) -> int:
+    """Evaluate every finished run in the folder `cfg.ckpt`, each into a folder of its name; the number that failed.
+
+    The same command into the same folder measures what is missing. At the end a report compares what was measured. What
+    has to be said of the data is said once, for the first run.
+
+    Raises:
+        ValueError: no finished run in it, or the results would lie among them.
+    """
+    runs = trained(Path(cfg.ckpt))
+    if any((folder / one.name).resolve() == one.folder.resolve() for one in runs):
+        raise ValueError(f"hydra.run.dir is {str(folder)!r}, where the runs themselves lie; expected another folder")
+    failed = 0
+    for number, one in enumerate(runs, 1):
+        target = RunFolder(folder / one.name)
+        changes = {"ckpt": str(one.checkpoint), "trainer": {"enable_progress_bar": False}}
+        single = cast(DictConfig, OmegaConf.merge(cfg, changes))
+        target.error.unlink(missing_ok=True)
+        try:
+            result = run(single, target, Console(quiet=number > 1))
+        except Exception as error:  # the others go on
+            failed += 1
+            record_failure(target, error, None)
+            _say(f"{number}/{len(runs)} {one.name}: {type(error).__name__}: {error}")
+        else:
+            _say(f"{number}/{len(runs)} {one.name}: {result['monitor']} {result['metrics'][result['monitor']]:.4f}")
+    if cfg.report:
+        write_report(folder)
+    return failed
+
+
+def trained(root: Path) -> Sequence[Trained]:
+    """The finished runs in a folder, without those that tuned settings on a part of the training images.
+
+    Raises:
+        ValueError: there are none.
+    """
+    found = [run for file in sorted(root.rglob("result.json")) if (run := _trained(RunFolder(file.parent), root))]
+    if not found:
+        raise ValueError(f"ckpt is {str(root)!r}, a folder without a finished run that has checkpoints")
+    return found
+
+
+def _trained(folder: RunFolder, root: Path) -> Trained | None:
+    result = read_result(folder)
+    if result.get("status") != "finished" or "best" not in result.get("metrics", ()):
+        return None
+    protocol = OmegaConf.to_container(OmegaConf.load(folder.config)).get("protocol") or {}  # type: ignore[union-attr]
+    told = folder.checkpoints / f"{protocol.get('evaluation', 'best')}.ckpt"
+    checkpoint = told if told.is_file() else folder.checkpoints / "best.ckpt"
+    if protocol.get("hold_out") or not checkpoint.is_file():
+        return None
+    name = folder.path.relative_to(root) if folder.path != root else folder.path.resolve().name
+    return Trained(str(name), folder.path, checkpoint)
+
+
+def _say(text: str) -> None:
+    Console().print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="evaluate")
 def job(cfg: DictConfig) -> None:
     """What Hydra runs."""
     folder = RunFolder(HydraConfig.get().runtime.output_dir)
+    if isinstance(cfg.ckpt, str) and Path(cfg.ckpt).is_dir():
+        try:
+            failed = run_all(cfg, folder.path)
+        except (ValueError, OSError) as error:
+            raise RunError(str(error)) from error
+        if failed:
+            raise RunError(f"{failed} of the evaluations failed; their folders are in {folder.path}")
+        return
     with user_errors(folder):
         run(cfg, folder)
 

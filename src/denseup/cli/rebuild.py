@@ -13,6 +13,7 @@ from denseup.data.datamodules import DenseData
 from denseup.environment import hardware
 from denseup.profiling import LatencySettings, measure_inference, total_macs
 from denseup.reporting import COUNT_SIZE, Example, Group, Measurements, Run, conditions
+from denseup.reporting.loading import TEST
 from denseup.tasks import DenseTask
 from denseup.tasks.base import to_uint8
 
@@ -49,7 +50,7 @@ def measure(group: Group) -> Measurements | None:
 
 
 def predict(group: Group, examples: int = EXAMPLES) -> tuple[list[Example], list[str]]:
-    """The first validation images as runs of one seed predict them, and notes on missing ones.
+    """The first images of the evaluation that is told, as runs of one seed predict them, and notes on missing ones.
 
     The weights are those of the evaluation that is told.
     """
@@ -70,13 +71,15 @@ def predict(group: Group, examples: int = EXAMPLES) -> tuple[list[Example], list
     config = group.members[next(iter(predictions))][seed].config
     with torch.device("meta"):  # which reads targets as well as one with weights
         task = rebuilt_task(config)
-    batches = _batches(rebuilt_data(config), examples)
-    return [_example(task, i, batch, predictions) for i, batch in enumerate(batches)], notes
+    batches = _batches(rebuilt_data(config), group.evaluation, examples)
+    title = f"{task.name}: {'test' if group.evaluation == TEST else 'validation'} image"
+    return [_example(task, f"{title} {i}", batch, i, predictions) for i, batch in enumerate(batches)], notes
 
 
-def _batches(data: DenseData, number: int) -> list[dict[str, Any]]:
+def _batches(data: DenseData, evaluation: str, number: int) -> list[dict[str, Any]]:
     data.num_workers = 0
-    return [batch for _, batch in zip(range(number), data.val_dataloader(), strict=False)]
+    loader = data.test_dataloader() if evaluation == TEST else data.val_dataloader()
+    return [batch for _, batch in zip(range(number), loader, strict=False)]
 
 
 @torch.no_grad()
@@ -84,12 +87,14 @@ def _predictions(run: Run, evaluation: str, number: int) -> list[Any]:
     assert run.checkpoint is not None
     told = run.checkpoint.with_name(f"{evaluation}.ckpt")
     task = load(told if told.is_file() else run.checkpoint)
-    batches = _batches(rebuilt_data(run.config), number)
+    batches = _batches(rebuilt_data(run.config), evaluation, number)
     return [task.predict(batch)[0].numpy() for batch in batches]
 
 
-def _example(task: DenseTask, index: int, batch: dict[str, Any], predictions: Mapping[str, list[Any]]) -> Example:
+def _example(
+    task: DenseTask, title: str, batch: dict[str, Any], index: int, predictions: Mapping[str, list[Any]]
+) -> Example:
     truth = task.target(batch)
     image = F.interpolate(batch["image"][:1], size=truth.shape, mode="bilinear", align_corners=False)[0]
     found = {label: maps[index] for label, maps in predictions.items()}
-    return Example(f"{task.name}: validation image {index}", to_uint8(image), truth, found, task.maps)
+    return Example(title, to_uint8(image), truth, found, task.maps)

@@ -12,6 +12,7 @@ from rich.console import Console
 from denseup.data.datamodules import DenseData
 from denseup.engine.callbacks.history import flat
 from denseup.engine.callbacks.predictions import SavePredictions
+from denseup.engine.classes import class_entries
 from denseup.engine.folder import CONFIG_KEY, RunFolder
 from denseup.engine.former import upgraded
 from denseup.engine.info import RunInfo
@@ -74,7 +75,8 @@ def evaluate(
         images = image_rows({"evaluation": "test"}, task.per_image())
         write_images(folder, images, {"test": task.counts()})
         result |= {"status": "finished", "metrics": metrics, "metric_info": task.metrics.describe()}
-        result |= {"baseline": task.baseline, "monitor": task.monitor}
+        result |= class_entries(task, {"test": task.per_class()})
+        result |= {"baseline": task.baseline, "monitor": task.monitor, "mode": task.mode}
         result["picture"] = "images/test_000000.png" if task.num_examples else None
         result["seconds"] = round(time.monotonic() - started, 3)
         folder.write_result(result)

@@ -16,6 +16,7 @@ from denseup.engine.callbacks.feature_evolution import FeatureEvolution
 from denseup.engine.callbacks.history import KeepHistory, flat
 from denseup.engine.callbacks.predictions import SavePredictions
 from denseup.engine.callbacks.progress import RunProgress
+from denseup.engine.classes import class_entries
 from denseup.engine.folder import CONFIG_KEY, FEATURES, RunFolder
 from denseup.engine.info import RunInfo
 from denseup.engine.loggers.context import RunContext, run_id
@@ -223,7 +224,7 @@ def _outcome(task: DenseTask, history: KeepHistory, folder: RunFolder) -> dict[s
         "mode": task.mode,
         "metric_info": task.metrics.describe(),
         "metrics": metrics,
-        **_classes(task, per_class),
+        **class_entries(task, per_class),
         "baseline": task.baseline,
         "checkpoint": str((folder.checkpoints / "best.ckpt").relative_to(folder.path)),
         "picture": f"images/val_{int(metrics['best']['step']):06d}.png" if task.num_examples else None,
@@ -234,14 +235,6 @@ def _features(callbacks: Sequence[pl.Callback]) -> dict[str, str]:
     """Where the pictures of features are, if the run was to draw them."""
     drawn = any(isinstance(callback, FeatureEvolution) for callback in callbacks)
     return {"features": f"{FEATURES}/contact_sheet.png"} if drawn else {}
-
-
-def _classes(task: DenseTask, values: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
-    """Each class's values in both evaluations, and the classes' names or else numbers; {} for a task without any."""
-    if not values["last"]:
-        return {}
-    names = getattr(task, "class_names", None) or range(len(next(iter(values["last"].values()))))
-    return {"class_names": [str(name) for name in names], "per_class": values}
 
 
 def _flat_summary(result: dict[str, Any]) -> dict[str, Any]:

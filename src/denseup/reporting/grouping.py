@@ -7,7 +7,7 @@ from typing import Any
 
 from denseup.engine.folder import IDENTITY
 from denseup.reporting.group import BEST, REFERENCE, Group, protocol, start
-from denseup.reporting.loading import Run
+from denseup.reporting.loading import TEST, Run
 
 SHARED = tuple(key for key in IDENTITY if key not in ("upsampler", "seed"))
 FOLLOWS_THE_SEED = "the run's seed"
@@ -56,8 +56,9 @@ def _check_evaluation(runs: Sequence[Run], evaluation: str | None) -> None:
 
 def _told(runs: Sequence[Run], evaluation: str | None) -> tuple[str, str]:
     """The evaluation that is told of runs, and the one that was to be."""
-    asked = evaluation or str(protocol(runs[0]).get("evaluation") or BEST)
-    return asked if all(asked in run.metrics for run in runs) else BEST, asked
+    alone = TEST if runs[0].weights else None
+    asked = evaluation or alone or str(protocol(runs[0]).get("evaluation") or BEST)
+    return asked if all(asked in run.metrics for run in runs) else alone or BEST, asked
 
 
 def _several_starts(runs: Sequence[Run]) -> set[str]:
@@ -90,8 +91,13 @@ def _by(runs: Sequence[Run], key: Callable[[Run], Any]) -> list[list[Run]]:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """What runs must share: not the start, which is the upsampler's, nor what was tuned for each with one budget."""
+    """What runs must share: not the start, which is the upsampler's, nor what was tuned for each with one budget.
+
+    Evaluations of checkpoints on a test split have a setting more: which weights they are of.
+    """
     settings = dict(flat({key: run.config[key] for key in SHARED}))
+    if run.weights:
+        settings["tested weights"] = run.weights
     for name in ("data.seed", "recipe.start", *protocol(run).get("tuned", ())):
         settings.pop(name, None)
     return settings

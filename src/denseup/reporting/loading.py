@@ -15,11 +15,15 @@ from denseup.engine.former import upgraded
 from denseup.metrics import MetricInfo
 
 Values = Mapping[str, float | None]
+TEST = "test"
+"""The one evaluation of a run that trained nothing."""
+WEIGHTS = ("best", "last", "averaged")
+"""The names of a run's checkpoints."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training run, wherever it was read from.
+    """One training run, or one evaluation of its weights on other data, wherever it was read from.
 
     Args:
         source: the folder or file it was read from.
@@ -36,7 +40,9 @@ class Run:
         params: of its network.
         cost: measured columns of the cost table, as "forward_ms".
         versions: of the packages that it ran with.
-        checkpoint: of its best evaluation, where there is one.
+        checkpoint: of its best evaluation, where there is one; of an evaluation: what was evaluated.
+        weights: "best", "last", "averaged" or "other": those that were evaluated, on the test split of the data that
+            `config` names; "" of a training run.
         features: folder of its frames of features (`denseup.engine.callbacks.frames`), where there are any.
         error: why it did not finish, or why it cannot be read.
     """
@@ -59,6 +65,7 @@ class Run:
     cost: Values = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     checkpoint: Path | None = None
+    weights: str = ""
     features: Path | None = None
     error: str = ""
 
@@ -92,15 +99,15 @@ def read_run(path: Path) -> Run:
 
 
 def _run(folder: RunFolder, result: dict[str, Any], config: dict[str, Any]) -> Run:
-    named = {key: result[key] for key in ("task", "upsampler", "seed") if key in result}
+    named: dict[str, Any] = {key: result[key] for key in ("task", "upsampler", "seed") if key in result}
     status, error = result["status"], str(result.get("error", ""))
     if status != "finished":
         note = "unfinished, or still running" if status == "running" else "no error was written"
         return Run(folder.path, status, **named, config=config, error=error or note)
-    if "best" not in result["metrics"]:
-        return Run(folder.path, "evaluation", **named, error="an evaluation of a checkpoint, not a training run")
     if missing := [key for key in IDENTITY if key not in config]:
         raise ValueError(f"config.yaml lacks {', '.join(missing)}")
+    if "best" not in result["metrics"]:
+        return _evaluation(folder, result, config, named)
     checkpoint = folder.path / result.get("checkpoint", "checkpoints/best.ckpt")
     return Run(
         folder.path,
@@ -120,6 +127,27 @@ def _run(folder: RunFolder, result: dict[str, Any], config: dict[str, Any]) -> R
         versions=result.get("versions", {}),
         checkpoint=checkpoint if checkpoint.is_file() else None,
         features=folder.features if any(folder.features.glob("step_*.png")) else None,
+    )
+
+
+def _evaluation(folder: RunFolder, result: dict[str, Any], config: dict[str, Any], named: dict[str, Any]) -> Run:
+    """What `denseup evaluate` left behind."""
+    checkpoint = Path(result["checkpoint"])
+    return Run(
+        folder.path,
+        result["status"],
+        **named,
+        config=config,
+        measures=_described(result, "values"),
+        class_measures=_described(result, "class_values"),
+        monitor=result.get("monitor"),
+        mode=result.get("mode"),
+        metrics={TEST: result["metrics"]},
+        class_names=result.get("class_names", ()),
+        class_values={TEST: result["per_class"]} if "per_class" in result else {},
+        versions=result.get("versions", {}),
+        checkpoint=checkpoint if checkpoint.is_file() else None,
+        weights=checkpoint.stem if checkpoint.stem in WEIGHTS else "other",
     )
 
 

@@ -7,7 +7,7 @@ nobody has described goes by its key.
 from collections.abc import Iterator, Mapping, Sequence
 
 from denseup.metrics import MetricInfo
-from denseup.reporting.loading import Run
+from denseup.reporting.loading import TEST, Run
 from denseup.tasks import find_task, list_tasks
 
 
@@ -37,7 +37,7 @@ def measures(runs: Sequence[Run]) -> tuple[MetricInfo, ...]:
         for info in run.measures or MEASURES.get(run.task, ()):
             found.setdefault(info.key, info)
     for run in runs:
-        for key in sorted(run.best, key=lambda key: key != run.monitor):
+        for key in sorted(run.best or run.metrics.get(TEST, {}), key=lambda key: key != run.monitor):
             if key != "step":
                 mode = run.mode if key == run.monitor else None
                 found.setdefault(key, MetricInfo.of_key(key, mode))
@@ -47,7 +47,7 @@ def measures(runs: Sequence[Run]) -> tuple[MetricInfo, ...]:
 def class_measure(runs: Sequence[Run]) -> MetricInfo | None:
     """The first of the values that runs of one task have of each class; None where they have none."""
     for run in runs:
-        for key in run.class_values.get("best", ()):
+        for key in next(iter(run.class_values.values()), ()):
             described = [*run.class_measures, *_registered_of_classes(run.task)]
             return next((info for info in described if info.key == key), MetricInfo.of_key(key))
     return None

@@ -5,6 +5,7 @@ from dataclasses import replace
 from denseup.metrics import MetricInfo
 from denseup.reporting.cells import Cell, Column, Kind, MakeCell, difference_text, estimate_text, p_text, rank_text
 from denseup.reporting.group import BEST, PUBLISHED, REFERENCE, Group
+from denseup.reporting.loading import TEST
 from denseup.reporting.published_accuracy import published_value
 from denseup.statistics import Estimate, estimate
 
@@ -15,7 +16,7 @@ DIFFERENCE = (*MEAN, "seeds_half_width", "images_low", "images_high")
 def metric_columns(group: Group, measure: MetricInfo) -> list[tuple[Column, MakeCell]]:
     """The evaluation that is told and what is said of it, another one beside it, and published values if there are any.
 
-    The other one is the last, or the best where the last is told.
+    The other one is the last, or the best where the last is told; evaluations of checkpoints have none.
     """
     told = group.evaluation
     beside = "last" if told != "last" else BEST
@@ -24,8 +25,9 @@ def metric_columns(group: Group, measure: MetricInfo) -> list[tuple[Column, Make
         _delta(group, measure),
         _p(group, measure),
         _rank(group, measure),
-        _mean(group, measure, beside),
     ]
+    if told != TEST:
+        columns.append(_mean(group, measure, beside))
     published = _published(group, measure)
     return [*columns, published] if any(published[1](label).text for label in group.members) else columns
 

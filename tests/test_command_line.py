@@ -1,11 +1,14 @@
 """What a person at a terminal sees: messages instead of tracebacks, exit codes, nothing destroyed."""
 
+import re
 from pathlib import Path
 
 import pytest
 from processes import python
 
+from denseup.cli import plugins
 from denseup.cli.config import moved
+from denseup.cli.places import CONF
 
 
 @pytest.mark.parametrize(
@@ -41,3 +44,26 @@ def test_wrong_input_gets_a_message(arguments: list[str], words: list[str], tmp_
 )
 def test_arguments_that_have_moved_are_told_apart(argument: str, today: str | None) -> None:
     assert moved(argument) == today
+
+
+def test_a_plugin_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugins, "_installed", lambda plugin: False)
+    with pytest.raises(
+        SystemExit, match=r"sweep=demo needs hydra_joblib_launcher: .*denseup\[joblib\].*launcher=local"
+    ):
+        plugins.refuse_missing(["-m", "sweep=demo"])
+    with pytest.raises(SystemExit, match=r"launcher=ray needs hydra_ray_launcher: pip install 'denseup\[ray\]'$"):
+        plugins.refuse_missing(["-m", "sweep=demo", "launcher=ray"])
+    plugins.refuse_missing(["-m", "sweep=demo", "launcher=local"])
+    plugins.refuse_missing(["task=matting"])
+
+
+def test_every_choice_of_a_plugin_is_known() -> None:
+    """Whatever config of ours takes another launcher or sweeper of Hydra's than its own two."""
+    found = {
+        f"{file.parent.name}={file.stem}"
+        for file in (*CONF.glob("launcher/*.yaml"), *CONF.glob("sweep/*.yaml"))
+        for line in file.read_text().splitlines()
+        if re.search(r"override /(hydra/)?(launcher|sweeper): (?!basic)", line)
+    }
+    assert found == set(plugins.NEEDED)

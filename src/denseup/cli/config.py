@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import denseup.cli.evaluation_data  # noqa: F401  # registers the data of conf/evaluate.yaml
 from denseup.cli.places import CONF
+from denseup.cli.plugins import refuse_missing
 from denseup.cli.quoting import refuse_unreadable
 from denseup.engine import RunFolder
 from denseup.engine.info import RunInfo
@@ -88,12 +89,13 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
 def suggest(argv: list[str]) -> None:
     """Before Hydra says that a choice is unknown, name the nearest known one on standard error.
 
-    What Hydra could not even read ends here, with a message.
+    What Hydra could not even read ends here, with a message, and a choice whose plugin is missing.
     """
     groups = {
         folder.name: sorted(f.stem for f in folder.glob("*.yaml")) for folder in CONF.iterdir() if folder.is_dir()
     }
     refuse_unreadable(argv, list(groups))
+    refuse_missing(argv)
     for argument in argv:
         if today := moved(argument):
             print(f"{argument} is {today} now", file=sys.stderr)

@@ -139,7 +139,7 @@ def _say(text: str) -> None:
 def job(cfg: DictConfig) -> None:
     """What Hydra runs."""
     folder = RunFolder(HydraConfig.get().runtime.output_dir)
-    if isinstance(cfg.ckpt, str) and Path(cfg.ckpt).is_dir():
+    if not OmegaConf.is_missing(cfg, "ckpt") and Path(str(cfg.ckpt)).is_dir():
         try:
             failed = run_all(cfg, folder.path)
         except (ValueError, OSError) as error:

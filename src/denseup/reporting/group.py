@@ -8,7 +8,7 @@ from typing import Any
 from denseup.metrics import MetricInfo
 from denseup.reporting.images import Images, read_images
 from denseup.reporting.loading import Run
-from denseup.reporting.measures import class_measure, measures
+from denseup.reporting.measures import measures
 from denseup.statistics import Comparison
 
 REFERENCE = "bilinear"
@@ -89,11 +89,6 @@ class Group:
     def measures(self) -> tuple[MetricInfo, ...]:
         """What its runs measured; the first one stands for the task in the plots."""
         return measures(self.runs)
-
-    @property
-    def class_measure(self) -> MetricInfo | None:
-        """What is told of each class."""
-        return class_measure(self.runs)
 
     @property
     def starts(self) -> list[str]:

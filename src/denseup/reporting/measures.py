@@ -44,13 +44,14 @@ def measures(runs: Sequence[Run]) -> tuple[MetricInfo, ...]:
     return tuple(found.values())
 
 
-def class_measure(runs: Sequence[Run]) -> MetricInfo | None:
-    """The first of the values that runs of one task have of each class; None where they have none."""
+def class_measures(runs: Sequence[Run]) -> tuple[MetricInfo, ...]:
+    """The values that runs of one task have of each class."""
+    found: dict[str, MetricInfo] = {}
     for run in runs:
+        described = {info.key: info for info in (*_registered_of_classes(run.task), *run.class_measures)}
         for key in next(iter(run.class_values.values()), ()):
-            described = [*run.class_measures, *_registered_of_classes(run.task)]
-            return next((info for info in described if info.key == key), MetricInfo.of_key(key))
-    return None
+            found.setdefault(key, described.get(key, MetricInfo.of_key(key)))
+    return tuple(found.values())
 
 
 def _registered_of_classes(task: str) -> tuple[MetricInfo, ...]:

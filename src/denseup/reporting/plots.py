@@ -11,12 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from denseup.metrics import MetricInfo
+from denseup.reporting.classes import class_difference, class_names
 from denseup.reporting.costs import COUNT_SIZE, Cost
 from denseup.reporting.figures import Plot, draw_point, label_points, look, save
 from denseup.reporting.group import REFERENCE, Group
+from denseup.reporting.measures import class_measures
 from denseup.reporting.style import INK, Styles
 from denseup.reporting.transfer import task_transfer
-from denseup.statistics import estimate, paired
+from denseup.statistics import estimate
 
 __all__ = ["accuracy_against_cost", "class_differences", "pareto_front", "task_transfer", "training_curves"]
 
@@ -73,12 +75,13 @@ def training_curves(group: Group, styles: Styles, folder: Path) -> Plot | None:
 
 def class_differences(group: Group, folder: Path) -> Plot | None:
     """Difference of each class's first value to the reference's, upsampler by class; None where no run has classes."""
-    names = list(next((run.class_names for run in group.runs if run.class_names), ()))
+    names = class_names(group)
     others = [label for label in group.members if label != group.reference]
-    measure = group.class_measure
+    measure = next(iter(class_measures(group.runs)), None)
     if not names or measure is None or not others or group.reference is None:
         return None
-    grid = np.array([[_class_difference(group, label, measure, i) for i in range(len(names))] for label in others])
+    found = [[class_difference(group, label, measure, i) for i in range(len(names))] for label in others]
+    grid = np.array([[math.nan if cell is None else cell.mean for cell in row] for row in found])
     if not np.isfinite(grid).any():
         return None
     spread = np.nan_to_num(np.nanmax(np.abs(np.nan_to_num(grid)), axis=0))
@@ -158,16 +161,6 @@ def _curve(runs: Sequence, measure: MetricInfo) -> dict[int, list[float]]:
             if (value := metrics.get(measure.key)) is not None:
                 values[step].append(value * measure.scale)
     return {step: found for step, found in sorted(values.items()) if len(found) == len(runs)}
-
-
-def _class_difference(group: Group, label: str, measure: MetricInfo, index: int) -> float:
-    def values(name: str) -> dict[int, float | None]:
-        runs = group.members[name].items()
-        found = {seed: run.class_values.get(group.evaluation, {}).get(measure.key, ()) for seed, run in runs}
-        return {seed: of_classes[index] for seed, of_classes in found.items() if index < len(of_classes)}
-
-    found = None if group.reference is None else paired(values(label), values(group.reference))
-    return float("nan") if found is None else measure.scale * found.mean
 
 
 def _heat_map(axes: Axes, grid: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from denseup.engine.folder import write_atomic
 from denseup.reporting import html, plots
+from denseup.reporting.classes import class_csv
 from denseup.reporting.content import Content, Part
 from denseup.reporting.costs import Count, MeasureCosts, collect_costs
 from denseup.reporting.feature_evolution import draw_evolution
@@ -37,7 +38,7 @@ def write_report(
     predict: Predict | None = None,
     max_embedded: int = html.MAX_EMBEDDED,
 ) -> Path:
-    """Write report.html, report.md, a CSV file for each group and family of lengths, runs.csv, plots/ and features/.
+    """Write report.html, report.md, plots/, features/, runs.csv, and CSV files of each group, its classes and lengths.
 
     Args:
         runs: finished or not.
@@ -99,5 +100,7 @@ def _write_tables(content: Content, output: Path) -> None:
     write_atomic(output / "runs.csv", csv_runs(content.runs, names))
     for part in content.parts:
         write_atomic(output / f"{part.group.slug}.csv", csv_table(part.table))
+        if of_classes := class_csv(part.group):
+            write_atomic(output / f"{part.group.slug}_classes.csv", of_classes)
     for lengths in content.lengths:
         write_atomic(output / f"{lengths.name}.csv", length_csv(lengths))

@@ -18,7 +18,7 @@ from denseup.reporting.findings import findings
 from denseup.upsamplers import Bilinear
 from denseup.upsamplers.registry import UPSAMPLERS
 
-SEEDS = range(3)
+SEEDS = range(5)
 SHORT = [
     "recipe.max_steps=60",
     "recipe.val_every=60",
@@ -46,7 +46,7 @@ class Blurred(Bilinear):
 
 @pytest.fixture(autouse=True)
 def _planted() -> Iterator[None]:
-    planted = {"blurred": 5, "blurred_away": 95}
+    planted = {"blurred": 5, "blurred_more": 9, "blurred_away": 95}
     for name, blur in planted.items():
         UPSAMPLERS.register(name)(partial(Blurred, blur=blur))
     yield
@@ -80,8 +80,15 @@ def test_a_gross_handicap_is_found_in_a_short_form_of_the_sweep(tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_the_sweep_tells_nearest_and_a_blurred_output_from_bilinear(tmp_path: Path) -> None:
+def test_the_sweep_tells_nearest_and_a_blurred_output_from_bilinear_in_segmentation(tmp_path: Path) -> None:
     """The demo's own recipe and seeds: nearest by mIoU, a blur of five pixels by boundary IoU."""
     group = compared(tmp_path, "nearest", "blurred", changes=[])
     assert holds(group, "miou", "nearest"), findings(group)
     assert holds(group, "biou", "blurred"), findings(group)
+
+
+@pytest.mark.slow
+def test_the_sweep_tells_a_blurred_output_from_bilinear_in_matting(tmp_path: Path) -> None:
+    """The demo's own recipe and seeds. Nearest is as good as bilinear here: their difference in SAD is within 0.2."""
+    group = compared(tmp_path, "blurred_more", changes=["task=matting"])
+    assert holds(group, "mse", "blurred_more"), findings(group)

@@ -29,7 +29,8 @@ def markdown(content: Content) -> str:
 
 
 def _part_lines(part: Part) -> list[str]:
-    lines = [f"## {part.group.name}", markdown_table(part.table).rstrip(), as_it_is(part.limits)]
+    tables = [markdown_table(table).rstrip() for table in part.table.by_metric()]
+    lines = [f"## {part.group.name}", *tables, as_it_is(part.limits)]
     if part.findings:
         lines += ["What these runs support:", _list(map(as_it_is, part.findings))]
     lines.append("Notes:" if part.findings else "")

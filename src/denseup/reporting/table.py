@@ -9,6 +9,9 @@ from denseup.reporting.costs import COUNT_SIZE, Cost
 from denseup.reporting.group import Group
 from denseup.reporting.metric_columns import metric_columns
 
+COST = "cost"
+"""Heading over the costs; the other columns stand under their metric's."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -45,6 +48,12 @@ class Table:
         kept = (column.key for i, column in enumerate(self.columns) if any(row.cells[i].text for row in self.rows))
         return self.select(*kept)
 
+    def by_metric(self) -> list["Table"]:
+        """A table for each metric, the first one with the costs: all at once are too wide for a page."""
+        metrics = [name for name in dict.fromkeys(name for name, _ in self.sections) if name != COST]
+        parts = [{name, COST} if name == metrics[0] else {name} for name in metrics]
+        return [self.select(*(column.key for column in self.columns if column.section in part)) for part in parts]
+
     @property
     def sections(self) -> list[tuple[str, int]]:
         """The headings over the columns, and over how many each stands."""
@@ -79,10 +88,10 @@ def _cost_columns(costs: Mapping[str, Cost]) -> list[tuple[Column, MakeCell]]:
         return make
 
     return [
-        (Column("params", "cost", "parameters", "cost"), cost("params", "{:,}")),
-        (Column("gflops", "cost", f"GFLOPs at {COUNT_SIZE}²", "cost"), cost("gflops", "{:.3f}")),
-        (Column("forward_ms", "cost", "latency ms", "cost"), cost("forward_ms", "{:.1f}")),
-        (Column("forward_peak_mib", "cost", "memory MiB", "cost"), cost("forward_peak_mib", "{:.0f}")),
+        (Column("params", COST, "parameters", "cost"), cost("params", "{:,}")),
+        (Column("gflops", COST, f"GFLOPs at {COUNT_SIZE}²", "cost"), cost("gflops", "{:.3f}")),
+        (Column("forward_ms", COST, "latency ms", "cost"), cost("forward_ms", "{:.1f}")),
+        (Column("forward_peak_mib", COST, "memory MiB", "cost"), cost("forward_peak_mib", "{:.0f}")),
     ]
 
 

@@ -10,7 +10,7 @@ from denseup.reporting.cells import Cell, Column
 from denseup.reporting.group import BEST
 from denseup.reporting.loading import Run
 from denseup.reporting.measures import MEASURES, measures
-from denseup.reporting.table import Row, Table
+from denseup.reporting.table import COST, Row, Table
 
 MARKS = {0: "{}", 1: "**{}**", 2: "*{}*"}
 ARROWS = {"": "", "better": " ▲", "worse": " ▼"}
@@ -65,7 +65,7 @@ def csv_runs(runs: Sequence[Run], groups: Mapping[int, str]) -> str:
 
 
 def _heading(column: Column) -> str:
-    return f"{column.section}: {column.title}" if column.section != "cost" else column.title
+    return f"{column.section}: {column.title}" if column.section != COST else column.title
 
 
 def _csv_row(columns: Sequence[Column], row: Row) -> dict[str, Any]:

@@ -1,0 +1,99 @@
+"""The tables of README.md and docs/results/README.md, written from the CSV files of the reports beside this file.
+
+`python docs/results/tables.py` puts each between its marks, `<!-- table: NAME -->` and `<!-- end -->`;
+tests/test_results.py holds that it would change nothing.
+"""
+
+import csv
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from denseup.reporting.published_accuracy import published_value
+
+HERE = Path(__file__).parent
+PAGES = (HERE.parent.parent / "README.md", HERE / "README.md")
+THIN = ("pole", "sign_symbol", "pedestrian", "bicyclist")
+"""CamVid's classes that are mostly boundary."""
+BLOCK = re.compile(r"(?<=<!-- table: )(\w+)( -->\n).*?(?=<!-- end -->)", re.DOTALL)
+
+Row = Mapping[str, str]
+
+
+def rows(file: str) -> dict[str, Row]:
+    """Label → row of a report's CSV file."""
+    with (HERE / file).open(newline="") as lines:
+        return {row["upsampler"]: row for row in csv.DictReader(lines)}
+
+
+def number(row: Row | None, key: str, digits: int, sign: str = "") -> str:
+    """A mean and the half width of its interval; bold where a difference stays after Holm's correction."""
+    if row is None or not row.get(f"{key}_mean"):
+        return ""
+    mean, half = float(row[f"{key}_mean"]), row[f"{key}_half_width"]
+    text = f"{mean:{sign}.{digits}f}" + (f" ± {float(half):.{digits}f}" if half else "")
+    p = row.get(key.replace("_delta", "_p_holm"), "") if key.endswith("_delta") else ""
+    return f"**{text}**" if p and float(p) <= 0.05 else text
+
+
+def best_first(table: Mapping[str, Row], key: str, sign: int = -1) -> list[str]:
+    """Labels by the difference in a metric, the reference where it is zero."""
+    return sorted(table, key=lambda label: sign * float(table[label].get(f"{key}_delta_mean") or 0))
+
+
+def published_gain(task: str, label: str, metric: str, digits: int) -> str:
+    """What was published over bilinear, "" where nothing was."""
+    values = [published_value(task, name.split(" (")[0], metric) for name in (label, "bilinear")]
+    if label == "bilinear" or None in values:
+        return ""
+    mine, theirs = (float(value) for value in values if value is not None)
+    return f"{mine - theirs:+.{digits}f}"
+
+
+def table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """As Markdown, the first column flush left."""
+    whole = [header, [":---", *["---:"] * (len(header) - 1)], *lines]
+    return "".join(f"| {' | '.join(line)} |\n" for line in whole)
+
+
+def camvid() -> str:
+    """Every upsampler on CamVid, beside the published gains."""
+    found = rows("camvid/segmentation.csv")
+    header = ["upsampler", "seeds", "mIoU, %", "Δ bilinear", "bIoU, %", "Δ bilinear", "rank by mIoU", "GFLOPs"]
+    header += ["published Δ mIoU", "published Δ bIoU"]
+    lines = []
+    for label in best_first(found, "miou"):
+        row = found[label]
+        rank = f"{row['miou_rank']} ({row['miou_rank_low']}–{row['miou_rank_high']})"
+        line = [label, row["runs"]]
+        for metric in ("miou", "biou"):
+            line += [number(row, f"{metric}_averaged", 1), number(row, f"{metric}_delta", 2, "+")]
+        line += [rank, f"{float(row['gflops']):.2f}"]
+        lines.append([*line, *(published_gain("segmentation", label, metric, 2) for metric in ("miou", "biou"))])
+    return table(header, lines)
+
+
+def classes() -> str:
+    """Difference in IoU to bilinear class by class, the thin ones first."""
+    with (HERE / "camvid/segmentation_classes.csv").open(newline="") as lines:
+        found = [row for row in csv.DictReader(lines) if row["metric"] == "iou"]
+    by_label: dict[str, dict[str, Row]] = {}
+    for row in found:
+        by_label.setdefault(row["upsampler"], {})[row["class"]] = row
+    names = sorted(next(iter(by_label.values())), key=lambda name: name not in THIN)
+    order = [label for label in best_first(rows("camvid/segmentation.csv"), "miou") if label != "bilinear"]
+    body = [[label, *(number(by_label[label][name], "delta", 1, "+") for name in names)] for label in order]
+    return table(["upsampler", *(name.replace("_", " ") for name in names)], body)
+
+
+TABLES: dict[str, Callable[[], str]] = {"camvid": camvid, "classes": classes}
+
+
+def filled(text: str) -> str:
+    """A page with today's tables between its marks."""
+    return BLOCK.sub(lambda found: f"{found[1]}{found[2]}{TABLES[found[1]]()}", text)
+
+
+if __name__ == "__main__":
+    for page in PAGES:
+        page.write_text(filled(page.read_text()))

@@ -111,7 +111,7 @@ def test_experiments_compose(experiment: str) -> None:
         (["experiment=frozen", "encoder=mit_b0", "encoder.pretrained=x"], ("segmentation", "mit_b0", "demo", 800, 4)),
         (["sweep=frozen", "data=camvid", "data.root=x"], ("segmentation", "lite0", "camvid", 800, 4)),
         (["sweep=tuned", "task=matting"], ("matting", "lite0", "demo", 800, 8)),
-        (["sweep=demo", "task=matting"], ("matting", "lite0", "demo", 300, 8)),
+        (["sweep=demo", "task=matting"], ("matting", "lite0", "demo", 250, 8)),
     ],
 )
 def test_frozen_goes_with_tasks_encoders_and_data(overrides: list[str], told: tuple[object, ...]) -> None:

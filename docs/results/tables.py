@@ -86,7 +86,27 @@ def classes() -> str:
     return table(["upsampler", *(name.replace("_", " ") for name in names)], body)
 
 
-TABLES: dict[str, Callable[[], str]] = {"camvid": camvid, "classes": classes}
+def demo() -> str:
+    """The demo sweep on both tasks."""
+    matting, segmentation = rows("../example/matting.csv"), rows("../example/segmentation.csv")
+    header = ["upsampler", "SAD ↓, 10³", "Δ bilinear", "MSE, Δ bilinear", "GFLOPs", "ms"]
+    header += ["mIoU ↑, %", "Δ bilinear", "bIoU, Δ bilinear", "GFLOPs", "ms"]
+    lines = []
+    for label in segmentation:
+        cells = [number(matting[label], "sad_averaged", 2), number(matting[label], "sad_delta", 2, "+")]
+        cells += [number(matting[label], "mse_delta", 4, "+"), *costs(matting[label])]
+        cells += [number(segmentation[label], "miou_averaged", 1), number(segmentation[label], "miou_delta", 1, "+")]
+        cells += [number(segmentation[label], "biou_delta", 1, "+"), *costs(segmentation[label])]
+        lines.append([label, *cells])
+    return table(header, lines)
+
+
+def costs(row: Row) -> list[str]:
+    """GFLOPs of the network, and milliseconds of its inference where they were measured."""
+    return [f"{float(row['gflops']):.1f}", f"{float(row['forward_ms']):.0f}" if row["forward_ms"] else ""]
+
+
+TABLES: dict[str, Callable[[], str]] = {"demo": demo, "camvid": camvid, "classes": classes}
 
 
 def filled(text: str) -> str:

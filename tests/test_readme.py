@@ -1,6 +1,5 @@
 """The README's Python runs as printed; its bash blocks are run by .ci/run."""
 
-import csv
 import json
 import re
 from pathlib import Path
@@ -37,32 +36,6 @@ def test_every_bash_block_is_run_by_ci() -> None:
 def test_yaml_is_valid() -> None:
     for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL):
         assert yaml.safe_load(block)["name"]
-
-
-def test_the_table_is_that_of_the_example() -> None:
-    table = re.findall(r"^\| upsampler \| SAD.*\n\|-.*\n((?:\|.*\n)+)", TEXT, re.MULTILINE)[0]
-    lines = [[cell.strip() for cell in line.split("|") if cell.strip()] for line in table.splitlines()]
-    shown = {name: cells for name, *cells in lines}
-    parts = [("matting", "sad", 2), ("segmentation", "miou", 1)]
-    rows = {task: csv_rows(ROOT / f"docs/example/{task}.csv") for task, *_ in parts}
-    assert set(shown) == set(rows["matting"]) == set(rows["segmentation"])
-    for name, cells in shown.items():
-        expected = [cell for part in parts for cell in cells_of(rows[part[0]][name], *part[1:])]
-        assert cells == expected
-
-
-def csv_rows(file: Path) -> dict[str, dict[str, str]]:
-    with file.open(newline="") as lines:
-        return {row["upsampler"]: row for row in csv.DictReader(lines)}
-
-
-def cells_of(row: dict[str, str], metric: str, digits: int) -> list[str]:
-    cells = [f"{float(row['gflops']):.1f}", f"{float(row['forward_ms']):.0f}"]
-    for kind, sign in (("delta", "+"), ("best", "")):
-        if row[f"{metric}_{kind}_mean"]:
-            mean, half = (float(row[f"{metric}_{kind}_{part}"]) for part in ("mean", "half_width"))
-            cells.insert(0, f"{mean:{sign}.{digits}f} ± {half:.{digits}f}")
-    return cells
 
 
 def test_files_it_links_exist() -> None:

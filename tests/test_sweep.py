@@ -152,7 +152,7 @@ def test_slurm_is_configured() -> None:
             {
                 "task": "segmentation,matting",
                 "upsampler": "nearest,bilinear,carafe,indexnet,a2u,fade,fade_lite",
-                "seed": "0,1,2",
+                "seed": "0,1,2,3,4",
             },
         ),
         ("all", {"task": "matting,segmentation", "upsampler": "glob(*)", "seed": "0,1,2"}),

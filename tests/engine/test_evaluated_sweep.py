@@ -98,6 +98,33 @@ def test_the_same_command_measures_what_is_missing(
     assert changed["metrics"] != read_result(RunFolder(measured / "bilinear_0"))["metrics"]
 
 
+def test_other_weights_of_the_same_name_are_measured_anew(sweep: Path, photographs: Path, tmp_path: Path) -> None:
+    own = tmp_path / "sweep"
+    shutil.copytree(sweep / "bilinear_0", own / "run")
+    out = tmp_path / "out"
+    assert run_all(own, photographs, out, "report=false") == 0
+    before = read_result(RunFolder(out / "run"))
+    shutil.copy(sweep / "carafe_1/checkpoints/averaged.ckpt", own / "run/checkpoints/averaged.ckpt")
+    assert run_all(own, photographs, out, "report=false") == 0
+    after = read_result(RunFolder(out / "run"))
+    assert (before["upsampler"], after["upsampler"]) == ("bilinear", "carafe")
+    (own / "run/checkpoints/averaged.ckpt").write_bytes(b"no checkpoint")
+    assert run_all(own, photographs, out, "report=false") == 1
+    assert read_result(RunFolder(out / "run"))["status"] == "failed"
+
+
+def test_what_wandb_logged_is_compared_too(sweep: Path, photographs: Path, tmp_path: Path) -> None:
+    assert run_all(sweep, photographs, tmp_path / "out", "report=false", "logger=wandb") == 0
+    (expected,), _ = group_runs(load_runs([tmp_path / "out"]))
+    for name in UPSAMPLERS:
+        for seed in SEEDS:
+            shutil.copytree(tmp_path / "out" / f"{name}_{seed}" / "wandb", tmp_path / "logged" / f"{name}_{seed}")
+    (group,), left_out = group_runs(load_runs([tmp_path / "logged"]))
+    assert (list(group.members), group.evaluation, left_out) == (list(UPSAMPLERS), "test", [])
+    assert group.settings["tested weights"] == "averaged"
+    assert group.values("carafe", "sad") == expected.values("carafe", "sad")
+
+
 def test_one_that_fails_costs_no_other(
     sweep: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

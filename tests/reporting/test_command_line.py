@@ -13,7 +13,6 @@ from reporting.synthetic import base_config, run_config, write_run
 
 from denseup.cli import rebuild, report
 from denseup.cli.build import build_data, build_task
-from denseup.cli.sweep import jobs as sweep
 from denseup.engine.folder import CONFIG_KEY
 
 SMALL = ["data.image_size=64", "data.val_length=4"]
@@ -120,7 +119,7 @@ def test_a_wrong_file_of_measurements_gets_a_message(
 
 
 def test_a_sweep_whose_report_fails_keeps_its_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    sweep.write_report(tmp_path)
+    report.write_at_the_end(tmp_path)
     assert "no report: ValueError: PATH is" in capsys.readouterr().out
 
 

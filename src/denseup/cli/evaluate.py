@@ -14,11 +14,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from denseup.cli import report
 from denseup.cli.config import RunError, plain, record_failure, run_info, suggest, user_errors
 from denseup.cli.evaluation_data import group_file, merged_data
 from denseup.cli.importing import quick_imports
 from denseup.cli.places import CONF
-from denseup.cli.sweep.jobs import write_report
 from denseup.engine import RunFolder
 from denseup.engine.state import read_result, state
 
@@ -41,23 +41,26 @@ class Trained:
 def run(cfg: DictConfig, folder: RunFolder, console: Console | None = None) -> dict[str, Any]:
     """Evaluate the checkpoint `cfg.ckpt`, a file; what comes back is also `folder`'s result.json.
 
-    A folder in which the same checkpoint has been evaluated on the same data is left as it is.
+    A folder in which the same weights have been evaluated on the same data is left as it is.
     """
     with quick_imports():
         from denseup.cli.build import build_data, check_data
         from denseup.cli.checks import check_data_options, check_path
         from denseup.cli.loading import rebuilt_task
-        from denseup.engine.evaluation import evaluate, read_checkpoint
+        from denseup.engine.evaluation import checkpoint_digest, evaluate, read_checkpoint
         from denseup.tasks.checks import check_whole
 
     check_path("ckpt", cfg.ckpt, "file")
     check_whole("check_data", cfg.check_data, 0)
+    known = read_result(folder)
+    if Path(cfg.ckpt).is_file() and known.get("checkpoint_sha256") != checkpoint_digest(cfg.ckpt):
+        folder.result.unlink(missing_ok=True)  # of other weights, which would pass for these if this fails
     config, weights = read_checkpoint(cfg.ckpt)
     whole = OmegaConf.create({**config, "trainer": cfg.trainer, "logger": cfg.logger})
     whole.data, notes = merged_data(cfg.get("data"), config["data"], group_file(cfg.get("data")))
-    known = read_result(folder)
-    if known.get("checkpoint") == str(cfg.ckpt) and state(folder, plain(whole)) == "finished":
+    if state(folder, plain(whole)) == "finished":
         return known
+    folder.result.unlink(missing_ok=True)
     console = console or Console()
     for note in notes:
         console.print(note, highlight=False, soft_wrap=True, markup=False)
@@ -84,6 +87,9 @@ def run_all(cfg: DictConfig, folder: Path) -> int:
     Raises:
         ValueError: no finished run in it, or the results would lie among them.
     """
+    with quick_imports():
+        from denseup.engine.summary import shown
+
     runs = trained(Path(cfg.ckpt))
     if any((folder / one.name).resolve() == one.folder.resolve() for one in runs):
         raise ValueError(f"hydra.run.dir is {str(folder)!r}, where the runs themselves lie; expected another folder")
@@ -100,9 +106,9 @@ def run_all(cfg: DictConfig, folder: Path) -> int:
             record_failure(target, error, None)
             _say(f"{number}/{len(runs)} {one.name}: {type(error).__name__}: {error}")
         else:
-            _say(f"{number}/{len(runs)} {one.name}: {result['monitor']} {result['metrics'][result['monitor']]:.4f}")
+            _say(f"{number}/{len(runs)} {one.name}: {result['monitor']} {shown(result['metrics'][result['monitor']])}")
     if cfg.report:
-        write_report(folder)
+        report.write_at_the_end(folder)
     return failed
 
 
@@ -122,9 +128,11 @@ def _trained(folder: RunFolder, root: Path) -> Trained | None:
     result = read_result(folder)
     if result.get("status") != "finished" or "best" not in result.get("metrics", ()):
         return None
-    protocol = OmegaConf.to_container(OmegaConf.load(folder.config)).get("protocol") or {}  # type: ignore[union-attr]
-    told = folder.checkpoints / f"{protocol.get('evaluation', 'best')}.ckpt"
-    checkpoint = told if told.is_file() else folder.checkpoints / "best.ckpt"
+    if not folder.config.is_file():
+        return None
+    config = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(folder.config)))
+    protocol = config.get("protocol") or {}
+    checkpoint = folder.weights(protocol.get("evaluation", "best"))
     if protocol.get("hold_out") or not checkpoint.is_file():
         return None
     name = folder.path.relative_to(root) if folder.path != root else folder.path.resolve().name

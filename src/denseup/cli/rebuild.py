@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from denseup.cli.config import EXAMPLES
 from denseup.cli.loading import load, rebuilt_data, rebuilt_task
 from denseup.data.datamodules import DenseData
+from denseup.engine import RunFolder
 from denseup.environment import hardware
 from denseup.profiling import LatencySettings, measure_inference, total_macs
 from denseup.reporting import COUNT_SIZE, Example, Group, Measurements, Run, conditions
@@ -85,8 +86,7 @@ def _batches(data: DenseData, evaluation: str, number: int) -> list[dict[str, An
 @torch.no_grad()
 def _predictions(run: Run, evaluation: str, number: int) -> list[Any]:
     assert run.checkpoint is not None
-    told = run.checkpoint.with_name(f"{evaluation}.ckpt")
-    task = load(told if told.is_file() else run.checkpoint)
+    task = load(run.checkpoint if run.weights else RunFolder(run.source).weights(evaluation))
     batches = _batches(rebuilt_data(run.config), evaluation, number)
     return [task.predict(batch)[0].numpy() for batch in batches]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
+from rich.console import Console
 
 from denseup.cli.composing import printed_errors, settings
 from denseup.cli.config import EXAMPLES, plain
@@ -58,6 +59,17 @@ def run(
         predict=partial(predict, examples=examples) if examples else None,
         max_embedded=0 if link_pictures else MAX_EMBEDDED,
     )
+
+
+def write_at_the_end(folder: Path) -> None:
+    """Write the report of all runs in a folder; a failure is printed, for the runs themselves are fine."""
+    try:
+        message = f"report: {run([folder])}"
+    except ModuleNotFoundError as error:
+        message = f"no report: it needs {error.name}: pip install 'denseup[report]'"
+    except Exception as error:
+        message = f"no report: {type(error).__name__}: {error}"
+    Console().print(message, highlight=False, soft_wrap=True, markup=False)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,5 +1,6 @@
 """Evaluation of a checkpoint on any data of its task."""
 
+import hashlib
 import time
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,12 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.T
     return upgraded(checkpoint[CONFIG_KEY]), checkpoint["state_dict"]
 
 
+def checkpoint_digest(path: str | Path) -> str:
+    """SHA-256 of a checkpoint's file."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def evaluate(
     task: DenseTask,
     data: DenseData,
@@ -64,6 +71,7 @@ def evaluate(
     started = time.monotonic()
     check_trainer(trainer)
     result = {"status": "running", **info.describe(), "checkpoint": str(checkpoint)}
+    result["checkpoint_sha256"] = checkpoint_digest(checkpoint)
     folder.write_result(result)
     id = run_id("eval", result["config_hash"], str(folder.path.resolve()))
     config = {**info.config, "checkpoint": str(checkpoint)}

@@ -43,6 +43,11 @@ class RunFolder:
         """Create the folder."""
         self.path.mkdir(parents=True, exist_ok=True)
 
+    def weights(self, evaluation: str) -> Path:
+        """The checkpoint with the weights of an evaluation; that of the best one where it has none of its own."""
+        own = self.checkpoints / f"{evaluation}.ckpt"
+        return own if own.is_file() else self.checkpoints / "best.ckpt"
+
     def finished(self) -> bool:
         """Whether a run has finished in this folder."""
         try:

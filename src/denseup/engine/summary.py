@@ -45,7 +45,7 @@ def metrics_table(title: str, rows: list[tuple[str, dict[str, float]]], infos: S
     for name in names:
         table.add_column(escape(described[name].computed_heading), justify="right")
     for label, values in rows:
-        table.add_row(escape(label), *(_shown(values[name]) if name in values else "" for name in names))
+        table.add_row(escape(label), *(shown(values[name]) if name in values else "" for name in names))
     return table
 
 
@@ -54,7 +54,7 @@ def _comparison(result: dict[str, Any], info: MetricInfo) -> str:
     best, trivial = result["metrics"]["best"][info.key], result["baseline"].get(info.key)
     title = info.computed_title
     if not (_is_finite(best) and _is_finite(trivial) and trivial):
-        return f"best {title} {_shown(best)}; the trivial answer's: {_shown(trivial)}"
+        return f"best {title} {shown(best)}; the trivial answer's: {shown(trivial)}"
     if not info.higher_is_better:
         side = "under" if best <= trivial else "above"
         return f"best {title} {best:.4f}: {abs(1 - best / trivial):.1%} {side} the trivial answer's {trivial:.4f}"
@@ -65,6 +65,6 @@ def _is_finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def _shown(value: float | None) -> str:
+def shown(value: float | None) -> str:
     """A metric in four digits; null in result.json, NaN here, is one that nothing was measured for."""
     return f"{value:.4f}" if value is not None and math.isfinite(value) else "undefined"

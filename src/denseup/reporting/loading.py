@@ -17,8 +17,8 @@ from denseup.metrics import MetricInfo
 Values = Mapping[str, float | None]
 TEST = "test"
 """The one evaluation of a run that trained nothing."""
-WEIGHTS = ("best", "last", "averaged")
-"""The names of a run's checkpoints."""
+EVALUATIONS = ("best", "last", "averaged")
+"""Of a training run; its checkpoints have the same names."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,11 @@ def _run(folder: RunFolder, result: dict[str, Any], config: dict[str, Any]) -> R
     )
 
 
+def weights_of(checkpoint: Path) -> str:
+    """Which of a run's weights a checkpoint has, by its name."""
+    return checkpoint.stem if checkpoint.stem in EVALUATIONS else "other"
+
+
 def _evaluation(folder: RunFolder, result: dict[str, Any], config: dict[str, Any], named: dict[str, Any]) -> Run:
     """What `denseup evaluate` left behind."""
     checkpoint = Path(result["checkpoint"])
@@ -147,7 +152,7 @@ def _evaluation(folder: RunFolder, result: dict[str, Any], config: dict[str, Any
         class_values={TEST: result["per_class"]} if "per_class" in result else {},
         versions=result.get("versions", {}),
         checkpoint=checkpoint if checkpoint.is_file() else None,
-        weights=checkpoint.stem if checkpoint.stem in WEIGHTS else "other",
+        weights=weights_of(checkpoint),
     )
 
 

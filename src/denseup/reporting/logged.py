@@ -13,9 +13,7 @@ from denseup.engine.folder import IDENTITY
 from denseup.engine.former import upgraded
 from denseup.engine.loggers.wandb_reader import LoggedRun, read_run
 from denseup.engine.loggers.wandb_run import STEP
-from denseup.reporting.loading import Run, Values
-
-EVALUATIONS = ("best", "last", "averaged")
+from denseup.reporting.loading import EVALUATIONS, TEST, Run, Values, weights_of
 
 
 def read_logged(files: Sequence[Path]) -> Run:
@@ -48,12 +46,14 @@ def _run(source: Path, parts: Sequence[LoggedRun]) -> Run:
         "upsampler": config["upsampler"]["name"],
         "seed": config["seed"],
     }
-    if logged.job_type == "eval":
-        return Run(source, "evaluation", **named, error="an evaluation of a checkpoint, not a training run")
     if logged.state != "finished":
         failed = f"exit code {logged.exit_code}; W&B holds no message"
         error = failed if logged.state == "failed" else "unfinished, or still running"
         return Run(source, logged.state, **named, config=config, error=error)
+    if logged.job_type == "eval":
+        metrics = {TEST: _values(logged.summary, f"{TEST}/")}
+        weights = weights_of(Path(config["checkpoint"]))
+        return Run(source, "finished", **named, config=config, metrics=metrics, weights=weights)
     told = {kind: _values(logged.summary, f"{kind}/") for kind in EVALUATIONS}
     metrics = {kind: values for kind, values in told.items() if values}
     if not {"best", "last"} <= metrics.keys():

@@ -161,7 +161,7 @@ class ClosingTable(Callback):
         """Read the journal, and print what became of each job."""
         close_early()
         if config.sweep.report:
-            write_report(Path(config.hydra.sweep.dir).resolve())
+            report.write_at_the_end(Path(config.hydra.sweep.dir).resolve())
 
 
 def close_early() -> None:
@@ -174,14 +174,3 @@ def close_early() -> None:
     entries = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
     journal.unlink(missing_ok=True)
     ClosingTable.failed = print_table(entries)
-
-
-def write_report(folder: Path) -> None:
-    """Write the report of all runs in the sweep's folder; a failure is printed, for the runs themselves are fine."""
-    try:
-        message = f"report: {report.run([folder])}"
-    except ModuleNotFoundError as error:
-        message = f"no report: it needs {error.name}: pip install 'denseup[report]'"
-    except Exception as error:
-        message = f"no report: {type(error).__name__}: {error}"
-    Console().print(message, highlight=False, soft_wrap=True, markup=False)

@@ -61,7 +61,7 @@ def test_stage(name: str, tmp_path: Path) -> None:
     [
         (lambda: MattingResNet34(upsampler="fade"), 4),
         (lambda: SegFormer(variant="b0", num_classes=5, upsampler="fade"), 3),
-        (lambda: MattingNetwork({"name": "lite0", "in_channels": 3}, "bilinear", width=8), 4),
+        (lambda: MattingNetwork({"name": "lite0", "in_channels": 3}, "fade", width=8), 4),
     ],
     ids=["matting", "segmentation", "matting by the image alone"],
 )

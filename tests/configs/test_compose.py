@@ -107,7 +107,7 @@ def test_experiments_compose(experiment: str) -> None:
         (["experiment=frozen"], ("segmentation", "lite0", "demo", 800, 4)),
         (["experiment=frozen", "task=matting"], ("matting", "lite0", "demo", 800, 8)),
         (["experiment=frozen", "data=camvid", "data.root=x"], ("segmentation", "lite0", "camvid", 800, 4)),
-        (["experiment=frozen", "recipe=segmentation_quick"], ("segmentation", "lite0", "demo", 1200, 8)),
+        (["experiment=frozen", "recipe=segmentation_quick"], ("segmentation", "lite0", "demo", 1000, 8)),
         (["experiment=frozen", "encoder=mit_b0", "encoder.pretrained=x"], ("segmentation", "mit_b0", "demo", 800, 4)),
         (["sweep=frozen", "data=camvid", "data.root=x"], ("segmentation", "lite0", "camvid", 800, 4)),
         (["sweep=tuned", "task=matting"], ("matting", "lite0", "demo", 800, 8)),

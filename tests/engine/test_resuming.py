@@ -3,17 +3,21 @@
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from configuring import tiny_run
 
-from denseup.cli import train
+from denseup.cli import build, train
 from denseup.engine import RunFolder
 from denseup.engine.state import read_result
 
 CALM = "recipe.optimization.lr=0"
 """Nothing is learned, so that the first evaluation stays the best."""
+WHATEVER_THE_LENGTH = ("recipe.optimization.schedule=null", "recipe.optimization.freeze_norms_after=1.0")
+"""Training steps that don't depend on how many there are to be."""
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +137,39 @@ def test_what_is_no_checkpoint_is_refused(finished: Path, tmp_path: Path) -> Non
         go_on(tmp_path, tmp_path)
     with pytest.raises(ValueError, match="there is no such file; expected"):
         go_on(tmp_path / "nowhere.ckpt", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("samples", "workers"),
+    [(100, 0), (4, 0), (6, 0), (6, 1)],
+    ids=["in the first epoch", "between two epochs", "in the second epoch", "in the second epoch, with a worker"],
+)
+def test_a_run_that_goes_on_is_one_that_was_never_interrupted(tmp_path: Path, samples: int, workers: int) -> None:
+    """The same samples under the same dropout masks, to the last digit."""
+    loader = [f"data.train_length={samples}", f"data.num_workers={workers}", "trainer.val_check_interval=4"]
+    options = ["model.dropout=0.5", *loader, *WHATEVER_THE_LENGTH]
+    whole = train.run(tiny_run(*options, "trainer.max_steps=8"), RunFolder(tmp_path / "whole"))
+    train.run(tiny_run(*options, "trainer.max_steps=4"), RunFolder(tmp_path / "first"))
+    resume = f'resume="{last(tmp_path / "first")}"'
+    with pytest.warns(UserWarning, match="other settings"):
+        on = train.run(tiny_run(*options, resume, "trainer.max_steps=8"), RunFolder(tmp_path / "second"))
+    assert on["metrics"] == whole["metrics"]
+    weights = [torch.load(last(tmp_path / name), weights_only=True)["state_dict"] for name in ("whole", "second")]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_masks_differ_between_steps_and_seeds(tmp_path: Path) -> None:
+    class Drawn(pl.Callback):
+        def __init__(self) -> None:
+            self.numbers: list[float] = []
+
+        def on_before_zero_grad(self, trainer: pl.Trainer, *_: Any) -> None:
+            self.numbers.append(torch.rand(1).item())
+
+    drawn = {}
+    for seed in (0, 1):
+        kept = Drawn()
+        with mock.patch.object(build, "build_callbacks", lambda cfg, kept=kept: [kept]):
+            train.run(tiny_run(f"seed={seed}"), RunFolder(tmp_path / str(seed)))
+        drawn[seed] = kept.numbers
+    assert len({number for numbers in drawn.values() for number in numbers}) == 8

@@ -16,6 +16,7 @@ from denseup.engine.callbacks.feature_evolution import FeatureEvolution
 from denseup.engine.callbacks.history import KeepHistory, flat
 from denseup.engine.callbacks.predictions import SavePredictions
 from denseup.engine.callbacks.progress import RunProgress
+from denseup.engine.callbacks.randomness import RandomByStep
 from denseup.engine.classes import class_entries
 from denseup.engine.folder import CONFIG_KEY, FEATURES, RunFolder
 from denseup.engine.info import RunInfo
@@ -157,7 +158,7 @@ def _everyone(
 ) -> list[pl.Callback]:
     """Callbacks after the history, which must be in a checkpoint that is saved after the same evaluation."""
     best, last = checkpoints(folder, task)
-    everyone: list[pl.Callback] = [SavePredictions(folder), _StoreConfig(info.config)]
+    everyone: list[pl.Callback] = [SavePredictions(folder), _StoreConfig(info.config), RandomByStep(info.seed)]
     if options.get("enable_progress_bar") is not False:
         everyone.append(RunProgress())
     if resume is not None and resumed_at is not None:

@@ -70,18 +70,25 @@ class DenseData(pl.LightningDataModule):
         """Batches of random crops, the same in every run with this seed; incomplete ones are dropped."""
         dataset = self.dataset("train")
         sampler = EpochSampler(len(dataset), seed=self.seed)  # type: ignore[arg-type]
-        sampler.done = self._batches_done() * self.batch_size
+        epoch, batches = self._progress()
+        sampler.set_epoch(epoch)  # Lightning does it too, but after workers have asked for the first samples
+        sampler.done = batches * self.batch_size
         if len(sampler) < self.batch_size:
             raise ValueError(
                 f"batch_size={self.batch_size}: expected at most the {len(sampler)} training samples of a process"
             )
         return self._loader(dataset, self.batch_size, sampler=sampler, drop_last=True)
 
-    def _batches_done(self) -> int:
-        """Batches of the current epoch that a resumed run had before it was interrupted."""
+    def _progress(self) -> tuple[int, int]:
+        """The epoch that a run begins with or goes on in, and the batches of it that it had before.
+
+        Of an epoch that was complete none is left out: Lightning asks for no batch of it, so they would be missing from
+        the next one.
+        """
         if self.trainer is None:
-            return 0
-        return self.trainer.fit_loop.epoch_loop.batch_progress.current.completed
+            return 0, 0
+        batches = self.trainer.fit_loop.epoch_loop.batch_progress
+        return self.trainer.current_epoch, 0 if batches.is_last_batch else batches.current.completed
 
     def val_dataloader(self) -> DataLoader:
         """Whole images, one at a time."""

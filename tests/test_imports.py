@@ -43,8 +43,10 @@ LAYERS = {
     "statistics": set(),
     "reporting": {"engine", "metrics", "profiling", "statistics", "tasks", "visualization"},
     "engine": {"tasks", "data", "visualization", "metrics", "environment", "upsamplers", "networks", "locking"},
+    "runs": {"engine", "tasks", "data", "networks", "upsamplers"},
     "cli": {
         "locking",
+        "runs",
         "engine",
         "reporting",
         "tasks",
@@ -57,7 +59,7 @@ LAYERS = {
     },
 }
 ALLOWED_IN = {
-    "pytorch_lightning": {"tasks", "engine", "data/datamodules/base.py", "cli"},
+    "pytorch_lightning": {"tasks", "engine", "data/datamodules/base.py", "runs", "cli"},
     "hydra": {"cli"},
     "omegaconf": {"cli"},
     "wandb": {"engine/loggers/wandb_run.py", "engine/loggers/wandb_reader.py", "engine/loggers/wandb_dashboard.py"},

@@ -69,6 +69,7 @@ class AutoEncoder(KeepsNormalisation):
             self.model = _load(load, chosen)
             widen_input(self.model, in_channels)
             self.mean, self.std = _normalisation(load)
+        self.pretrained = load or False
         self.in_channels = in_channels
         self.channels, self.strides = self._measure()
 

@@ -58,6 +58,7 @@ class MixTransformer(Encoder):
         else:
             fields = {**VARIANTS[variant], "drop_path_rate": drop_path, "num_channels": in_channels, **config}
             self.model = SegformerModel(SegformerConfig(**fields))
+        self.pretrained = str(pretrained) if pretrained else False
         self.in_channels = in_channels
         self.channels = list(self.model.config.hidden_sizes)
         self.strides = list(accumulate(self.model.config.strides, mul))

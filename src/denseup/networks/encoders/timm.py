@@ -44,6 +44,7 @@ class TimmEncoder(KeepsNormalisation):
         self.model = _timm().create_model(model, pretrained, features_only=True, in_chans=first, **options)
         if pretrained:
             widen_input(self.model, in_channels)
+        self.pretrained = model if pretrained else False
         self.in_channels = in_channels
         self.channels = list(self.model.feature_info.channels())
         self.strides = list(self.model.feature_info.reduction())

@@ -1,17 +1,19 @@
 """What the site has beyond docs/: files of the repository as pages, and links that leave docs/ (MkDocs hooks).
 
-Pages are written to be read on a code host, where `../CONTRIBUTING.md` is a link like any other. On the site such a link
-leads to the page made of that file, or to the repository if mkdocs.yml has its address (`repo_url`), or is shown as a path.
+Pages are written to be read on a code host, where `../CONTRIBUTING.md` is a link like any other. On the site such a
+link leads to the page made of that file, or to the repository if mkdocs.yml has its address (`repo_url`), or is shown
+as a path.
 """
 
 import logging
 import os
 import re
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mkdocs.structure.files import File, Files
-from mkdocs.structure.pages import Page
+if TYPE_CHECKING:
+    from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parent.parent
 INCLUDED = {
@@ -22,19 +24,22 @@ INCLUDED = {
 """Files of the repository → the pages that they become."""
 
 LINK = re.compile(r"(?<!!)\[(?P<text>[^\]\n]*)\]\((?P<target>[^)\s]+)\)")
+CODE = re.compile(r"`[^`\n]+`")
 FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 log = logging.getLogger("mkdocs.hooks.links")
 
 
-def on_files(files: Files, config: Any) -> Files:
+def on_files(files: "Files", config: Any) -> "Files":
     """Add the pages made of files outside docs/."""
+    from mkdocs.structure.files import File
+
     for source, page in INCLUDED.items():
         files.append(File.generated(config, page, abs_src_path=str(ROOT / source)))
     return files
 
 
-def on_page_markdown(markdown: str, page: Page, config: Any, files: Files) -> str:
-    """Rewrite the links of a page that its place on the site would break."""
+def on_page_markdown(markdown: str, page: "Page", config: Any, files: "Files") -> str:
+    """What a page has to say otherwise on the site: its links, and upright strokes in the code of a table."""
     pages = {included: source for source, included in INCLUDED.items()}
     uri = page.file.src_uri
     source = pages.get(uri, f"docs/{uri}")
@@ -42,7 +47,7 @@ def on_page_markdown(markdown: str, page: Page, config: Any, files: Files) -> st
 
 
 def rewritten(markdown: str, source: str, uri: str, repository: str | None) -> str:
-    """Markdown with its links as the site needs them; what stands in fences is left alone.
+    """Markdown as the site needs it; what stands in fences is left alone.
 
     Args:
         markdown: the text.
@@ -55,8 +60,13 @@ def rewritten(markdown: str, source: str, uri: str, repository: str | None) -> s
         return _link(link["text"], link["target"], source, uri, repository) or link[0]
 
     kept = FENCE.findall(markdown)
-    parts = [LINK.sub(replaced, part) for part in FENCE.split(markdown)]
+    parts = [LINK.sub(replaced, CODE.sub(_unescaped, part)) for part in FENCE.split(markdown)]
     return "".join(part + fence for part, fence in zip(parts, [*kept, ""], strict=True))
+
+
+def _unescaped(code: re.Match[str]) -> str:
+    r"""A code host wants `\|` for a stroke in a table's code; MkDocs shows the backslash."""
+    return code[0].replace(r"\|", "|")
 
 
 def _link(text: str, target: str, source: str, uri: str, repository: str | None) -> str | None:

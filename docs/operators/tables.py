@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from docs.results.tables import number, published_gain, rows, table
 
 from denseup.reporting.published_accuracy import published_value
 from denseup.upsamplers import Upsampler, create_upsampler
 from denseup.upsamplers.registry import UPSAMPLERS
+from docs.results.tables import number, published_gain, rows, table
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

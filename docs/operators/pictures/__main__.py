@@ -11,10 +11,11 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from torch import Tensor
+
 from docs.operators.pictures.drawing import Panel, draw, kernels, window
 from docs.operators.pictures.fitting import Fitted, fit
 from docs.operators.pictures.scene import POSITIONS, SIZE, Scene, make_scene
-from torch import Tensor
 
 IMAGES = Path(__file__).parents[1] / "images"
 MIDDLE = (slice(12, 26), slice(12, 26))
@@ -104,7 +105,7 @@ def dysample() -> list[Panel]:
 
 
 def _arrows(positions: Tensor) -> Tensor:
-    """From where bilinear interpolation reads to where the operator does, in pixels of the part of `de` that is shown."""
+    """From where bilinear interpolation reads to where the operator does, in pixels of the part that is shown."""
     base = ((torch.arange(SIZE) + 0.5) / 2 - 0.5).expand(SIZE, SIZE)
     ends = torch.stack([base, base.T, positions[0, 0], positions[0, 1]], -1)
     return (ends[MIDDLE] - 6).reshape(-1, 4)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
-from docs.operators.pictures.scene import POSITIONS
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
+
+from docs.operators.pictures.scene import POSITIONS
 
 matplotlib.use("Agg")
 COLOURS = dict(zip(POSITIONS, ("#0a9396", "#ee9b00", "#d00070"), strict=True))

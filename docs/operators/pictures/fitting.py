@@ -8,12 +8,12 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from docs.operators.pictures.scene import CHANNELS, LOW, SIZE, Scene
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseup.ops import reassemble, reassemble_gated, sample_bilinear
 from denseup.upsamplers import Upsampler, create_upsampler
+from docs.operators.pictures.scene import CHANNELS, LOW, SIZE, Scene
 
 STEPS = 400
 LEARNING_RATE = 0.01

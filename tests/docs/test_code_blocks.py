@@ -17,8 +17,9 @@ from denseup.engine.loggers.wandb_reader import HEADER
 from denseup.upsamplers import registry
 
 ELSEWHERE = {"README.md": "tests/test_readme.py", "docs/python.md": "tests/runs/test_training.py"}
-INTEGRATIONS, OF_INTEGRATIONS = "docs/integrations/", "tests/integrations/test_pages.py"
-"""Pages whose Python another test runs, as printed or with fewer steps; of integrations where their packages are."""
+"""Pages whose Python another test runs, as printed or with fewer steps."""
+INTEGRATIONS = "docs/integrations/"
+"""Pages whose Python is run where their packages are, by a test in tests/integrations that names them."""
 PLAIN = ("text", "")
 """Equations, trees and output: nothing to run."""
 OF_PYTHON = sorted({block.page for block in blocks() if block.language == "python"})
@@ -57,9 +58,16 @@ def test_python_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             exec(compile("\n" * (block.line - 1) + block.code, block.page, "exec"), names)
 
 
-@pytest.mark.parametrize("page", [page for page in OF_PYTHON if page not in MINE])
+@pytest.mark.parametrize("page", [page for page in OF_PYTHON if page in ELSEWHERE])
 def test_python_that_another_test_runs(page: str) -> None:
-    assert Path(page).name in (ROOT / ELSEWHERE.get(page, OF_INTEGRATIONS)).read_text()
+    assert Path(page).name in (ROOT / ELSEWHERE[page]).read_text()
+
+
+@pytest.mark.parametrize("page", [page for page in OF_PYTHON if page.startswith(INTEGRATIONS)])
+def test_python_of_integrations_has_a_test(page: str) -> None:
+    texts = [file.read_text() for file in (ROOT / "tests/integrations").glob("test_*.py")]
+    named = re.compile(rf"""["']{Path(page).stem}(\.md)?["']""")
+    assert any("python\\n" in text and named.search(text) for text in texts)
 
 
 @pytest.mark.parametrize("block", BASH, ids=str)

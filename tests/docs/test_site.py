@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from code_blocks import pages
 from processes import GUARD
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +66,12 @@ def test_links_lead_somewhere() -> None:
         text = re.sub(r"^```.*?^```$", "", file.read_text(), flags=re.DOTALL | re.MULTILINE)
         for target in re.findall(r"\]\((?!https?:)([^)#\s]+)(?:#[^)]*)?\)", text):
             assert (file.parent / target).exists(), f"{file.relative_to(ROOT)}: {target}"
+
+
+def test_tests_and_benchmarks_that_are_named_exist() -> None:
+    for page in pages():
+        for path in re.findall(r"`((?:tests|benchmarks)/[\w./-]+?)/?`", page.read_text()):
+            assert (ROOT / path).exists(), f"{page.relative_to(ROOT)}: {path}"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,156 @@
+"""The up-sampling steps of any PyTorch model, found by running an example and done by one of denseup's operators.
+
+    from denseup.integrations.torch import replace_upsampling, replacements
+
+    model = replace_upsampling(model, "fade", torch.randn(1, 3, 224, 224))
+    print(replacements(model))
+
+`docs/integrations/torch.md` says what is taken, what is left, and why.
+"""
+
+import logging
+import warnings
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from denseup.integrations.torch.deciding import scripted
+from denseup.integrations.torch.paths import tensors
+from denseup.integrations.torch.planning import Guides, Plan, Wish, planned
+from denseup.integrations.torch.raising import Raising
+from denseup.integrations.torch.report import Report, Step
+from denseup.integrations.torch.swapping import Undo, carry_out, count_calls, restore, take_back
+from denseup.integrations.torch.tracing import Trace, call_with, trace, undisturbed
+
+__all__ = ["Report", "Step", "find_upsampling", "replace_upsampling", "replacements", "restore_upsampling"]
+
+M = TypeVar("M", bound=nn.Module)
+log = logging.getLogger(__name__)
+
+
+def replace_upsampling(
+    model: M,
+    upsampler: str,
+    example_input: Any,
+    *,
+    logits: bool = False,
+    guides: Guides = "joined",
+    otherwise: str | None = None,
+    **options: Any,
+) -> M:
+    """Let an upsampler do the up-sampling steps of a model: its `F.interpolate`, `nn.Upsample`, `nn.ConvTranspose2d`.
+
+    The model is run twice on the example, in evaluation mode and without gradients: to find the steps, and to see that
+    the new ones work. Everything else stays as it was: weights, their names, modes, hooks, random states. What
+    happened to each step, and why not where nothing did, is told by `replacements(model)` and logged at the level
+    INFO. Calling it again replaces the upsamplers of the call before.
+
+    A guided operator gets as `en` the map that the step's result is first joined with (cat, add, …), as it was there
+    before the step at the same size.
+
+    Args:
+        model: changed in place.
+        upsampler: a registered name: "fade", "carafe", "dysample", …
+        example_input: a tuple of arguments, a mapping of keyword arguments, or the one argument: `[B, 3, H, W]`. Sides
+            that the model halves without a rest show the factors best; other sizes will do later.
+        logits: take the steps too that nothing learned follows, such as those that bring logits to the image's size.
+        guides: "joined", or "any": where the result is joined with no such map, the latest map of its size, at last
+            the image.
+        otherwise: name of an unguided upsampler for the steps that have no guide; None leaves them.
+        options: of the upsampler (`kernel_size=3`, `start="neutral"`).
+
+    Returns:
+        `model` itself.
+
+    Raises:
+        ValueError: unknown name or option, or an upsampler that can do none of the steps.
+        RuntimeError: the model does not run with the upsamplers in; it is as before then.
+    """
+    wish = Wish(upsampler, options, logits, guides, otherwise)
+    _check(model)
+    restore(model)
+    found = _run(model, example_input)
+    plans = planned(found, wish)
+    report = Report([*(plan.group.step for plan in plans), *scripted(model)])
+    _swap(found, plans, report, example_input)
+    log.info("%s:\n%s", type(model).__name__, report)
+    if not report.replaced:
+        warnings.warn(f"replace_upsampling found nothing to replace in {type(model).__name__}:\n{report}", stacklevel=2)
+    return model
+
+
+def find_upsampling(
+    model: nn.Module,
+    example_input: Any,
+    upsampler: str = "fade",
+    *,
+    logits: bool = False,
+    guides: Guides = "joined",
+    otherwise: str | None = None,
+    **options: Any,
+) -> Report:
+    """What `replace_upsampling` with the same arguments would do; the model stays as it is.
+
+    Steps that an upsampler does already are not listed.
+    """
+    wish = Wish(upsampler, options, logits, guides, otherwise)
+    _check(model)
+    with torch.random.fork_rng([]):
+        plans = planned(_run(model, example_input), wish)
+    return Report([*(plan.group.step for plan in plans), *scripted(model)])
+
+
+def replacements(model: nn.Module) -> Report:
+    """What the last `replace_upsampling` did to each step of a model, or of the one it was copied or loaded from."""
+    return next((module.report for module in model.modules() if isinstance(module, Raising)), Report([]))
+
+
+def restore_upsampling(model: M) -> M:
+    """Give a model its own steps back. Transposed convolutions begin anew: their weights were not kept."""
+    restore(model)
+    return model
+
+
+def _check(model: nn.Module) -> None:
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model is {type(model).__name__}, expected an nn.Module")
+    if hasattr(model, "_orig_mod"):
+        raise ValueError("model is compiled: replace the upsampling first, then call torch.compile")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ValueError("model is compiled by torch.jit, whose code cannot be changed: replace the upsampling before")
+
+
+def _run(model: nn.Module, example: Any) -> Trace:
+    try:
+        return trace(model, example)
+    except Exception as error:
+        error.add_note(f"replace_upsampling ran {type(model).__name__} on its example_input to find the steps.")
+        raise
+
+
+def _swap(found: Trace, plans: list[Plan], report: Report, example: Any) -> None:
+    """Carry the plans out, all or none."""
+    undo: Undo = []
+    try:
+        raisings = carry_out(found, plans, undo)
+        for raising in raisings:
+            raising.report = report
+        _verify(found, raisings, example)
+    except BaseException:
+        take_back(undo)
+        raise
+
+
+def _verify(found: Trace, raisings: list[Raising], example: Any) -> None:
+    """The example gives outputs of the same shapes, through every upsampler."""
+    outputs: list[Any] = []
+    with undisturbed(found.model):
+        counts = count_calls(found.model, raisings, lambda: outputs.append(call_with(found.model, example)))
+    for raising, count in zip(raisings, counts, strict=True):
+        if count != raising.step.uses:
+            where, uses = raising.step.where, raising.step.uses
+            raise RuntimeError(f"{where}: it was called {uses} times before, its upsampler {count} times")
+    before, after = ([tuple(x.shape) for x in tensors(out)] for out in (found.output, outputs[0]))
+    if before != after:
+        raise RuntimeError(f"the model's outputs had shapes {before}, and have {after} with {raisings[0].step.upsampler}")

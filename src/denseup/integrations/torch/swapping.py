@@ -1,0 +1,154 @@
+"""Plans carried out in a model, and taken back."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from denseup.integrations.torch.deciding import holder, places
+from denseup.integrations.torch.guides import Reference
+from denseup.integrations.torch.planning import Plan
+from denseup.integrations.torch.raising import (
+    Forget,
+    Kept,
+    KeepArgument,
+    KeepOutput,
+    Raising,
+    RaisingTransposed,
+    RaisingUpsample,
+)
+from denseup.integrations.torch.rerouting import Rerouted, Routes, rerouted
+from denseup.integrations.torch.tracing import Trace
+
+Undo = list[Callable[[], object]]
+
+
+def carry_out(trace: Trace, plans: list[Plan], undo: Undo) -> list[Raising]:
+    """Put the upsamplers in; `undo` grows by what takes each change back."""
+    raisings = []
+    for plan in plans:
+        if plan.upsampler is not None:
+            raising = _made(trace.model, plan, undo)
+            put_in = _in_place if plan.group.module is not None else _by_route
+            put_in(trace.model, plan, raising, undo)
+            raisings.append(raising)
+    return raisings
+
+
+def take_back(undo: Undo) -> None:
+    """The last change first."""
+    while undo:
+        undo.pop()()
+
+
+def _made(model: nn.Module, plan: Plan, undo: Undo) -> Raising:
+    """What will stand in the step's place, on its device, in its dtype and mode."""
+    module, use = plan.group.module, plan.group.first
+    guide, image = (None if ref is None else _kept(model, ref, undo) for ref in (plan.guide, plan.image))
+    parts = (plan.upsampler, plan.group.step, guide, image)
+    if isinstance(module, nn.ConvTranspose2d):
+        raising: Raising = RaisingTransposed(module, *parts)
+    elif isinstance(module, nn.Upsample):
+        raising = RaisingUpsample(module, *parts)
+    else:
+        raising = Raising(*parts)  # type: ignore[arg-type]
+    x = use.source.tensor
+    raising.copies = any(use.versions[id(x)] != x._version for use in plan.group.uses if not x.is_inference())
+    weights = [p for owner in (use.owner.module, model) for p in owner.parameters() if p.is_floating_point()]
+    raising.to(device=x.device, dtype=weights[0].dtype if weights else x.dtype)
+    return raising.train(use.owner.module.training)
+
+
+def _kept(model: nn.Module, reference: Reference, undo: Undo) -> Kept:
+    """Hooks that keep a map for a step."""
+    kept = Kept(reference)
+    source, scope = model.get_submodule(reference.module), model.get_submodule(reference.scope)
+    if reference.argument:
+        handle = source.register_forward_pre_hook(KeepArgument(kept), with_kwargs=True)
+    else:
+        handle = source.register_forward_hook(KeepOutput(kept))
+    undo.append(handle.remove)
+    undo.append(scope.register_forward_hook(Forget(kept), always_call=True).remove)
+    return kept
+
+
+def _in_place(model: nn.Module, plan: Plan, raising: Raising, undo: Undo) -> None:
+    module = plan.group.module
+    assert module is not None
+    for parent, name in places(model, module):
+        parent._modules[name] = raising
+        undo.append(lambda parent=parent, name=name: parent._modules.update({name: module}))
+
+
+def _by_route(model: nn.Module, plan: Plan, raising: Raising, undo: Undo) -> None:
+    """Registered with the module around the call, which is sent here."""
+    use = plan.group.first
+    parent, owner = holder(use), use.owner.module
+    assert parent is not None
+    assert use.site is not None
+    name = next(name for name in _names() if not hasattr(parent, name))
+    parent.add_module(name, raising)
+    undo.append(lambda: parent._modules.pop(name))
+    if not isinstance(owner, Rerouted):
+        former = type(owner)
+        owner.__class__ = rerouted(former)
+        owner.routes = Routes()  # type: ignore[assignment]
+        undo.append(lambda: _unroute(owner))
+    owner.routes.raisings[use.site] = raising  # type: ignore[union-attr]
+
+
+def _names():  # type: ignore[no-untyped-def]
+    yield "upsampling"
+    number = 1
+    while True:
+        yield f"upsampling_{number}"
+        number += 1
+
+
+def _unroute(owner: nn.Module) -> None:
+    owner.__class__ = type(owner).__mro__[2]
+    del owner.routes
+
+
+def restore(model: nn.Module) -> None:
+    """Take all upsamplers out that stand in the place of steps; a transposed convolution gets new weights."""
+    raisings = {module for module in model.modules() if isinstance(module, Raising)}
+    for module in list(model.modules()):
+        for name, child in list(module._modules.items()):
+            if isinstance(child, (RaisingUpsample, RaisingTransposed)):
+                module._modules[name] = _original(child)
+            elif isinstance(child, Raising):
+                del module._modules[name]
+        for hooks in (module._forward_pre_hooks, module._forward_hooks):
+            for key, hook in list(hooks.items()):
+                if isinstance(hook, (KeepArgument, KeepOutput, Forget)) and _serves(hook.kept, raisings):
+                    del hooks[key]
+        if isinstance(module, Rerouted):
+            _unroute(module)
+
+
+def _serves(kept: Kept, raisings: set[Raising]) -> bool:
+    return any(kept in (raising.guide, raising.image) for raising in raisings)
+
+
+def _original(raising: RaisingUpsample | RaisingTransposed) -> nn.Module:
+    weight = next(raising.parameters(), None)
+    like = {} if weight is None else {"device": weight.device, "dtype": weight.dtype}
+    return raising.original().to(**like).train(raising.training)
+
+
+def count_calls(model: nn.Module, raisings: list[Raising], run: Callable[[], object]) -> list[int]:
+    """How often each was called in `run`."""
+    counts = dict.fromkeys(raisings, 0)
+
+    def count(module: nn.Module, *_: object) -> None:
+        counts[module] += 1  # type: ignore[index]
+
+    handles = [raising.register_forward_hook(count) for raising in raisings]
+    try:
+        with torch.no_grad():
+            run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return list(counts.values())

@@ -11,12 +11,12 @@
 import logging
 import warnings
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 
 from denseup.integrations.torch.deciding import scripted
-from denseup.integrations.torch.paths import tensors
 from denseup.integrations.torch.planning import Guides, Plan, Wish, planned
 from denseup.integrations.torch.raising import Raising
 from denseup.integrations.torch.report import Report, Step
@@ -27,6 +27,8 @@ __all__ = ["Report", "Step", "find_upsampling", "replace_upsampling", "replaceme
 
 M = TypeVar("M", bound=nn.Module)
 log = logging.getLogger(__name__)
+_reports: WeakKeyDictionary[nn.Module, Report] = WeakKeyDictionary()
+"""Of models in which nothing was replaced too; copies and pickles have the one that their upsamplers carry."""
 
 
 def replace_upsampling(
@@ -74,6 +76,7 @@ def replace_upsampling(
     plans = planned(found, wish)
     report = Report([*(plan.group.step for plan in plans), *scripted(model)])
     _swap(found, plans, report, example_input)
+    _reports[model] = report
     log.info("%s:\n%s", type(model).__name__, report)
     if not report.replaced:
         warnings.warn(f"replace_upsampling found nothing to replace in {type(model).__name__}:\n{report}", stacklevel=2)
@@ -103,7 +106,8 @@ def find_upsampling(
 
 def replacements(model: nn.Module) -> Report:
     """What the last `replace_upsampling` did to each step of a model, or of the one it was copied or loaded from."""
-    return next((module.report for module in model.modules() if isinstance(module, Raising)), Report([]))
+    reports = (module.report for module in model.modules() if isinstance(module, Raising))
+    return next(reports, _reports.get(model, Report([])))
 
 
 def restore_upsampling(model: M) -> M:
@@ -143,14 +147,9 @@ def _swap(found: Trace, plans: list[Plan], report: Report, example: Any) -> None
 
 
 def _verify(found: Trace, raisings: list[Raising], example: Any) -> None:
-    """The example gives outputs of the same shapes, through every upsampler."""
-    outputs: list[Any] = []
+    """The example runs, through every upsampler; how often may depend on what a detector finds."""
     with undisturbed(found.model):
-        counts = count_calls(found.model, raisings, lambda: outputs.append(call_with(found.model, example)))
+        counts = count_calls(found.model, raisings, lambda: call_with(found.model, example))
     for raising, count in zip(raisings, counts, strict=True):
-        if count != raising.step.uses:
-            where, uses = raising.step.where, raising.step.uses
-            raise RuntimeError(f"{where}: it was called {uses} times before, its upsampler {count} times")
-    before, after = ([tuple(x.shape) for x in tensors(out)] for out in (found.output, outputs[0]))
-    if before != after:
-        raise RuntimeError(f"the model's outputs had shapes {before}, and have {after} with {raisings[0].step.upsampler}")
+        if not count:
+            raise RuntimeError(f"{raising.step.where} was called, but its upsampler is not")

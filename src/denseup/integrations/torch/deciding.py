@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from denseup.integrations.torch.guides import Reference, same_place
+from denseup.integrations.torch.guides import same_place
+from denseup.integrations.torch.paths import Reference
 from denseup.integrations.torch.report import Step
 from denseup.integrations.torch.rerouting import Rerouted
 from denseup.integrations.torch.sites import passes_on
@@ -85,13 +86,13 @@ def described(trace: Trace, use: Use, module: nn.Module | None) -> Step:
 
 def objections(trace: Trace, group: Group, logits: bool) -> Iterator[str]:
     """Why no upsampler could or should do a step."""
+    if any(use.source.tensor.dim() == 4 and pooled(use) for use in group.uses):
+        yield "its map is pooled to a fixed size: a summary of the whole image, with no edges to restore"
     yield from (text for use in group.uses for text in about_the_map(use))
     yield from (text for use in group.uses for text in about_the_function(use))
     channels = sorted({use.source.tensor.shape[1] for use in group.uses})
     if len(channels) > 1:
         yield f"it is called with maps of {' and '.join(map(str, channels))} channels, and an upsampler has one number"
-    if any(pooled(use) for use in group.uses):
-        yield "its map is pooled to a fixed size: a summary of the whole image, with no edges to restore"
     if not logits and not any(learned_after(use.result) for use in group.uses):
         yield "nothing learned comes after it, it only brings the output to size (logits=True takes it too)"
     yield from about_the_place(trace, group)

@@ -2,11 +2,10 @@
 
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from denseup.integrations.torch.paths import Path, path_to
+from denseup.integrations.torch.paths import Path, Reference, path_to
 from denseup.integrations.torch.tracing import Call, Node, Trace, Use, size_of
 from denseup.ops.geometry import Size
 
@@ -17,26 +16,6 @@ JOINS = {
     *("where", "lerp", "addcmul", "maximum", "minimum", "max", "min"),
 }
 """Functions of torch that bring maps of one size together."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Where a map can be had whenever the model runs: an argument or the output of one of its modules."""
-
-    module: str
-    """Its name in the model; "" is the model."""
-    path: Path
-    """Within the output; within the arguments, after their position (or None, if it has none) and name."""
-    argument: bool
-    scope: str
-    """The module during whose call the map is kept."""
-    changed_later: bool = False
-    """It is changed in place after the step: the step takes a copy."""
-
-    def __str__(self) -> str:
-        rest = "".join(f"[{step!r}]" for step in self.path[2 if self.argument else 0 :])
-        where = self.module or "the model"
-        return f"{where}'s {self.path[1]}{rest}" if self.argument else f"{where}{rest}"
 
 
 def references(trace: Trace, use: Use, anywhere: bool) -> Iterator[tuple[Reference, int]]:

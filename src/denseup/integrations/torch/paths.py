@@ -2,12 +2,33 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
 Path = tuple[int | str, ...]
 """Indices, keys and names of attributes, from the outside inwards."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Where a map can be had whenever the model runs: an argument or the output of one of its modules."""
+
+    module: str
+    """Its name in the model; "" is the model."""
+    path: Path
+    """Within the output; within the arguments, after their position (or None, if it has none) and name."""
+    argument: bool
+    scope: str
+    """The module during whose call the map is kept."""
+    changed_later: bool = False
+    """It is changed in place after the step: the step takes a copy."""
+
+    def __str__(self) -> str:
+        rest = "".join(f"[{step!r}]" for step in self.path[2 if self.argument else 0 :])
+        where = self.module or "the model"
+        return f"{where}'s {self.path[1]}{rest}" if self.argument else f"{where}{rest}"
 
 
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:

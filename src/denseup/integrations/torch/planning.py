@@ -7,7 +7,8 @@ from typing import Any, Literal
 import torch
 
 from denseup.integrations.torch.deciding import Group, factor_of, grouped, notes, objections
-from denseup.integrations.torch.guides import Reference, image_of, references
+from denseup.integrations.torch.guides import image_of, references
+from denseup.integrations.torch.paths import Reference
 from denseup.integrations.torch.tracing import Trace
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import UPSAMPLERS, create_upsampler

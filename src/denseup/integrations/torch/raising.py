@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from denseup.integrations.torch.guides import Reference
-from denseup.integrations.torch.paths import pick
+from denseup.integrations.torch.paths import Reference, pick
 from denseup.integrations.torch.report import Report, Step
 from denseup.ops.geometry import Size
 from denseup.upsamplers.base import Upsampler

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from denseup.integrations.torch.deciding import holder, places
-from denseup.integrations.torch.guides import Reference
+from denseup.integrations.torch.paths import Reference
 from denseup.integrations.torch.planning import Plan
 from denseup.integrations.torch.raising import (
     Forget,

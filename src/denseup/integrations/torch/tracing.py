@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from denseup.integrations.torch.paths import tensors
+from denseup.integrations.torch.raising import Raising
 from denseup.integrations.torch.sites import Site, lines_within, passes_on
 from denseup.ops.geometry import Size
 from denseup.upsamplers.base import Upsampler
@@ -25,6 +26,8 @@ RAISING: dict[Callable[..., Any], str] = {
     F.max_unpool2d: "F.max_unpool2d",
 }
 """Functions of torch that change sizes upwards, by what the report calls them."""
+COPYING = {"interpolate", "repeat_interleave", "repeat", "expand", "tile", "grid_sample"}
+"""Functions that make a map larger by its own values, which tell no more places apart than there were."""
 
 
 @dataclass(eq=False)
@@ -40,7 +43,7 @@ class Node:
     learned: bool = False
     """Depends on a parameter."""
     detail: bool = False
-    """Made from something of its size or larger, not only raised to it."""
+    """Made of something that tells its places apart, and not only interpolated."""
     maker: str = ""
     """Name of the function that made it."""
     children: list["Node"] = field(default_factory=list)
@@ -97,7 +100,6 @@ class Trace(TorchFunctionMode):
 
     Attributes:
         calls, events, uses: each in the order of their ends.
-        output: what the model returned.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -112,7 +114,6 @@ class Trace(TorchFunctionMode):
         self.stack: list[Call] = []
         self.nodes: dict[int, Node] = {}
         self.visits: dict[tuple[int, Any], int] = {}
-        self.output: Any = None
         self.clock = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -125,7 +126,7 @@ class Trace(TorchFunctionMode):
         outputs = tuple(self.made(x, inputs, name) for x in results if not self.unchanged(x))
         if outputs:
             self.events.append(Event(self.tick(), name, inputs, outputs))
-        if func in RAISING and outputs and not any(isinstance(call.module, Upsampler) for call in self.stack):
+        if func in RAISING and outputs and not any(isinstance(call.module, (Upsampler, Raising)) for call in self.stack):
             self.uses.append(self.use(RAISING[func], inputs[0], outputs[0], args, kwargs))
         return out
 
@@ -170,7 +171,7 @@ class Trace(TorchFunctionMode):
             parents,
             from_input=any(p.from_input for p in parents),
             learned=any(p.learned for p in parents),
-            detail=any(p.detail and not smaller(p.tensor, x) for p in parents),
+            detail=any(p.detail and not raises(maker, p.tensor, x) for p in parents),
             maker=maker,
         )
         for parent in parents:
@@ -209,7 +210,7 @@ def trace(model: nn.Module, example: Any) -> Trace:
             hooks.callback(module.register_forward_pre_hook(record.enter, with_kwargs=True).remove)
             hooks.callback(module.register_forward_hook(record.leave, with_kwargs=True).remove)
         with record:
-            record.output = call_with(model, example)
+            call_with(model, example)
     return record
 
 
@@ -252,10 +253,9 @@ def size_of(x: Tensor) -> Size | None:
     return (x.shape[-2], x.shape[-1]) if x.dim() >= 4 else None
 
 
-def smaller(x: Tensor, y: Tensor) -> bool:
-    """Whether `x` has fewer places than the map `y` in one direction; what is no map has one for each token."""
-    if y.dim() < 4:
+def raises(function: str, x: Tensor, y: Tensor) -> bool:
+    """Whether `y` has places that `x` does not know apart: it was raised, or `x` is one value for all of them."""
+    if y.dim() < 4 or x.numel() >= y.numel():
         return False
-    if x.dim() >= 4:
-        return x.shape[-2] < y.shape[-2] or x.shape[-1] < y.shape[-1]
-    return x.dim() < 3 and y.shape[-2] * y.shape[-1] > 1
+    one_place = x.dim() < 3 or (x.dim() > 3 and x.shape[-2] * x.shape[-1] == 1)
+    return one_place or function in COPYING

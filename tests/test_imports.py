@@ -35,6 +35,7 @@ LAYERS = {
     "environment": set(),
     "locking": set(),
     "profiling": {"ops", "upsamplers", "networks"},
+    "integrations": {"ops", "upsamplers"},
     "losses": set(),
     "metrics": {"native"},
     "visualization": set(),

@@ -1,6 +1,5 @@
 """Small networks with a step each of which it is known what guides it, and an operator that shows its guide."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -8,8 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from denseup.integrations.torch import replace_upsampling, replacements
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import UPSAMPLERS
+
+IMAGE = (2, 3, 32, 48)
 
 
 class Marking(Upsampler):
@@ -31,10 +33,10 @@ def marked(de: Tensor, en: Tensor, gain: Tensor | float = 1.0) -> Tensor:
 
 
 @pytest.fixture
-def marking(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def marking(monkeypatch: pytest.MonkeyPatch) -> str:
     """Its name, while a test runs: other tests go over all names that are registered."""
     monkeypatch.setitem(UPSAMPLERS.factories, "marking", (Marking, {}))
-    yield "marking"
+    return "marking"
 
 
 class Encoder(nn.Module):
@@ -109,3 +111,65 @@ class Features:
 
     low: Tensor
     high: Tensor
+
+
+class Shared(nn.Module):
+    """One nn.Upsample for maps of 16 and of 8 channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = Encoder()
+        self.up = nn.Upsample(scale_factor=2)
+        self.conv = nn.Conv2d(16, 8, 1)
+        self.head = nn.Conv2d(12, 2, 1)
+
+    def forward(self, image):
+        one, two, three = self.encoder(image)
+        x = self.conv(self.up(three)) + two
+        return self.head(torch.cat([one, self.up(x)], 1))
+
+
+class Sometimes(Planted):
+    """A second call before the step, at sizes of which no half is whole; both in a helper."""
+
+    def __init__(self) -> None:
+        super().__init__(16)
+        self.lateral = nn.Conv2d(8, 16, 1)
+
+    def neck(self, one, two, three):
+        x, size = self.lateral(two), [2 * n for n in three.shape[2:]]
+        if list(x.shape[2:]) != size:
+            x = resized(x, size)
+        return x + resized(three, size)
+
+
+def resized(x: Tensor, size: list[int]) -> Tensor:
+    return F.interpolate(x, size, mode="bilinear")
+
+
+class Transposed(Planted):
+    """The usual U-Net: fewer channels and twice the size by one transposed convolution, registered twice."""
+
+    def __init__(self) -> None:
+        super().__init__(16)
+        self.up = nn.ConvTranspose2d(16, 8, 2, stride=2)
+        self.again = self.up
+
+    def neck(self, one, two, three):
+        return torch.cat([self.again(three, output_size=two.shape[2:]), two], 1)
+
+
+def outputs(model: nn.Module, marking: str, **options) -> tuple[Tensor, list[Tensor]]:
+    """Of the model with `marking` in, in training mode, with the encoder's maps for the truth by hand."""
+    x = torch.randn(IMAGE)
+    assert replace_upsampling(model.eval(), marking, x, **options) is model
+    other = torch.randn(3, 3, 64, 40)  # another batch, other sizes
+    out = model(other)
+    out.sum().backward()
+    for step in (module for module in model.modules() if isinstance(module, Marking)):
+        assert step.gain.grad is not None
+    return out, model.encoder(other)
+
+
+def guides(model: nn.Module) -> list[str | None]:
+    return [step.guide for step in replacements(model)]

@@ -1,161 +1,27 @@
-"""`denseup.integrations.torch` finds the steps of networks that were planted, and gives each the right guide."""
+"""`denseup.integrations.torch` finds the steps, however they are called, and replaces each by one that fits."""
 
 import torch
-from integrations.planted import Block, Encoder, Features, Marking, Planted, Unet, marked, marking
-from torch import Tensor, nn
+from integrations.planted import (
+    IMAGE,
+    Block,
+    Features,
+    Planted,
+    Shared,
+    Sometimes,
+    Transposed,
+    Unet,
+    guides,
+    marked,
+    marking,
+    outputs,
+    resized,
+)
+from torch import nn
 from torch.nn import functional as F
 
-from denseup import FADE
 from denseup.integrations.torch import find_upsampling, replace_upsampling, replacements
 
 __all__ = ["marking"]  # the fixture
-
-IMAGE = (2, 3, 32, 48)
-
-
-def outputs(model: nn.Module, marking: str, **options) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-    """Of the model with `marking` in, in training mode, with the encoder's maps for the truth by hand."""
-    x = torch.randn(IMAGE)
-    assert replace_upsampling(model.eval(), marking, x, **options) is model
-    other = torch.randn(3, 3, 64, 40)  # another batch, other sizes
-    out = model(other)
-    out.sum().backward()
-    for step in (module for module in model.modules() if isinstance(module, Marking)):
-        assert step.gain.grad is not None
-    return out, model.encoder(other)
-
-
-def guides(model: nn.Module) -> list[str | None]:
-    return [step.guide for step in replacements(model)]
-
-
-def test_a_skip_that_is_an_argument(marking: str) -> None:
-    model = Unet().eval()
-    out, (one, two, three) = outputs(model, marking)
-    first, second, last = model.blocks
-    x = first.conv(torch.cat([marked(three, two), two], 1))
-    x = second.conv(torch.cat([marked(x, one), one], 1))
-    x = last.conv(F.interpolate(x, scale_factor=2, mode="bilinear"))
-    torch.testing.assert_close(out, model.head(x))
-    assert guides(model) == ["blocks.0's skip", "blocks.1's skip", None]
-    assert "meets no map of its size" in replacements(model)[2].reason
-    assert str(replacements(model)).splitlines()[1].split() == (
-        f"blocks.0, line {step_line(model)} F.interpolate bilinear 16 × 4×6 → 8×12 marking, guided by blocks.0's skip"
-    ).split()
-
-
-def step_line(model: nn.Module) -> int:
-    (((_, line),),) = {step.lines for step in replacements(model)}
-    return line
-
-
-def test_any_guide_is_at_last_the_image(marking: str) -> None:
-    model = Unet().eval()
-    replace_upsampling(model, marking, {"image": torch.randn(IMAGE)}, guides="any")
-    assert guides(model) == ["blocks.0's skip", "blocks.1's skip", "the model's image"]
-    image, received = torch.randn(1, 3, 64, 40), []
-    model.blocks[2].upsampling.upsampler.register_forward_pre_hook(lambda module, args: received.append(args[1]))
-    torch.testing.assert_close(model(image), model(image=image))  # by position as well as by name
-    assert [torch.equal(en, image) for en in received] == [True, True]
-
-
-def test_otherwise_is_for_steps_without_a_guide() -> None:
-    model = replace_upsampling(Unet(), "fade", torch.randn(IMAGE), otherwise="dysample", start="neutral")
-    assert [step.upsampler for step in replacements(model)] == ["fade", "fade", "dysample"]
-    assert {up.start for up in model.modules() if isinstance(up, FADE)} == {"neutral"}
-
-
-class LateralLater(Planted):
-    """As in FPN: the lateral convolution runs after the step."""
-
-    def __init__(self) -> None:
-        super().__init__(16)
-        self.merge = Merge()
-
-    def neck(self, one, two, three):
-        return self.merge([three, {"skip": two}])
-
-
-class Merge(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.lateral = nn.Conv2d(8, 16, 1)
-
-    def forward(self, maps):
-        x = F.interpolate(maps[0], scale_factor=2.0)
-        return F.relu(self.lateral(maps[1]["skip"])) + x
-
-
-def test_what_it_meets_is_made_later_of_what_was_there(marking: str) -> None:
-    model = LateralLater()
-    out, (_, two, three) = outputs(model, marking)
-    torch.testing.assert_close(out, model.head(F.relu(model.merge.lateral(two)) + marked(three, two)))
-    assert guides(model) == ["merge's maps[1]['skip']"]
-
-
-class InPlace(Planted):
-    """The lateral map is changed in place before the step and by it, and so is what was raised."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lateral = nn.Sequential(nn.Conv2d(8, 16, 1), nn.BatchNorm2d(16))
-        self.doubling = Doubling()
-
-    def neck(self, one, two, three):
-        x = self.lateral(two)
-        self.doubling(x)
-        x += F.interpolate(three, size=x.shape[2:], mode="nearest")
-        three += 1
-        return x
-
-
-class Doubling(nn.Module):
-    def forward(self, x):
-        return x.mul_(2)
-
-
-def test_guides_that_change_in_place(marking: str) -> None:
-    model = InPlace()
-    out, (_, two, three) = outputs(model, marking)
-    x = model.lateral(two) * 2
-    torch.testing.assert_close(out, model.head(x + marked(three, x)))
-    assert guides(model) == ["doubling"]
-
-
-class Cascade(Planted):
-    """All maps are raised, the coarsest first, and joined at once: only the finest has detail."""
-
-    def __init__(self) -> None:
-        super().__init__(28)
-
-    def neck(self, *maps):
-        size = maps[0].shape[2:]
-        raised = [F.interpolate(x, size=size, mode="bilinear") for x in reversed(maps)]
-        return torch.cat(raised, 1)
-
-
-def test_a_raised_map_guides_no_other(marking: str) -> None:
-    model = Cascade()
-    out, (one, two, three) = outputs(model, marking)
-    torch.testing.assert_close(out, model.head(torch.cat([marked(three, one), marked(two, one), one], 1)))
-    assert [step.upsampler for step in replacements(model)] == ["marking", "marking", None]
-    assert replacements(model)[2].reason == "its result is of the same size"
-
-
-class Shared(nn.Module):
-    """One nn.Upsample for maps of 16 and of 8 channels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.encoder = Encoder()
-        self.up = nn.Upsample(scale_factor=2)
-        self.conv = nn.Conv2d(16, 8, 1)
-        self.head = nn.Conv2d(12, 2, 1)
-
-    def forward(self, image):
-        one, two, three = self.encoder(image)
-        x = self.conv(self.up(three)) + two
-        return self.head(torch.cat([one, self.up(x)], 1))
 
 
 def test_one_upsample_at_two_places(marking: str) -> None:
@@ -247,24 +113,6 @@ def test_containers(marking: str) -> None:
     assert type(model.plain[1]).__name__ == "RaisingUpsample"
 
 
-class Sometimes(Planted):
-    """A second call before the step, at sizes of which no half is whole; both in a helper."""
-
-    def __init__(self) -> None:
-        super().__init__(16)
-        self.lateral = nn.Conv2d(8, 16, 1)
-
-    def neck(self, one, two, three):
-        x, size = self.lateral(two), [2 * n for n in three.shape[2:]]
-        if list(x.shape[2:]) != size:
-            x = resized(x, size)
-        return x + resized(three, size)
-
-
-def resized(x: Tensor, size: list[int]) -> Tensor:
-    return F.interpolate(x, size, mode="bilinear")
-
-
 def test_a_call_that_comes_at_some_sizes_only(marking: str) -> None:
     model = Sometimes().eval()
     replace_upsampling(model, marking, torch.randn(IMAGE))
@@ -301,18 +149,6 @@ def test_maps_in_structures_and_steps_in_loops(marking: str) -> None:
     x = model.convs[1](marked(x, one * 3)) + (one * 3).sum(1, keepdim=True)
     torch.testing.assert_close(out, model.head(x))
     assert guides(model) == ["pack['low']", "pack['high']"]
-
-
-class Transposed(Planted):
-    """The usual U-Net: fewer channels and twice the size by one transposed convolution, registered twice."""
-
-    def __init__(self) -> None:
-        super().__init__(16)
-        self.up = nn.ConvTranspose2d(16, 8, 2, stride=2)
-        self.again = self.up
-
-    def neck(self, one, two, three):
-        return torch.cat([self.again(three, output_size=two.shape[2:]), two], 1)
 
 
 def test_a_transposed_convolution_with_other_channels(marking: str) -> None:

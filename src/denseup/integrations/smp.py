@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from denseup.integrations.torch import Report, find_upsampling, replacements, restore_upsampling
+from denseup.integrations.torch import find_upsampling, replacements, restore_upsampling
 from denseup.integrations.torch import replace_upsampling as replace_by_example
 from denseup.integrations.torch.planning import Guides
 
-__all__ = ["example_of", "find_upsampling", "replace_upsampling", "replacements", "restore_upsampling", "Report"]
+__all__ = ["example_of", "find_upsampling", "replace_upsampling", "replacements", "restore_upsampling"]
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -26,6 +26,7 @@ def replace_upsampling(
     model: M,
     upsampler: str,
     *,
+    example_input: Any = None,
     logits: bool = False,
     guides: Guides = "any",
     otherwise: str | None = None,
@@ -39,6 +40,7 @@ def replace_upsampling(
     Args:
         model: changed in place, with pretrained weights or without.
         upsampler: a registered name: "fade", "carafe", "dysample", …
+        example_input: for encoders that take images of one size only; None makes one.
         logits: take the last step too, which brings the logits to the image's size.
         guides: "joined" guides by skips alone, and leaves the steps that have none.
         otherwise: name of an unguided upsampler for the steps that have no guide.
@@ -50,20 +52,20 @@ def replace_upsampling(
     Raises:
         ValueError: the model is none of smp's, or an argument is wrong.
     """
-    wish = {"logits": logits, "guides": guides, "otherwise": otherwise}
-    return replace_by_example(model, upsampler, example_of(model), **wish, **options)
+    example = example_of(model) if example_input is None else example_input
+    return replace_by_example(model, upsampler, example, logits=logits, guides=guides, otherwise=otherwise, **options)
 
 
 def example_of(model: nn.Module) -> Tensor:
-    """`[2, C, S, S]`, large enough that no map of the encoder is a single pixel.
+    """Two black images `[2, C, 128, 128]`: large enough that no map of the encoder is a single pixel.
 
     Raises:
-        ValueError: the model has no encoder as smp's models have.
+        ValueError: the model has no encoder and decoder as smp's models have.
     """
     encoder = getattr(model, "encoder", None)
-    channels = getattr(encoder, "out_channels", None)
-    if encoder is None or not channels or not hasattr(model, "decoder"):
-        raise ValueError(f"model is {type(model).__name__}, expected one of segmentation_models_pytorch, with an encoder")
-    weight = next(p for p in model.parameters() if p.is_floating_point())
-    side = 128
-    return torch.zeros(2, channels[0], side, side, device=weight.device, dtype=weight.dtype)
+    if not isinstance(encoder, nn.Module) or not hasattr(model, "decoder"):
+        kind = type(model).__name__
+        raise ValueError(f"model is {kind}, expected one of segmentation_models_pytorch, with encoder and decoder")
+    first = next(module for module in encoder.modules() if isinstance(module, nn.Conv2d))
+    channels = getattr(encoder, "_in_channels", first.in_channels)
+    return torch.zeros(2, channels, 128, 128, device=first.weight.device, dtype=first.weight.dtype)

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from denseup.integrations.torch.guides import same_place
 from denseup.integrations.torch.paths import Reference
+from denseup.integrations.torch.recording import Node, Use, size_of
 from denseup.integrations.torch.report import Step
 from denseup.integrations.torch.rerouting import Rerouted
 from denseup.integrations.torch.sites import passes_on
-from denseup.integrations.torch.tracing import Node, Trace, Use, size_of
+from denseup.integrations.torch.tracing import Trace
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 POOLING = ("adaptive_", "mean", "amax")
@@ -110,8 +111,6 @@ def about_the_map(use: Use) -> Iterator[str]:
         yield "what it raises does not depend on the input, such as position embeddings"
     elif not use.source.learned:
         yield "what it raises is the input, or nothing learned of it"
-    if x.shape[1] == 0:
-        yield "its map has no channels"
     if x.shape[2:] == out.shape[2:]:
         yield "its result is of the same size"
     elif any(a > b for a, b in zip(x.shape[2:], out.shape[2:], strict=True)):
@@ -140,8 +139,13 @@ def about_the_transposed(module: nn.Module | None, use: Use) -> Iterator[str]:
         yield f"its dilation is {module.dilation}"
     elif min(module.stride) < 2:
         yield f"its stride is {module.stride}: it is a convolution"
-    elif any(b != s * a for a, b, s in zip(use.source.tensor.shape[2:], use.result.tensor.shape[2:], module.stride, strict=True)):
+    elif tuple(use.result.tensor.shape[2:]) != strided(use.source.tensor, module.stride):
         yield "its result is not its stride times its map: it is more than a raising"
+
+
+def strided(x: Tensor, stride: tuple[int, ...]) -> tuple[int, ...]:
+    """The stride times the size."""
+    return tuple(s * n for s, n in zip(stride, x.shape[2:], strict=True))
 
 
 def about_the_place(trace: Trace, group: Group) -> Iterator[str]:

@@ -2,11 +2,13 @@
 
 import inspect
 from collections.abc import Iterator
+from itertools import pairwise
 
 from torch import Tensor, nn
 
 from denseup.integrations.torch.paths import Path, Reference, path_to
-from denseup.integrations.torch.tracing import Call, Node, Trace, Use, size_of
+from denseup.integrations.torch.recording import Call, Node, Use, size_of
+from denseup.integrations.torch.tracing import Trace
 from denseup.ops.geometry import Size
 
 JOINS = {
@@ -79,10 +81,10 @@ def available(trace: Trace, use: Use, node: Node) -> Iterator[tuple[Reference, i
         for path in argument_paths(call, x):
             yield Reference(call.name, path, True, call.name, later), x.shape[1]
     for call in reversed(trace.calls):
-        path = path_to(x, call.output)
-        if path is not None and call.end is not None and call.end < use.time and latest(trace, use, call):
+        found = path_to(x, call.output)
+        if found is not None and call.end is not None and call.end < use.time and latest(trace, use, call):
             scope = [c for c in use.stack if c.start < call.start][-1]
-            yield Reference(call.name, path, False, scope.name, later), x.shape[1]
+            yield Reference(call.name, found, False, scope.name, later), x.shape[1]
 
 
 def latest(trace: Trace, use: Use, call: Call) -> bool:
@@ -113,15 +115,14 @@ def parameter_names(module: nn.Module) -> list[str]:
 def same_place(x: Tensor, size: Size) -> bool:
     """Whether a tensor has the places of a map of this size: a map, a map with channels last, or tokens."""
     shape = tuple(x.shape)
-    pairs = zip(shape[1:], shape[2:], strict=False)
-    return size in pairs or (x.dim() == 3 and size[0] * size[1] in shape[1:])
+    return size in pairwise(shape[1:]) or (x.dim() == 3 and size[0] * size[1] in shape[1:])
 
 
 def image_of(trace: Trace, use: Use) -> Reference | None:
     """The image: the first argument of the model that is a map at least as large as the result."""
     root, (height, width) = use.stack[0], use.result.tensor.shape[2:]
     for x in (*root.args, *root.kwargs.values()):
-        if isinstance(x, Tensor) and x.dim() == 4 and x.is_floating_point():
-            if x.shape[2] >= height and x.shape[3] >= width:
-                return Reference(root.name, next(argument_paths(root, x)), True, root.name)
+        a_map = isinstance(x, Tensor) and x.dim() == 4 and x.is_floating_point()
+        if a_map and x.shape[2] >= height and x.shape[3] >= width:
+            return Reference(root.name, next(argument_paths(root, x)), True, root.name)
     return None

@@ -63,5 +63,6 @@ def pick(value: Any, path: Path) -> Any:
         LookupError, AttributeError: nothing is there.
     """
     for step in path:
-        value = value[step] if isinstance(value, (Mapping, list, tuple)) else getattr(value, str(step))
+        inside: Any = isinstance(value, (Mapping, list, tuple))
+        value = value[step] if inside else getattr(value, str(step))
     return value

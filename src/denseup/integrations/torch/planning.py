@@ -1,4 +1,4 @@
-"""For every step of a trace: the upsampler that takes it over, built for its channels, factor and guide; or the reason."""
+"""For every step of a trace: the upsampler that takes it over, built for it, or the reason why none does."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Plan:
     image: Reference | None = None
 
 
-class Refused(Exception):
+class RefusalError(Exception):
     """An upsampler cannot do a step; the text says why."""
 
 
@@ -69,7 +69,7 @@ def planned(trace: Trace, wish: Wish) -> list[Plan]:
         if reason is None:
             try:
                 plan = _best(trace, group, wish)
-            except Refused as refusal:
+            except RefusalError as refusal:
                 reason = str(refusal)
                 failures += [f"{group.step.where}: {reason}"] if isinstance(refusal.__cause__, ValueError) else []
         group.step.reason = reason or ""
@@ -86,11 +86,11 @@ def _best(trace: Trace, group: Group, wish: Wish) -> Plan:
     if traits(name).guided:
         guide, channels = next(common_guides(trace, group, wish.guides == "any"), (None, None))
         if guide is None and wish.otherwise is None:
-            raise Refused(f"{name} is guided, and {_no_guide(wish.guides)}")
+            raise RefusalError(f"{name} is guided, and {_no_guide(wish.guides)}")
         name = name if guide is not None else str(wish.otherwise)
     image = image_of(trace, group.first) if traits(name).needs_image else None
     if traits(name).needs_image and image is None:
-        raise Refused(f"{name} needs the image, and no argument of the model is a map of the result's size")
+        raise RefusalError(f"{name} needs the image, and no argument of the model is a map of the result's size")
     plan = Plan(group, _build(group, name, channels, wish), guide, image)
     group.step.upsampler = name
     group.step.guide = None if guide is None else str(guide)
@@ -113,12 +113,12 @@ def common_guides(trace: Trace, group: Group, anywhere: bool) -> Iterator[tuple[
 
 
 def _build(group: Group, name: str, en_channels: int | None, wish: Wish) -> Upsampler:
-    """The upsampler of a step, where its owner is; Refused if it cannot be."""
+    """The upsampler of a step, where its owner is; RefusalError if it cannot be."""
     use, factor = group.first, factor_of(group.first)
     (h, w), size = use.source.tensor.shape[2:], tuple(use.result.tensor.shape[2:])
     why = traits(name).exact_factor_only
     if why and size != (h * factor, w * factor):
-        raise Refused(f"{name} cannot make {size} of {(h, w)}: {why}")
+        raise RefusalError(f"{name} cannot make {size} of {(h, w)}: {why}")
     options = wish.options_of(name)
     if UPSAMPLERS.takes(name, "own_downsampling"):  # the network pools: these parameters would never learn
         options = {"own_downsampling": False, **options}
@@ -129,7 +129,7 @@ def _build(group: Group, name: str, en_channels: int | None, wish: Wish) -> Upsa
             name, de_channels=channels, en_channels=en_channels, scale_factor=factor, **options
         )
     except ValueError as error:
-        raise Refused(str(error)) from error
+        raise RefusalError(str(error)) from error
     group.step.notes = list(notes(group, factor))
     return upsampler
 

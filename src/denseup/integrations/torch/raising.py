@@ -53,6 +53,7 @@ class KeepOutput:
         self.kept = kept
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """What is kept replaces what was."""
         self.kept.value = pick(output, self.kept.reference.path)
 
 
@@ -63,6 +64,7 @@ class Forget:
         self.kept = kept
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Nothing is kept any more."""
         self.kept.value = None
 
 

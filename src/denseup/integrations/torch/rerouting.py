@@ -1,7 +1,7 @@
 """Calls of `F.interpolate` in a module's own code, sent to upsamplers.
 
-The module keeps its `forward`, and gets a class that runs it under a mode in which torch hands every call over. A class,
-for a bound function could neither be copied nor pickled, and exporters look at the code of `forward`.
+The module keeps its `forward`, and gets a class that runs it under a mode in which torch hands every call over. It is
+a class, for a function put on the object could not be pickled, and exporters look at the code of `forward`.
 """
 
 import functools
@@ -64,7 +64,7 @@ class Rerouting(TorchFunctionMode):
 
 
 @functools.cache
-def rerouted(base: type[nn.Module]) -> type[nn.Module]:
+def _class_of(base: Any) -> Any:
     """The class of a module of class `base` whose calls are sent elsewhere."""
 
     @functools.wraps(base.forward)
@@ -79,12 +79,26 @@ def rerouted(base: type[nn.Module]) -> type[nn.Module]:
 BOUNDARY = "rerouted_forward"
 
 
+def routes_of(owner: Any) -> Routes:
+    """The routes of a module, which is given the class that follows them."""
+    if not isinstance(owner, Rerouted):
+        owner.__class__ = _class_of(type(owner))  # type: ignore[arg-type]
+        owner.routes = Routes()
+    routes: Routes = owner.routes
+    return routes
+
+
+def unroute(owner: Any) -> None:
+    """Give a module its own class back."""
+    owner.__class__ = type(owner).__mro__[2]
+    del owner.routes
+
+
 def first_arguments(input: Tensor, size: Any = None, scale_factor: Any = None, *_: Any, **__: Any) -> Any:
     """What of the arguments of `F.interpolate` says how large its result is."""
     return input, size, scale_factor
 
 
-def _fresh(base: type[nn.Module]) -> nn.Module:
+def _fresh(base: type[nn.Module]) -> Any:
     """What copying and pickling fill with a state."""
-    kind = rerouted(base)
-    return object.__new__(kind)
+    return object.__new__(_class_of(base))  # type: ignore[arg-type]

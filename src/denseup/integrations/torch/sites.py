@@ -1,4 +1,4 @@
-"""Where in a module's code a function is called: what tells the steps of one `forward` apart, in training and out of it.
+"""Where in a module's code a function is called: what tells the steps of one `forward` apart.
 
 An order of calls would not: `if x.shape != y.shape: x = F.interpolate(...)` is a call at one size of the image and none
 at another. So a site is the lines through which the owner's `forward` came to the call, and which time this was.
@@ -24,7 +24,7 @@ CALL = nn.Module._call_impl.__code__
 
 def lines_within(owner: nn.Module) -> Lines | None:
     """The lines from the function that called torch, out to the `forward` of `owner`; None if another's comes first."""
-    found = []
+    found: list[tuple[str, int]] = []
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code

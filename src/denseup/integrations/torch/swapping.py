@@ -1,6 +1,8 @@
 """Plans carried out in a model, and taken back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count
 
 import torch
 from torch import nn
@@ -10,17 +12,18 @@ from denseup.integrations.torch.paths import Reference
 from denseup.integrations.torch.planning import Plan
 from denseup.integrations.torch.raising import (
     Forget,
-    Kept,
     KeepArgument,
     KeepOutput,
+    Kept,
     Raising,
     RaisingTransposed,
     RaisingUpsample,
 )
-from denseup.integrations.torch.rerouting import Rerouted, Routes, rerouted
+from denseup.integrations.torch.rerouting import Rerouted, routes_of, unroute
 from denseup.integrations.torch.tracing import Trace
 
 Undo = list[Callable[[], object]]
+IN_PLACE = (RaisingUpsample, RaisingTransposed)
 
 
 def carry_out(trace: Trace, plans: list[Plan], undo: Undo) -> list[Raising]:
@@ -77,7 +80,7 @@ def _in_place(model: nn.Module, plan: Plan, raising: Raising, undo: Undo) -> Non
     assert module is not None
     for parent, name in places(model, module):
         parent._modules[name] = raising
-        undo.append(lambda parent=parent, name=name: parent._modules.update({name: module}))
+        undo.append(partial(parent._modules.update, {name: module}))
 
 
 def _by_route(model: nn.Module, plan: Plan, raising: Raising, undo: Undo) -> None:
@@ -90,33 +93,23 @@ def _by_route(model: nn.Module, plan: Plan, raising: Raising, undo: Undo) -> Non
     parent.add_module(name, raising)
     undo.append(lambda: parent._modules.pop(name))
     if not isinstance(owner, Rerouted):
-        former = type(owner)
-        owner.__class__ = rerouted(former)
-        owner.routes = Routes()  # type: ignore[assignment]
-        undo.append(lambda: _unroute(owner))
-    owner.routes.raisings[use.site] = raising  # type: ignore[union-attr]
+        undo.append(lambda: unroute(owner))
+    routes_of(owner).raisings[use.site] = raising
 
 
-def _names():  # type: ignore[no-untyped-def]
+def _names() -> Iterator[str]:
     yield "upsampling"
-    number = 1
-    while True:
-        yield f"upsampling_{number}"
-        number += 1
-
-
-def _unroute(owner: nn.Module) -> None:
-    owner.__class__ = type(owner).__mro__[2]
-    del owner.routes
+    yield from (f"upsampling_{number}" for number in count(1))
 
 
 def restore(model: nn.Module) -> None:
     """Take all upsamplers out that stand in the place of steps; a transposed convolution gets new weights."""
     raisings = {module for module in model.modules() if isinstance(module, Raising)}
+    originals = {raising: _original(raising) for raising in raisings if isinstance(raising, IN_PLACE)}
     for module in list(model.modules()):
         for name, child in list(module._modules.items()):
-            if isinstance(child, (RaisingUpsample, RaisingTransposed)):
-                module._modules[name] = _original(child)
+            if child in originals:
+                module._modules[name] = originals[child]
             elif isinstance(child, Raising):
                 del module._modules[name]
         for hooks in (module._forward_pre_hooks, module._forward_hooks):
@@ -124,7 +117,7 @@ def restore(model: nn.Module) -> None:
                 if isinstance(hook, (KeepArgument, KeepOutput, Forget)) and _serves(hook.kept, raisings):
                     del hooks[key]
         if isinstance(module, Rerouted):
-            _unroute(module)
+            unroute(module)
 
 
 def _serves(kept: Kept, raisings: set[Raising]) -> bool:
@@ -132,19 +125,18 @@ def _serves(kept: Kept, raisings: set[Raising]) -> bool:
 
 
 def _original(raising: RaisingUpsample | RaisingTransposed) -> nn.Module:
-    weight = next(raising.parameters(), None)
-    like = {} if weight is None else {"device": weight.device, "dtype": weight.dtype}
-    return raising.original().to(**like).train(raising.training)
+    original, weight = raising.original().train(raising.training), next(raising.parameters(), None)
+    return original if weight is None else original.to(weight.device, weight.dtype)
 
 
 def count_calls(model: nn.Module, raisings: list[Raising], run: Callable[[], object]) -> list[int]:
     """How often each was called in `run`."""
     counts = dict.fromkeys(raisings, 0)
 
-    def count(module: nn.Module, *_: object) -> None:
+    def called(module: nn.Module, *_: object) -> None:
         counts[module] += 1  # type: ignore[index]
 
-    handles = [raising.register_forward_hook(count) for raising in raisings]
+    handles = [raising.register_forward_hook(called) for raising in raisings]
     try:
         with torch.no_grad():
             run()

@@ -22,7 +22,7 @@ def test_a_skip_that_is_an_argument(marking: str) -> None:
     assert guides(model) == ["blocks.0's skip", "blocks.1's skip", None]
     assert "meets no map of its size" in replacements(model)[2].reason
     where, line = replacements(model)[0].row[0].split(", line ")
-    row = f"{where}, line {line}  F.interpolate bilinear  16 × 4×6 → 8×12   marking, guided by blocks.0's skip"
+    row = f"{where}, line {line}  F.interpolate bilinear  16 × 4×6 → 8×12    marking, guided by blocks.0's skip"
     assert str(replacements(model)).splitlines()[1] == row
 
 

@@ -48,13 +48,13 @@ def network(name: str) -> nn.Module:
 def test_decoder(name: str) -> None:
     model = network(name)
     state = {key: x.clone() for key, x in model.state_dict().items()}
-    shapes = [model(torch.randn(x)).shape for x in (X, (1, 3, 128, 64))]
+    shapes = [model(torch.randn(x)).shape for x in (X, (1, 3, 128, 160))]
     assert replace_upsampling(model, "fade", start="neutral") is model
     report = replacements(model)
     assert [step.guide for step in report.replaced] == GUIDES[name]
     for step, reason in zip(report.left, LEFT.get(name, []), strict=True):
         assert step.reason.startswith(reason)
-    assert [model(torch.randn(x)).shape for x in (X, (1, 3, 128, 64))] == shapes
+    assert [model(torch.randn(x)).shape for x in (X, (1, 3, 128, 160))] == shapes
     after = model.state_dict()
     gone = {key for key in state if key not in after}
     assert all(name == "Linknet" and ".block.1.0." in key for key in gone)  # transposed convolutions

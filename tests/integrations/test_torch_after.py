@@ -174,6 +174,31 @@ def test_onnx(tmp_path: Path) -> None:
     torch.testing.assert_close(torch.from_numpy(out), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
 
+def test_guides_are_not_kept_from_elsewhere() -> None:
+    """A part that runs alone leaves nothing that a later step would take for its guide, or that cannot be copied."""
+    model = replace_upsampling(Transposed().eval(), "fade", torch.randn(X))
+    maps = model.encoder(torch.randn(X))
+    copy.deepcopy(model)
+    with pytest.raises(RuntimeError, match=r"encoder\[1\] was not there: it is kept while the model is called"):
+        model.neck(*maps)
+    x = torch.randn(X)
+    expected = model(x)
+    with pytest.raises(RuntimeError):
+        model(torch.randn(1, 5, 32, 48))
+    assert torch.equal(model(x), expected)
+    model.up.guide.value = expected  # as in the midst of a call
+    assert copy.deepcopy(model).up.guide.value is None
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_without_gradients(mode) -> None:
+    with mode():
+        x = torch.randn(X)
+        model = replace_upsampling(Shared().eval(), "fade", x)
+        assert len(replacements(model).replaced) == 2
+        assert model(x).shape == (2, 2, 16, 24)
+
+
 @pytest.mark.parametrize("kind", ["blocks", "a helper"])
 def test_compile(kind: str) -> None:
     """One graph, without a break, that trains."""

@@ -11,7 +11,6 @@ from denseup.integrations.torch.guides import same_place
 from denseup.integrations.torch.paths import Reference
 from denseup.integrations.torch.recording import Node, Use, size_of
 from denseup.integrations.torch.report import Step
-from denseup.integrations.torch.rerouting import Rerouted
 from denseup.integrations.torch.sites import passes_on
 from denseup.integrations.torch.tracing import Trace
 
@@ -160,8 +159,6 @@ def about_the_place(trace: Trace, group: Group) -> Iterator[str]:
         yield "the way from its module's forward to it is not to be seen"
     elif "forward" in vars(owner):
         yield "the forward of its module was replaced on the object, by a hook of some library"
-    elif isinstance(owner, Rerouted) and not hasattr(owner, "routes"):
-        yield "its module is of no class that could be rerouted"
     elif holder(group.first) is None:
         yield "it stands in containers only, which would call an upsampler registered there as a part of theirs"
 

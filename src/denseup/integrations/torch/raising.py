@@ -20,6 +20,11 @@ class Kept:
     def __init__(self, reference: Reference) -> None:
         self.reference = reference
         self.value: Tensor | None = None
+        self.wanted = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and files do without the map."""
+        return {"reference": self.reference, "value": None, "wanted": False}
 
     def get(self) -> Tensor:
         """The map.
@@ -33,11 +38,15 @@ class Kept:
         return self.value.clone() if self.reference.changed_later else self.value
 
 
-class KeepArgument:
-    """Forward pre-hook: keeps an argument of the module."""
+class Hook:
+    """A hook that concerns a map; picklable, as functions within functions are not."""
 
     def __init__(self, kept: Kept) -> None:
         self.kept = kept
+
+
+class KeepArgument(Hook):
+    """Forward pre-hook: keeps an argument of the module."""
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A caller may give by name what the example gave by position, and the other way round."""
@@ -46,26 +55,29 @@ class KeepArgument:
         self.kept.value = pick(value, tuple(rest))
 
 
-class KeepOutput:
-    """Forward hook: keeps what the module returned."""
+class Begin(Hook):
+    """Forward pre-hook: a call begins for which the output of a module is to be kept."""
 
-    def __init__(self, kept: Kept) -> None:
-        self.kept = kept
+    def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        """Calls of that module alone are none of ours."""
+        self.kept.wanted = True
+
+
+class KeepOutput(Hook):
+    """Forward hook: keeps what the module returned."""
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         """What is kept replaces what was."""
-        self.kept.value = pick(output, self.kept.reference.path)
+        if self.kept.wanted:
+            self.kept.value = pick(output, self.kept.reference.path)
 
 
-class Forget:
+class Forget(Hook):
     """Forward hook: the call for which a map was kept is over, well or badly."""
-
-    def __init__(self, kept: Kept) -> None:
-        self.kept = kept
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         """Nothing is kept any more."""
-        self.kept.value = None
+        self.kept.value, self.kept.wanted = None, False
 
 
 class Raising(nn.Module):

@@ -32,7 +32,7 @@ class Rerouted:
         """A class of the library may act on its subclasses; for it, this is none."""
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return _fresh, (type(self).__mro__[2],), self.__dict__
+        return _fresh, (type(self).__mro__[2],), self.__getstate__()
 
 
 class Rerouting(TorchFunctionMode):

@@ -11,7 +11,9 @@ from denseup.integrations.torch.deciding import holder, places
 from denseup.integrations.torch.paths import Reference
 from denseup.integrations.torch.planning import Plan
 from denseup.integrations.torch.raising import (
+    Begin,
     Forget,
+    Hook,
     KeepArgument,
     KeepOutput,
     Kept,
@@ -70,6 +72,7 @@ def _kept(model: nn.Module, reference: Reference, undo: Undo) -> Kept:
         handle = source.register_forward_pre_hook(KeepArgument(kept), with_kwargs=True)
     else:
         handle = source.register_forward_hook(KeepOutput(kept))
+        undo.append(scope.register_forward_pre_hook(Begin(kept)).remove)
     undo.append(handle.remove)
     undo.append(scope.register_forward_hook(Forget(kept), always_call=True).remove)
     return kept
@@ -114,7 +117,7 @@ def restore(model: nn.Module) -> None:
                 del module._modules[name]
         for hooks in (module._forward_pre_hooks, module._forward_hooks):
             for key, hook in list(hooks.items()):
-                if isinstance(hook, (KeepArgument, KeepOutput, Forget)) and _serves(hook.kept, raisings):
+                if isinstance(hook, Hook) and _serves(hook.kept, raisings):
                     del hooks[key]
         if isinstance(module, Rerouted):
             unroute(module)

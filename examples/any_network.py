@@ -1,6 +1,6 @@
 """A network of one's own, before and after: its up-sampling steps done by FADE, trained a few steps on the demo data.
 
-    python examples/any_network.py [UPSAMPLER] [STEPS]
+python examples/any_network.py [UPSAMPLER] [STEPS]
 """
 
 import sys
@@ -25,7 +25,12 @@ class Network(nn.Module):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.stem, self.down1, self.down2, self.down3 = layer(3, 16, 2), layer(16, 32, 2), layer(32, 64, 2), layer(64, 64, 2)
+        self.stem, self.down1, self.down2, self.down3 = (
+            layer(3, 16, 2),
+            layer(16, 32, 2),
+            layer(32, 64, 2),
+            layer(64, 64, 2),
+        )
         self.up3 = nn.Upsample(scale_factor=2, mode="bilinear")
         self.merge3 = layer(64 + 64, 64)
         self.up2 = nn.ConvTranspose2d(64, 32, 2, stride=2)
@@ -44,6 +49,7 @@ class Network(nn.Module):
 
 
 def batch(scenes: DemoScenes, step: int, size: int = 4) -> tuple[Tensor, Tensor]:
+    """Images `[B, 3, H, W]` and labels `[B, H, W]`, others at each step."""
     samples = [scenes[step, i] for i in range(size)]
     return torch.stack([s["image"] for s in samples]), torch.stack([s["label"] for s in samples]).long()
 
@@ -71,8 +77,10 @@ def main(upsampler: str = "fade", steps: int = 30) -> None:
         losses = train(model, scenes, steps)
         first, last = sum(losses[:5]) / 5, sum(losses[-5:]) / 5
         parameters = sum(p.numel() for p in model.parameters())
-        print(f"{name or 'as it was'}: {parameters} parameters, loss {first:.3f} → {last:.3f} in {steps} steps, "
-              f"{time.perf_counter() - start:.0f} s")
+        print(
+            f"{name or 'as it was'}: {parameters} parameters, loss {first:.3f} → {last:.3f} in {steps} steps, "
+            f"{time.perf_counter() - start:.0f} s"
+        )
 
 
 if __name__ == "__main__":

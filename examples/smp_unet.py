@@ -1,7 +1,7 @@
 """A Unet of segmentation_models.pytorch with FADE in every step, trained a few steps on the demo data, and exported.
 
-    pip install segmentation-models-pytorch
-    python examples/smp_unet.py [UPSAMPLER] [DECODER] [STEPS]
+pip install segmentation-models-pytorch
+python examples/smp_unet.py [UPSAMPLER] [DECODER] [STEPS]
 """
 
 import sys
@@ -18,6 +18,7 @@ from denseup.integrations.smp import replace_upsampling, replacements
 
 
 def batch(scenes: DemoScenes, step: int, size: int = 4) -> tuple[Tensor, Tensor]:
+    """Images `[B, 3, H, W]` and labels `[B, H, W]`, others at each step."""
     samples = [scenes[step, i] for i in range(size)]
     return torch.stack([s["image"] for s in samples]), torch.stack([s["label"] for s in samples]).long()
 

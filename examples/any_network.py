@@ -16,6 +16,7 @@ from denseup.integrations.torch import replace_upsampling, replacements
 
 
 def layer(channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+    """Convolution, norm, activation."""
     convolution = nn.Conv2d(channels, out_channels, 3, stride, padding=1, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
 
@@ -25,12 +26,8 @@ class Network(nn.Module):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.stem, self.down1, self.down2, self.down3 = (
-            layer(3, 16, 2),
-            layer(16, 32, 2),
-            layer(32, 64, 2),
-            layer(64, 64, 2),
-        )
+        self.stem, self.down1 = layer(3, 16, 2), layer(16, 32, 2)
+        self.down2, self.down3 = layer(32, 64, 2), layer(64, 64, 2)
         self.up3 = nn.Upsample(scale_factor=2, mode="bilinear")
         self.merge3 = layer(64 + 64, 64)
         self.up2 = nn.ConvTranspose2d(64, 32, 2, stride=2)
@@ -39,6 +36,7 @@ class Network(nn.Module):
         self.head = nn.Conv2d(32, classes, 3, padding=1)
 
     def forward(self, image: Tensor) -> Tensor:
+        """Logits `[B, classes, H, W]`."""
         one = self.stem(image)
         two = self.down1(one)
         three = self.down2(two)
@@ -55,6 +53,7 @@ def batch(scenes: DemoScenes, step: int, size: int = 4) -> tuple[Tensor, Tensor]
 
 
 def train(model: nn.Module, scenes: DemoScenes, steps: int) -> list[float]:
+    """The loss at each step."""
     optimizer, losses = torch.optim.AdamW(model.parameters(), 2e-3), []
     for step in range(steps):
         images, labels = batch(scenes, step)
@@ -67,6 +66,7 @@ def train(model: nn.Module, scenes: DemoScenes, steps: int) -> list[float]:
 
 
 def main(upsampler: str = "fade", steps: int = 30) -> None:
+    """The network as it was, then with the upsampler in."""
     scenes = DemoScenes("train", image_size=128, crop_size=96)
     for name in (None, upsampler):
         torch.manual_seed(0)

@@ -24,6 +24,7 @@ def batch(scenes: DemoScenes, step: int, size: int = 4) -> tuple[Tensor, Tensor]
 
 
 def main(upsampler: str = "fade", decoder: str = "Unet", steps: int = 10) -> None:
+    """Swap, train, export."""
     torch.manual_seed(0)
     # encoder_weights="imagenet" where there is a network
     model = getattr(smp, decoder)("mobilenet_v2", encoder_weights=None, classes=len(DEMO_CLASSES))

@@ -1,5 +1,6 @@
 """Networks of transformers, small ones with random weights, offline: what is replaced in them, and by what guided."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def first(out) -> Tensor:
 
 
 def reasons(report: Report) -> list[tuple[str, str]]:
-    return [(step.module, step.reason.split(":")[0].split(",")[0]) for step in report.left]
+    return [(step.module, re.split(r": | \(", step.reason)[0]) for step in report.left]
 
 
 def test_left_in_upernet() -> None:

@@ -94,7 +94,7 @@ def objections(trace: Trace, group: Group, logits: bool) -> Iterator[str]:
     if len(channels) > 1:
         yield f"it is called with maps of {' and '.join(map(str, channels))} channels, and an upsampler has one number"
     if not logits and not any(learned_after(use.result) for use in group.uses):
-        yield "nothing learned comes after it, it only brings the output to size (logits=True takes it too)"
+        yield "nothing learned comes after it (logits=True takes it too)"
     yield from about_the_place(trace, group)
 
 

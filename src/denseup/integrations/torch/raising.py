@@ -121,15 +121,16 @@ class RaisingUpsample(Raising):
 
     def __init__(self, original: nn.Upsample, *parts: Any) -> None:
         super().__init__(*parts)
-        self.settings = {key: getattr(original, key) for key in nn.Upsample.__constants__ if key != "name"}
+        self.former = (original,)  # in a tuple it is no part of this module
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """`[B, C, h, w]` → the size that the module gave."""
-        return super().forward(x, size_after(x, self.settings["size"], self.settings["scale_factor"]))
+        (former,) = self.former
+        return super().forward(x, size_after(x, former.size, former.scale_factor))
 
     def original(self) -> nn.Module:
         """The module that was here."""
-        return nn.Upsample(**self.settings)
+        return self.former[0]
 
 
 class RaisingTransposed(Raising):

@@ -1,5 +1,6 @@
 """`denseup.integrations.torch` finds the steps, however they are called, and replaces each by one that fits."""
 
+import pytest
 import torch
 from integrations.planted import (
     IMAGE,
@@ -195,3 +196,28 @@ def test_finding_changes_nothing() -> None:
     torch.testing.assert_close(model.state_dict(), state, rtol=0, atol=0)
     replace_upsampling(model, "fade", torch.randn(IMAGE))
     assert str(found) == str(replacements(model))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"scale_factor": (1.5, 2.3)}, {"scale_factor": 1.7}, {"size": 13}, {"size": (9, 31)}]
+)
+def test_factors_that_are_not_whole(marking: str, settings: dict) -> None:
+    """The size is torch's, for one number or two, and the table says which factor the upsampler is built for."""
+
+    class Network(Planted):
+        def __init__(self) -> None:
+            super().__init__(16)
+            self.up = nn.Upsample(**settings)
+
+        def neck(self, one, two, three):
+            x = self.up(three)
+            return x + F.adaptive_avg_pool2d(one, x.shape[2:]).sum(1, keepdim=True)
+
+    for name in ("carafe", marking):
+        model = Network().eval()
+        sizes = ((32, 48), (40, 56), (64, 72))
+        shapes = [model(torch.randn(2, 3, *size)).shape for size in sizes]
+        replace_upsampling(model, name, torch.randn(IMAGE), guides="any", otherwise="dysample")
+        assert [model(torch.randn(2, 3, *size)).shape for size in sizes] == shapes
+        (step,) = replacements(model)
+        assert step.notes == [f"the sizes are no ×{model.up.upsampler.scale_factor} here, of which it is built"]

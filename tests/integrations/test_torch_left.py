@@ -78,7 +78,7 @@ LEFT = {
     ),
     "2h + 1": (nn.ConvTranspose2d(16, 16, 3, stride=2), "its result is not its stride times its map"),
     "a forward of its own": (OwnForward(16, 16, 2, stride=2), "OwnForward has a forward of its own"),
-    "on the object": (Lambda(None), "the forward of its module was replaced on the object"),
+    "on the object": (Lambda(None), "its module's forward is set on the object"),
     "max unpooling": (
         Lambda(lambda _, x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), 2)),
         "it goes by the indices of its pooling",
@@ -144,13 +144,14 @@ def test_the_input_is_no_feature() -> None:
         (nn.Upsample(size=(10, 13)), "deconv", r"deconv cannot make \(10, 13\) of \(4, 6\)"),
         (nn.Upsample(scale_factor=(2, 4)), "pixel_shuffle", r"pixel_shuffle cannot make \(8, 24\)"),
         (nn.Upsample(scale_factor=2), "dysample_pl", None),
+        (nn.Upsample(size=(10, 13)), "carafe", None),
     ],
 )
 def test_what_an_operator_cannot_do(step: nn.Module, upsampler: str, reason: str | None) -> None:
     found = only(One(step), upsampler)
     assert (found.upsampler is None) == (reason is not None)
     if reason is not None:
-        with pytest.warns(UserWarning, match=reason):
+        with pytest.raises(ValueError, match=f"{upsampler} can do none of the steps; step: {reason}"):
             replace_upsampling(One(step), upsampler, torch.randn(1, 3, 32, 48))
 
 

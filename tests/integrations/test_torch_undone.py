@@ -8,7 +8,7 @@ from integrations.planted import Planted, Unet
 from torch import nn
 from torch.nn import functional as F
 
-from denseup.integrations.torch import replace_upsampling, restore_upsampling
+from denseup.integrations.torch import replace_upsampling, replacements, restore_upsampling
 
 
 def test_wrong_arguments_leave_the_model_alone() -> None:
@@ -96,3 +96,21 @@ def test_taken_back() -> None:
     assert type(model.blocks[0]).__mro__[1] is nn.Module
     assert torch.equal(model(x), before)
     assert not hooks(model)
+    assert len(replacements(model)) == 0
+
+
+def test_a_second_call_that_fails_leaves_the_first() -> None:
+    """With the weights that its upsamplers have learned."""
+    x = torch.randn(2, 3, 32, 48)
+    model = replace_upsampling(Unet().eval(), "fade", x, guides="any")
+    before, text, table, count = model(x), repr(model), str(replacements(model)), len(hooks(model))
+    for error, arguments in (
+        (ValueError, ("carafe", x, {"kernel_size": 4})),
+        (RuntimeError, ("carafe", torch.randn(1, 5, 32, 48), {})),
+        (ValueError, ("carafe", torch.randn(1, 3, 32, 48), {"start": "cold"})),
+    ):
+        name, example, options = arguments
+        with pytest.raises(error):
+            replace_upsampling(model, name, example, **options)
+        assert torch.equal(model(x), before)
+        assert (repr(model), str(replacements(model)), len(hooks(model))) == (text, table, count)

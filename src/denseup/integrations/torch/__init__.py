@@ -17,10 +17,10 @@ import torch
 from torch import nn
 
 from denseup.integrations.torch.deciding import scripted
-from denseup.integrations.torch.planning import Guides, Plan, Wish, planned
+from denseup.integrations.torch.planning import Guides, Wish, check_feasible, planned
 from denseup.integrations.torch.raising import Raising
 from denseup.integrations.torch.report import Report, Step
-from denseup.integrations.torch.swapping import Undo, carry_out, count_calls, restore, take_back
+from denseup.integrations.torch.swapping import Snapshot, carry_out, count_calls, take_out
 from denseup.integrations.torch.tracing import Trace, call_with, trace, undisturbed
 
 __all__ = ["Report", "Step", "find_upsampling", "replace_upsampling", "replacements", "restore_upsampling"]
@@ -67,15 +67,16 @@ def replace_upsampling(
 
     Raises:
         ValueError: unknown name or option, or an upsampler that can do none of the steps.
-        RuntimeError: the model does not run with the upsamplers in; it is as before then.
+        RuntimeError: an upsampler is not reached. After any error the model is as it was before the call.
     """
     wish = Wish(upsampler, options, logits, guides, otherwise)
     _check(model)
-    restore(model)
-    found = _run(model, example_input)
-    plans = planned(found, wish)
-    report = Report([*(plan.group.step for plan in plans), *scripted(model)])
-    _swap(found, plans, report, example_input)
+    before = Snapshot(model)
+    try:
+        report = _replace(model, wish, example_input)
+    except BaseException:
+        before.restore()
+        raise
     _reports[model] = report
     log.info("%s:\n%s", type(model).__name__, report)
     if not report.replaced:
@@ -112,7 +113,8 @@ def replacements(model: nn.Module) -> Report:
 
 def restore_upsampling(model: M) -> M:
     """Give a model its own steps back. Transposed convolutions begin anew: their weights were not kept."""
-    restore(model)
+    take_out(model)
+    _reports.pop(model, None)
     return model
 
 
@@ -133,23 +135,23 @@ def _run(model: nn.Module, example: Any) -> Trace:
         raise
 
 
-def _swap(found: Trace, plans: list[Plan], report: Report, example: Any) -> None:
-    """Carry the plans out, all or none."""
-    undo: Undo = []
-    try:
-        raisings = carry_out(found, plans, undo)
-        for raising in raisings:
-            raising.report = report
-        _verify(found, raisings, example)
-    except BaseException:
-        take_back(undo)
-        raise
+def _replace(model: nn.Module, wish: Wish, example: Any) -> Report:
+    take_out(model)
+    found = _run(model, example)
+    plans = planned(found, wish)
+    check_feasible(plans, wish)
+    report = Report([*(plan.group.step for plan in plans), *scripted(model)])
+    raisings = carry_out(found, plans)
+    for raising in raisings:
+        raising.report = report
+    _verify(model, raisings, example)
+    return report
 
 
-def _verify(found: Trace, raisings: list[Raising], example: Any) -> None:
+def _verify(model: nn.Module, raisings: list[Raising], example: Any) -> None:
     """The example runs, through every upsampler; how often may depend on what a detector finds."""
-    with undisturbed(found.model):
-        counts = count_calls(found.model, raisings, lambda: call_with(found.model, example))
+    with undisturbed(model):
+        counts = count_calls(raisings, lambda: call_with(model, example))
     for raising, count in zip(raisings, counts, strict=True):
         if not count:
             raise RuntimeError(f"{raising.step.where} was called, but its upsampler is not")

@@ -158,7 +158,7 @@ def about_the_place(trace: Trace, group: Group) -> Iterator[str]:
     elif group.first.site is None:
         yield "the way from its module's forward to it is not to be seen"
     elif "forward" in vars(owner):
-        yield "the forward of its module was replaced on the object, by a hook of some library"
+        yield "its module's forward is set on the object, not in its class"
     elif holder(group.first) is None:
         yield "it stands in containers only, which would call an upsampler registered there as a part of theirs"
 

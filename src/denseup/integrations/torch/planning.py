@@ -50,6 +50,8 @@ class Plan:
     upsampler: Upsampler | None = None
     guide: Reference | None = None
     image: Reference | None = None
+    refused: bool = False
+    """By the upsampler: for its channels, sizes or options."""
 
 
 class RefusalError(Exception):
@@ -57,26 +59,27 @@ class RefusalError(Exception):
 
 
 def planned(trace: Trace, wish: Wish) -> list[Plan]:
-    """A plan for every step, in their order.
+    """A plan for every step, in their order."""
+    return [_plan(trace, group, wish) for group in grouped(trace)]
 
-    Raises:
-        ValueError: the upsampler cannot be built for any of the steps that it could do.
-    """
-    plans, failures = [], []
-    for group in grouped(trace):
-        reason = next(objections(trace, group, wish.logits), None)
-        plan = Plan(group)
-        if reason is None:
-            try:
-                plan = _best(trace, group, wish)
-            except RefusalError as refusal:
-                reason = str(refusal)
-                failures += [f"{group.step.where}: {reason}"] if isinstance(refusal.__cause__, ValueError) else []
-        group.step.reason = reason or ""
-        plans.append(plan)
-    if failures and not any(plan.upsampler for plan in plans):
-        raise ValueError(f"{wish.upsampler} can do none of the steps; {failures[0]}")
-    return plans
+
+def _plan(trace: Trace, group: Group, wish: Wish) -> Plan:
+    reason = next(objections(trace, group, wish.logits), None)
+    if reason is None:
+        try:
+            return _best(trace, group, wish)
+        except RefusalError as refusal:
+            group.step.reason = str(refusal)
+            return Plan(group, refused=isinstance(refusal.__cause__, ValueError))
+    group.step.reason = reason
+    return Plan(group)
+
+
+def check_feasible(plans: list[Plan], wish: Wish) -> None:
+    """ValueError if the upsampler, with its options, fits none of the steps that it was to do."""
+    refused = [plan.group.step for plan in plans if plan.refused]
+    if refused and not any(plan.upsampler for plan in plans):
+        raise ValueError(f"{wish.upsampler} can do none of the steps; {refused[0].where}: {refused[0].reason}")
 
 
 def _best(trace: Trace, group: Group, wish: Wish) -> Plan:
@@ -118,7 +121,7 @@ def _build(group: Group, name: str, en_channels: int | None, wish: Wish) -> Upsa
     (h, w), size = use.source.tensor.shape[2:], tuple(use.result.tensor.shape[2:])
     why = traits(name).exact_factor_only
     if why and size != (h * factor, w * factor):
-        raise RefusalError(f"{name} cannot make {size} of {(h, w)}: {why}")
+        raise RefusalError(f"{name} cannot make {size} of {(h, w)}: {why}") from ValueError(why)
     options = wish.options_of(name)
     if UPSAMPLERS.takes(name, "own_downsampling"):  # the network pools: these parameters would never learn
         options = {"own_downsampling": False, **options}

@@ -79,11 +79,11 @@ def _class_of(base: Any) -> Any:
 BOUNDARY = "rerouted_forward"
 
 
-def routes_of(owner: Any) -> Routes:
-    """The routes of a module, which is given the class that follows them."""
+def routes_of(owner: Any, former: Routes | None = None) -> Routes:
+    """The routes of a module, which is given the class that follows them; at first `former`, or none."""
     if not isinstance(owner, Rerouted):
         owner.__class__ = _class_of(type(owner))  # type: ignore[arg-type]
-        owner.routes = Routes()
+        owner.routes = former or Routes()
     routes: Routes = owner.routes
     return routes
 

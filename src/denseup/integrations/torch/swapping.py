@@ -1,7 +1,6 @@
 """Plans carried out in a model, and taken back."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import count
 
 import torch
@@ -24,32 +23,53 @@ from denseup.integrations.torch.raising import (
 from denseup.integrations.torch.rerouting import Rerouted, routes_of, unroute
 from denseup.integrations.torch.tracing import Trace
 
-Undo = list[Callable[[], object]]
 IN_PLACE = (RaisingUpsample, RaisingTransposed)
+PRE_HOOKS = ("_forward_pre_hooks", "_forward_pre_hooks_with_kwargs")
+HOOKS = ("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called")
 
 
-def carry_out(trace: Trace, plans: list[Plan], undo: Undo) -> list[Raising]:
-    """Put the upsamplers in; `undo` grows by what takes each change back."""
+class Snapshot:
+    """Which modules a model consists of, of which classes and with which hooks; not their weights."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.modules = [
+            (module, type(module), vars(module).get("routes"), {t: dict(vars(module)[t]) for t in self.tables})
+            for module in model.modules()
+        ]
+
+    tables = ("_modules", *PRE_HOOKS, *HOOKS)
+
+    def restore(self) -> None:
+        """Make the model what it was."""
+        for module, kind, routes, tables in self.modules:
+            if isinstance(module, Rerouted):
+                unroute(module)
+            if issubclass(kind, Rerouted):
+                routes_of(module, routes)
+            for name, table in tables.items():
+                vars(module)[name].clear()
+                vars(module)[name].update(table)
+
+
+def carry_out(trace: Trace, plans: list[Plan]) -> list[Raising]:
+    """Put the upsamplers in."""
     raisings = []
     for plan in plans:
         if plan.upsampler is not None:
-            raising = _made(trace.model, plan, undo)
-            put_in = _in_place if plan.group.module is not None else _by_route
-            put_in(trace.model, plan, raising, undo)
+            raising = _made(trace.model, plan)
+            if plan.group.module is None:
+                _by_route(plan, raising)
+            else:
+                for parent, name in places(trace.model, plan.group.module):
+                    parent._modules[name] = raising
             raisings.append(raising)
     return raisings
 
 
-def take_back(undo: Undo) -> None:
-    """The last change first."""
-    while undo:
-        undo.pop()()
-
-
-def _made(model: nn.Module, plan: Plan, undo: Undo) -> Raising:
+def _made(model: nn.Module, plan: Plan) -> Raising:
     """What will stand in the step's place, on its device, in its dtype and mode."""
     module, use = plan.group.module, plan.group.first
-    guide, image = (None if ref is None else _kept(model, ref, undo) for ref in (plan.guide, plan.image))
+    guide, image = (None if ref is None else _kept(model, ref) for ref in (plan.guide, plan.image))
     parts = (plan.upsampler, plan.group.step, guide, image)
     if isinstance(module, nn.ConvTranspose2d):
         raising: Raising = RaisingTransposed(module, *parts)
@@ -64,40 +84,28 @@ def _made(model: nn.Module, plan: Plan, undo: Undo) -> Raising:
     return raising.train(use.owner.module.training)
 
 
-def _kept(model: nn.Module, reference: Reference, undo: Undo) -> Kept:
+def _kept(model: nn.Module, reference: Reference) -> Kept:
     """Hooks that keep a map for a step."""
     kept = Kept(reference)
     source, scope = model.get_submodule(reference.module), model.get_submodule(reference.scope)
     if reference.argument:
-        handle = source.register_forward_pre_hook(KeepArgument(kept), with_kwargs=True)
+        source.register_forward_pre_hook(KeepArgument(kept), with_kwargs=True)
     else:
-        handle = source.register_forward_hook(KeepOutput(kept))
-        undo.append(scope.register_forward_pre_hook(Begin(kept)).remove)
-    undo.append(handle.remove)
-    undo.append(scope.register_forward_hook(Forget(kept), always_call=True).remove)
+        scope.register_forward_pre_hook(Begin(kept))
+        source.register_forward_hook(KeepOutput(kept))
+    scope.register_forward_hook(Forget(kept), always_call=True)
     return kept
 
 
-def _in_place(model: nn.Module, plan: Plan, raising: Raising, undo: Undo) -> None:
-    module = plan.group.module
-    assert module is not None
-    for parent, name in places(model, module):
-        parent._modules[name] = raising
-        undo.append(partial(parent._modules.update, {name: module}))
-
-
-def _by_route(model: nn.Module, plan: Plan, raising: Raising, undo: Undo) -> None:
+def _by_route(plan: Plan, raising: Raising) -> None:
     """Registered with the module around the call, which is sent here."""
     use = plan.group.first
-    parent, owner = holder(use), use.owner.module
+    parent = holder(use)
     assert parent is not None
     assert use.site is not None
     name = next(name for name in _names() if not hasattr(parent, name))
     parent.add_module(name, raising)
-    undo.append(lambda: parent._modules.pop(name))
-    if not isinstance(owner, Rerouted):
-        undo.append(lambda: unroute(owner))
-    routes_of(owner).raisings[use.site] = raising
+    routes_of(use.owner.module).raisings[use.site] = raising
 
 
 def _names() -> Iterator[str]:
@@ -105,7 +113,7 @@ def _names() -> Iterator[str]:
     yield from (f"upsampling_{number}" for number in count(1))
 
 
-def restore(model: nn.Module) -> None:
+def take_out(model: nn.Module) -> None:
     """Take all upsamplers out that stand in the place of steps; a transposed convolution gets new weights."""
     raisings = {module for module in model.modules() if isinstance(module, Raising)}
     originals = {raising: _original(raising) for raising in raisings if isinstance(raising, IN_PLACE)}
@@ -115,10 +123,11 @@ def restore(model: nn.Module) -> None:
                 module._modules[name] = originals[child]
             elif isinstance(child, Raising):
                 del module._modules[name]
-        for hooks in (module._forward_pre_hooks, module._forward_hooks):
-            for key, hook in list(hooks.items()):
+        for tables in (PRE_HOOKS, HOOKS):
+            for key, hook in list(vars(module)[tables[0]].items()):
                 if isinstance(hook, Hook) and _serves(hook.kept, raisings):
-                    del hooks[key]
+                    for table in tables:
+                        vars(module)[table].pop(key, None)
         if isinstance(module, Rerouted):
             unroute(module)
 
@@ -132,8 +141,8 @@ def _original(raising: RaisingUpsample | RaisingTransposed) -> nn.Module:
     return original if weight is None else original.to(weight.device, weight.dtype)
 
 
-def count_calls(model: nn.Module, raisings: list[Raising], run: Callable[[], object]) -> list[int]:
-    """How often each was called in `run`."""
+def count_calls(raisings: list[Raising], run: Callable[[], object]) -> list[int]:
+    """How often each is called in `run`."""
     counts = dict.fromkeys(raisings, 0)
 
     def called(module: nn.Module, *_: object) -> None:

@@ -12,7 +12,7 @@ from denseup.integrations.smp import example_of, replace_upsampling, replacement
 WHY = "it is not installed beside torch's CPU build: torch==2.14.1 torchvision==0.29.1 have it"
 smp = pytest.importorskip("segmentation_models_pytorch", reason=WHY, exc_type=ImportError)
 
-X = (2, 3, 128, 96)
+X = (2, 3, 128, 160)  # PAN pools to a sixteenth three times more
 
 
 IMAGE = "decoder's features[0]"
@@ -48,13 +48,13 @@ def network(name: str) -> nn.Module:
 def test_decoder(name: str) -> None:
     model = network(name)
     state = {key: x.clone() for key, x in model.state_dict().items()}
-    shapes = [model(torch.randn(x)).shape for x in (X, (1, 3, 128, 160))]
+    shapes = [model(torch.randn(x)).shape for x in (X, (1, 3, 160, 128))]
     assert replace_upsampling(model, "fade", start="neutral") is model
     report = replacements(model)
     assert [step.guide for step in report.replaced] == GUIDES[name]
     for step, reason in zip(report.left, LEFT.get(name, []), strict=True):
         assert step.reason.startswith(reason)
-    assert [model(torch.randn(x)).shape for x in (X, (1, 3, 128, 160))] == shapes
+    assert [model(torch.randn(x)).shape for x in (X, (1, 3, 160, 128))] == shapes
     after = model.state_dict()
     gone = {key for key in state if key not in after}
     assert all(name == "Linknet" and ".block.1.0." in key for key in gone)  # transposed convolutions
@@ -78,7 +78,7 @@ def test_the_head_is_taken_if_asked() -> None:
     model = replace_upsampling(network("FPN"), "carafe", logits=True)
     assert replacements(model)[-1].module == "segmentation_head.1"
     assert replacements(model)[-1].upsampler == "carafe"
-    assert model(torch.randn(X)).shape == (2, 2, 128, 96)
+    assert model(torch.randn(X)).shape == (2, 2, 128, 160)
 
 
 def test_joined_guides_alone() -> None:

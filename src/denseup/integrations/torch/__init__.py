@@ -41,29 +41,19 @@ def replace_upsampling(
     otherwise: str | None = None,
     **options: Any,
 ) -> M:
-    """Let an upsampler do the up-sampling steps of a model: its `F.interpolate`, `nn.Upsample`, `nn.ConvTranspose2d`.
+    """Let an upsampler do a model's up-sampling steps: `F.interpolate`, `nn.Upsample` and `nn.ConvTranspose2d`.
 
-    The model is run twice on the example, in evaluation mode and without gradients: to find the steps, and to see that
-    the new ones work. Everything else stays as it was: weights, their names, modes, hooks, random states. What
-    happened to each step, and why not where nothing did, is told by `replacements(model)` and logged at the level
-    INFO. Calling it again replaces the upsamplers of the call before.
-
-    A guided operator gets as `en` the map that the step's result is first joined with (cat, add, …), as it was there
-    before the step at the same size.
+    The model is run twice, in evaluation mode; all else stays as it was. `replacements(model)` says what became of each
+    step. A second call replaces the upsamplers of the first.
 
     Args:
-        model: changed in place.
-        upsampler: a registered name: "fade", "carafe", "dysample", …
-        example_input: a tuple of arguments, a mapping of keyword arguments, or the one argument: `[B, 3, H, W]`. Sides
-            that the model halves without a rest show the factors best; other sizes will do later.
-        logits: take the steps too that nothing learned follows, such as those that bring logits to the image's size.
-        guides: "joined", or "any": where the result is joined with no such map, the latest map of its size, at last
-            the image.
-        otherwise: name of an unguided upsampler for the steps that have no guide; None leaves them.
+        model: changed in place, and returned.
+        upsampler: a registered name. A guided one gets the map that a step's result is first joined with.
+        example_input: a tuple of arguments, a mapping of keyword arguments, or the one argument.
+        logits: take steps too that nothing learned follows, such as those that bring logits to the image's size.
+        guides: "joined", or "any": else the latest map of the result's size, at last the image.
+        otherwise: name of an unguided upsampler for steps without a guide; None leaves them.
         options: of the upsampler (`kernel_size=3`, `start="neutral"`).
-
-    Returns:
-        `model` itself.
 
     Raises:
         ValueError: unknown name or option, or an upsampler that can do none of the steps.

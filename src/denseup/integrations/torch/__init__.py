@@ -43,8 +43,7 @@ def replace_upsampling(
 ) -> M:
     """Let an upsampler do a model's up-sampling steps: `F.interpolate`, `nn.Upsample` and `nn.ConvTranspose2d`.
 
-    The model is run twice, in evaluation mode; all else stays as it was. `replacements(model)` says what became of each
-    step. A second call replaces the upsamplers of the first.
+    It is run twice, in evaluation mode; all else stays as it was. `replacements(model)` tells what became of each step.
 
     Args:
         model: changed in place, and returned.

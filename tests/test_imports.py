@@ -35,6 +35,7 @@ LAYERS = {
     "environment": set(),
     "locking": set(),
     "profiling": {"ops", "upsamplers", "networks"},
+    "integrations": {"ops", "upsamplers"},
     "losses": set(),
     "metrics": {"native"},
     "visualization": set(),
@@ -111,6 +112,16 @@ def test_importing_denseup_needs_torch_alone() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT.parent)
     assert done.returncode == 0, done.stderr
     assert "[1, 8, 6, 6]" in done.stdout
+
+
+def test_integrations_are_imported_on_demand_only() -> None:
+    """And their package by itself brings nothing, not even torch."""
+    code = (
+        "import sys, denseup.integrations\nassert 'torch' not in sys.modules\nimport denseup\ndenseup.FADE\n"
+        "print([name for name in sys.modules if name.startswith('denseup.integrations.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT.parent)
+    assert done.stdout == "[]\n", done.stderr
 
 
 def test_a_second_name_for_denseup_is_refused() -> None:

@@ -18,7 +18,8 @@ from torch.nn import functional as F
 pytest.importorskip("mmcv.cnn", reason="mmcv is not installed: pip install 'denseup[mmcv]'")
 
 from mmcv.cnn import build_upsample_layer
-from mmengine.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope, Registry
 
 import denseup.integrations.mmcv as door
 from denseup import CARAFE, FADE, DySample, Upsampler, create_upsampler, list_upsamplers, register_upsampler
@@ -101,6 +102,25 @@ def test_one_registered_later_is_found_by_its_full_name_at_once(monkeypatch: pyt
         layer(type="later", de_channels=8)
     door.register_upsamplers()
     assert type(layer(type="later", de_channels=8)) is FADE
+
+
+def test_from_the_registry_of_another_library(tmp_path: Path) -> None:
+    """As in MMDetection: a config that imports us, a registry of its own scope, which is the default one."""
+    file = tmp_path / "config.py"
+    file.write_text("""
+custom_imports = dict(imports=["denseup.integrations.mmcv"])
+neck = dict(type="denseup.FPN", in_channels=[8, 12, 16], out_channels=8, num_outs=3, upsample_cfg=dict(type="fade"))
+layer = dict(type="fade", de_channels=8)
+""")
+    config = Config.fromfile(str(file))
+    models = MODELS.children.get("other") or Registry("model", parent=MODELS, scope="other")
+    with DefaultScope.overwrite_default_scope("other"):
+        assert type(models.build(config.neck)) is door.FPN
+        assert type(build_upsample_layer(config.layer)) is FADE
+        assert type(build_upsample_layer({"type": "denseup.bilinear", "de_channels": 8})).__module__.startswith(
+            "denseup"
+        )
+    MODELS.children.pop("other")
 
 
 def test_a_layer_is_copied_and_pickled_with_its_start() -> None:

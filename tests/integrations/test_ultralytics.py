@@ -4,6 +4,7 @@ import copy
 import importlib
 import pickle
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,22 @@ def test_what_a_model_is_put_through() -> None:
         out = copy.deepcopy(model).to(dtype)(x.to(dtype))[0]
         assert out.dtype is dtype
         assert out.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "source", ["v8/yolov8-seg", "11/yolo11-pose", "26/yolo26-obb", "26/yolo26-p2", "26/yolo26-sem"]
+)
+def test_other_heads(source: str, tmp_path: Path) -> None:
+    model = YAML.load(ROOT / f"cfg/models/{source}.yaml")
+    replaced = 0
+    for row, joined in pairwise(model["head"]):
+        if row[2] == "nn.Upsample":
+            row[:] = [[-1, joined[0][1]], 1, "fade_lite", [2]]
+            replaced += 1
+    YAML.save(tmp_path / f"{Path(source).name}.yaml", model)
+    network = YOLO(tmp_path / f"{Path(source).name}.yaml").model
+    assert sum(isinstance(layer, Upsampling) for layer in network.model) == replaced >= 2
+    network.eval()(torch.rand(1, 3, 64, 128))
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,8 @@ HEAVY = (
     "wandb",
     "cv2",
     "mmcv",
+    "mmengine",
+    "ultralytics",
     "transformers",
     "torchmetrics",
     "numpy",
@@ -32,6 +34,7 @@ LAYERS = {
     "upsamplers": {"ops", "registry"},
     "networks": {"ops", "upsamplers", "registry"},
     "checkpoints": {"ops", "upsamplers", "networks"},
+    "integrations": {"ops", "upsamplers", "networks", "registry"},
     "environment": set(),
     "locking": set(),
     "profiling": {"ops", "upsamplers", "networks"},
@@ -65,7 +68,9 @@ ALLOWED_IN = {
     "omegaconf": {"cli"},
     "wandb": {"engine/loggers/wandb_run.py", "engine/loggers/wandb_reader.py", "engine/loggers/wandb_dashboard.py"},
     "wandb_workspaces": {"engine/loggers/wandb_dashboard.py"},
-    "mmcv": set(),
+    "mmcv": {"integrations"},
+    "mmengine": {"integrations"},
+    "ultralytics": {"integrations"},
 }
 
 

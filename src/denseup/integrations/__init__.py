@@ -1,1 +1,1 @@
-"""denseup's operators in other libraries: a module a library, each imported on demand only."""
+"""Doors into other libraries: each module acts in the library it is named after, and is imported by name only."""

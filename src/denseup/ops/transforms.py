@@ -17,6 +17,8 @@ def in_forward_mode() -> bool:
     return torch.autograd.forward_ad._current_level >= 0
 
 
-def is_exporting_to_onnx() -> bool:
-    """Whether `torch.onnx.export(…, dynamo=True)` is at work."""
-    return torch.compiler.is_exporting() and torch.onnx.is_in_onnx_export()
+def is_taken_apart() -> bool:
+    """Whether a graph of torch's own operators is being made: by `torch.onnx.export` or `torch.jit.trace`."""
+    if torch.compiler.is_compiling():
+        return torch.compiler.is_exporting() and torch.onnx.is_in_onnx_export()
+    return bool(torch.jit.is_tracing())  # type: ignore[no-untyped-call]

@@ -5,12 +5,19 @@ from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 
-import denseup
 import torch
+
+import denseup
 from denseup import ops
 
 HERE = Path(__file__).parent
-PARTS = ("py.typed", "data/demo/manifest.csv", "conf/train.yaml", "conf/upsampler/fade.yaml", "reporting/page/page.html")
+PARTS = ("py.typed", "data/demo/manifest.csv", "conf/upsampler/fade.yaml", "reporting/page/page.html")
+    "py.typed",
+    "data/demo/manifest.csv",
+    "conf/train.yaml",
+    "conf/upsampler/fade.yaml",
+    "reporting/page/page.html",
+)
 
 
 def main() -> None:

@@ -38,7 +38,6 @@ LAYERS = {
     "environment": set(),
     "locking": set(),
     "profiling": {"ops", "upsamplers", "networks"},
-    "integrations": {"ops", "upsamplers"},
     "losses": set(),
     "metrics": {"native"},
     "visualization": set(),

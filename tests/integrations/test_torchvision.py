@@ -53,6 +53,9 @@ def test_feature_pyramids_of_detectors(models, name: str) -> None:
     levels = (1, 0) if name.startswith("retina") else (2, 1, 0)
     assert [step.guide for step in replacements(model).replaced] == [f"backbone.fpn.inner_blocks.{i}" for i in levels]
     assert replacements(model)[0].reason == "what it raises is the input, or nothing learned of it"
+    larger = getattr(models.detection, name)(**BARE, min_size=160, max_size=160)  # which raises the image first
+    report = find_upsampling(larger, ([torch.rand(3, 64, 64)],))
+    assert [step.guide for step in report.replaced] == [step.guide for step in replacements(model).replaced]
     images = [torch.rand(3, 128, 96), torch.rand(3, 90, 128)]
     box = {"boxes": torch.tensor([[8.0, 8.0, 60.0, 60.0]]), "labels": torch.tensor([1])}
     if name.startswith("mask"):

@@ -25,7 +25,7 @@ class Node:
     learned: bool = False
     """Depends on a parameter."""
     detail: bool = False
-    """Made of something that tells its places apart, and not only interpolated."""
+    """Made of something that tells its places apart, and not of features that were only interpolated."""
     maker: str = ""
     """Name of the function that made it."""
     children: list["Node"] = field(default_factory=list)

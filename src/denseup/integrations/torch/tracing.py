@@ -107,7 +107,7 @@ class Trace(TorchFunctionMode):
             parents,
             from_input=any(p.from_input for p in parents),
             learned=any(p.learned for p in parents),
-            detail=any(p.detail and not raises(maker, p.tensor, x) for p in parents),
+            detail=any(p.detail and not (p.learned and raises(maker, p.tensor, x)) for p in parents),
             maker=maker,
         )
         for parent in parents:

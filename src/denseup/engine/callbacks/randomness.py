@@ -10,8 +10,9 @@ import torch
 class RandomByStep(pl.Callback):
     """Seeds torch's random numbers before each training batch by (seed, batches so far, process).
 
-    Masks of dropout and stochastic depth then depend on nothing before the step: not on where a run was interrupted, how
-    many evaluations it had, or what was drawn in other steps. Training samples have streams of their own (`denseup.data`).
+    Masks of dropout and stochastic depth then depend on nothing before the step: not on where a run was interrupted,
+    how many evaluations it had, or what was drawn in other steps. Training samples have streams of their own
+    (`denseup.data`).
 
     Args:
         seed: of the run.

@@ -1,6 +1,7 @@
 """Mattes or label maps of anyone's pictures: `denseup predict ckpt=runs/… input=photos [trimap=… | mask=…]`."""
 
 import argparse
+import difflib
 import sys
 import warnings
 from collections.abc import Sequence
@@ -143,6 +144,7 @@ def parse(arguments: Sequence[str] | None) -> DictConfig:
         if "=" not in word:
             parser.error(f"{word!r} is no KEY=VALUE; input={word} predicts it")
     refuse_unreadable(words, [])
+    _refuse_unknown(words)
     with printed_errors():
         cfg = settings("predict", words, {})
         missing = [key for key in ("ckpt", "input") if OmegaConf.is_missing(cfg, key)]
@@ -151,6 +153,16 @@ def parse(arguments: Sequence[str] | None) -> DictConfig:
                 f"{' and '.join(f'{key}=…' for key in missing)} must be given: denseup predict ckpt=RUN input=FILE"
             )
         return cfg
+
+
+def _refuse_unknown(words: Sequence[str]) -> None:
+    """End with a message that names the nearest key for one that there is not."""
+    known = list(OmegaConf.load(CONF / "predict.yaml"))
+    for key in (word.partition("=")[0] for word in words):
+        if key not in known:
+            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+            sys.exit(f"there is no option {key}.{hint} Known: {', '.join(map(str, known))}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

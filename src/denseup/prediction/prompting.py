@@ -14,7 +14,10 @@ from denseup.tasks import DenseTask
 from denseup.tasks.checks import check_whole
 
 TRIMAP = "trimap"
-WAYS = "expected a trimap (0 background, 128 unknown, 255 foreground), or a rough mask to grow one from"
+WAYS = (
+    "expected trimap=… (0 background, 128 unknown, 255 foreground): a file, a folder or pattern with a file of the "
+    "picture's name, or NAME_trimap.png beside it; or mask=…, a rough mask to grow one from"
+)
 
 
 @dataclass(frozen=True)

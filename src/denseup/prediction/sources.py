@@ -12,6 +12,8 @@ from denseup.data.reading.decoding import IMAGE_EXTENSIONS
 from denseup.data.reading.folders import list_images
 
 STDIN = "-"
+NAME = "NAME"
+"""Stands for a picture's name where its partner is named after it."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ def find_partners(given: str, sources: Iterable[Source], argument: str) -> dict[
     """What belongs to each picture: of the same name in a folder or a pattern, or the one file for the one picture.
 
     Args:
-        given: a file, folder or pattern; or a name with `{}` for the picture's path without extension, such as
-            `{}_trimap.png`.
+        given: a file, folder or pattern; or with NAME for the picture's name: `NAME_trimap.png` lies beside the
+            picture, `trimaps/NAME_a.png` elsewhere, by `Source.name`.
         sources: the pictures.
         argument: what `given` was given as, for messages.
 
@@ -65,14 +67,14 @@ def find_partners(given: str, sources: Iterable[Source], argument: str) -> dict[
         ValueError: `given` is one file for several pictures, or stands for nothing.
     """
     sources = list(sources)
-    if "{}" in given:
-        paths = {source: Path(given.format(source.path.with_suffix(""))) for source in sources}
+    if NAME in given:
+        paths = {source: _named(given, source) for source in sources}
         return {source: path for source, path in paths.items() if path.is_file()}
     if Path(given).is_file():
         if len(sources) != 1:
             raise ValueError(
                 f"{argument}={given} is one file, but there are {len(sources)} pictures; expected a folder or pattern "
-                "with a file of the same name for each, or {}_SUFFIX.png for files beside the pictures"
+                "with a file of the same name for each, or NAME_SUFFIX.png for files beside the pictures"
             )
         return {sources[0]: Path(given)}
     found = _files(given, argument)
@@ -82,6 +84,12 @@ def find_partners(given: str, sources: Iterable[Source], argument: str) -> dict[
         by_name.setdefault(file.relative_to(root).as_posix(), file)
     matches = {source: by_name.get(source.name) or by_name.get(_plain(source)) for source in sources}
     return {source: path for source, path in matches.items() if path is not None}
+
+
+def _named(given: str, source: Source) -> Path:
+    if given.startswith(NAME):
+        return source.path.with_name(given.replace(NAME, source.path.stem))
+    return Path(given.replace(NAME, source.name))
 
 
 def _plain(source: Source) -> str:

@@ -1,7 +1,9 @@
 """A label map, drawn in its classes' colours, on the image or alone, with a legend."""
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import StringIO
 
 import numpy as np
 from PIL import Image
@@ -64,7 +66,9 @@ class LabelMap(Result):
 
     def once(self) -> dict[str, File]:
         """legend.png, and classes.csv: index, name, colour."""
-        rows = [
-            f'{index},"{name}",#{bytes(self.palette[index]).hex()}\n' for index, name in enumerate(self.class_names)
-        ]
-        return {"legend.png": Image.fromarray(self.legend()), "classes.csv": "index,name,colour\n" + "".join(rows)}
+        table = StringIO(newline="")
+        rows = csv.writer(table)
+        rows.writerow(["index", "name", "colour"])
+        for index, name in enumerate(self.class_names):
+            rows.writerow([index, name, f"#{bytes(self.palette[index]).hex()}"])
+        return {"legend.png": Image.fromarray(self.legend()), "classes.csv": table.getvalue()}

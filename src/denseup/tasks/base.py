@@ -1,6 +1,6 @@
 """What all tasks share: training step, whole-image evaluation, optimisation, the trivial answer and examples."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -12,11 +12,10 @@ from torch.utils.data import DistributedSampler
 
 from denseup.metrics import DenseMetrics
 from denseup.networks.encoders.base import IMAGENET_MEAN, IMAGENET_STD
-from denseup.results import Result, ValueMap
 from denseup.tasks.checks import check_whole
 from denseup.tasks.images import Columns, columns_of, counts_of, names_of
 from denseup.tasks.optimization import Optimization, parameter_groups
-from denseup.tasks.takes_maps import TakesMaps
+from denseup.tasks.takes_pictures import TakesPictures
 from denseup.tasks.watched import Batch
 from denseup.visualization import Maps
 
@@ -26,7 +25,7 @@ NORMALISATION = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
 """Of the input of a network that says nothing else."""
 
 
-class DenseTask(TakesMaps):
+class DenseTask(TakesPictures):
     """A network trained and evaluated on one task, and the one description of that task.
 
     A subclass says below what the task is; `denseup.tasks.registry` makes it known. Nothing else in this package asks
@@ -40,22 +39,12 @@ class DenseTask(TakesMaps):
         channels_last: run the network in that memory layout, the faster one for most convolutions.
     """
 
-    name: ClassVar[str]
-    """Of the task, in configs and results."""
     in_channels: ClassVar[int] = 3
     """Of the network's input."""
     data_options: ClassVar[tuple[str, ...]] = ()
     """Attributes of the data module that the task takes as arguments of the same name."""
     network_options: ClassVar[tuple[str, ...]] = ()
     """Attributes of the data module that the task's network takes."""
-    prompts: ClassVar[tuple[str, ...]] = ()
-    """What a prediction takes from a batch beside the image, by its key: maps uint8 `[B, 1, H, W]`."""
-    result_class: ClassVar[type[Result]] = ValueMap
-    """Of what `result` gives."""
-    values_are_classes: ClassVar[bool] = False
-    """Whether `values` gives classes, which have no mean."""
-    test_size: Sequence[int] | None = None
-    """(short side, long side) that the evaluation fits whole images into; None: they keep their size."""
     trivial: ClassVar[str]
     """The answer that needs no network, in words; `compute_baseline` measures it."""
     metrics_class: ClassVar[type[DenseMetrics]]
@@ -114,26 +103,6 @@ class DenseTask(TakesMaps):
             DivergedError: the network's output is not finite.
         """
         raise NotImplementedError
-
-    def values(self, batch: Batch) -> Tensor:
-        """As `predict`, of a batch without truth: `[B, H, W]` at the size of the image, before any rounding.
-
-        On a part of an image it has to give that part of the answer, up to the reach of the network.
-        """
-        return self.predict(batch)
-
-    def settled(self, batch: Batch) -> Tensor | None:
-        """What `values` gives where it needs no network; None where it needs one."""
-        return None
-
-    @property
-    def padding(self) -> int:
-        """The evaluation continues whole images right and bottom to a multiple of it, as `pad_to_multiple` does."""
-        return 1
-
-    def result(self, values: NDArray[Any], image: NDArray[Any], prompts: Mapping[str, UInt8]) -> Result:
-        """What is made of the `values` [H, W] of an image [H, W, 3]: the pictures that a prediction is written as."""
-        return ValueMap(image, values, self.name)
 
     def target(self, batch: Batch) -> UInt8:
         """What is true of the first sample of a batch, as `maps`, uint8 `[H, W]`."""

@@ -50,6 +50,7 @@ LAYERS = {
         "engine",
         "prediction",
         "reporting",
+        "results",
         "tasks",
         "data",
         "profiling",

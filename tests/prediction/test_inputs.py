@@ -51,7 +51,7 @@ def test_names_do_not_collide(tmp_path: Path) -> None:
         ("zzz/*.png", "no file has such a name; .* has a.txt, empty, photo.png"),
         ("*.jpg", "no file has such a name; .* has a.txt, empty, photo.png"),
         ("*.txt", r"no pictures among the 1 files \(.txt\)"),
-        ("empty", "found no image files"),
+        ("empty", "a folder without pictures; .*empty has nothing"),
     ],
 )
 def test_nothing_is_there(given: str, message: str, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from denseup.prediction.memory import parse_memory
 from denseup.prediction.reach import measure_reach
 from denseup.prediction.sample import Sample
 from denseup.tasks import DenseTask, MattingTask, SegmentationTask
+from denseup.upsamplers import upsampler_factory
 
 SMALL_RESNET = {"name": "resnet34", "width": 8, "depths": (1, 1, 1)}
 CLOSE = 1e-4
@@ -21,9 +22,14 @@ CLOSE = 1e-4
 
 
 def matting(upsampler: str, encoder: dict[str, Any] = SMALL_RESNET) -> DenseTask:
+    """Of random weights that give alphas between 0 and 1, and positions of DySample near those of interpolation."""
     torch.manual_seed(1)
     options = {} if encoder is SMALL_RESNET else {"in_channels": 4, "width": 8}
-    return MattingTask(MattingNetwork(encoder, upsampler, **options)).eval()
+    network = MattingNetwork(encoder, upsampler_factory(upsampler, start="neutral"), **options).eval()
+    with torch.no_grad():
+        last = network.head.get_parameter("3.weight")
+        last /= 4 * network(torch.randn(1, 4, 256, 256)).std()
+    return MattingTask(network).eval()
 
 
 def segmentation(upsampler: str) -> DenseTask:
@@ -63,8 +69,16 @@ def whole(task: DenseTask, one: Sample) -> np.ndarray:
         return task.values(one.batch(torch.device("cpu")))[0].numpy()
 
 
-@pytest.mark.parametrize("upsampler", ["fade", "dysample", "indexnet", "sapa", "max_unpool"])
-@pytest.mark.parametrize("size", [(480, 512), (437, 390)])
+@pytest.mark.parametrize(
+    ("upsampler", "size"),
+    [
+        ("fade", (480, 512)),
+        ("fade", (437, 390)),
+        ("dysample", (437, 390)),
+        ("indexnet", (401, 480)),
+        ("max_unpool", (437, 390)),
+    ],
+)
 def test_mattes(upsampler: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     task = matting(upsampler)
     one = sample(task, size)
@@ -73,7 +87,7 @@ def test_mattes(upsampler: str, size: tuple[int, int], monkeypatch: pytest.Monke
     assert len(seen) > 4
     assert max(seen[1:]) <= 140_000 * 2.5  # the deep maps take less memory a pixel
     assert np.abs(values - expected).max() < CLOSE
-    assert expected.std() > 0.05
+    assert expected.std() > 0.1
 
 
 @pytest.mark.parametrize("length", [1664, 1649])

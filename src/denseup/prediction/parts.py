@@ -40,7 +40,7 @@ def blended_parts(task: DenseTask, sample: Sample, reach: Reach, pixels: float, 
     A quarter of its side is seen around a part. Numbers fade from one part into the next; classes, which can't, change
     in the middle of what both see.
     """
-    halo = max(int(math.sqrt(pixels)) // 4 // reach.step, 1) * reach.step
+    halo = max(int(math.sqrt(max(pixels, 0))) // 4 // reach.step, 1) * reach.step
     if task.values_are_classes:
         return exact_parts(task, sample, Reach(reach.step, halo), pixels, context)
     total, weights = (np.zeros(sample.size, np.float32) for _ in range(2))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from denseup.data.reading.decoding import IMAGE_EXTENSIONS
-from denseup.data.reading.folders import list_images
+from denseup.data.reading.folders import images_below
 
 STDIN = "-"
 NAME = "NAME"
@@ -105,7 +105,10 @@ def _files(given: str, argument: str = "input") -> Mapping[Path, Path]:
     if path.is_file():
         return {path: path.parent}
     if path.is_dir():
-        return dict.fromkeys(list_images(path, "image"), path)
+        found = dict.fromkeys(sorted(images_below(path)), path)
+        if not found:
+            raise ValueError(f"{argument}={given}: a folder without pictures; {_some(path)}")
+        return found
     if glob.has_magic(given):
         return _matching(given, argument)
     raise ValueError(f"{argument}={given}: there is no such file or folder{_nearest(path)}")

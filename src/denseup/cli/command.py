@@ -28,6 +28,7 @@ REPORTING = (*TRAINING, "matplotlib", "scipy", "jinja2")
 COMMANDS = {
     "train": Command("train one upsampler on one task, or sweep over many (-m)", "train", TRAINING),
     "evaluate": Command("measure a checkpoint", "train", TRAINING),
+    "predict": Command("mattes or label maps of your own pictures", "predict", TRAINING),
     "complexity": Command("count and measure what every upsampler costs", "train", TRAINING),
     "report": Command("tables, plots and a page from runs", "report", REPORTING),
     "cache": Command("list and clear the kept features of frozen encoders", "train", TRAINING),

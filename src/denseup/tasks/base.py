@@ -15,7 +15,7 @@ from denseup.networks.encoders.base import IMAGENET_MEAN, IMAGENET_STD
 from denseup.tasks.checks import check_whole
 from denseup.tasks.images import Columns, columns_of, counts_of, names_of
 from denseup.tasks.optimization import Optimization, parameter_groups
-from denseup.tasks.takes_maps import TakesMaps
+from denseup.tasks.takes_pictures import TakesPictures
 from denseup.tasks.watched import Batch
 from denseup.visualization import Maps
 
@@ -25,7 +25,7 @@ NORMALISATION = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
 """Of the input of a network that says nothing else."""
 
 
-class DenseTask(TakesMaps):
+class DenseTask(TakesPictures):
     """A network trained and evaluated on one task, and the one description of that task.
 
     A subclass says below what the task is; `denseup.tasks.registry` makes it known. Nothing else in this package asks
@@ -39,8 +39,6 @@ class DenseTask(TakesMaps):
         channels_last: run the network in that memory layout, the faster one for most convolutions.
     """
 
-    name: ClassVar[str]
-    """Of the task, in configs and results."""
     in_channels: ClassVar[int] = 3
     """Of the network's input."""
     data_options: ClassVar[tuple[str, ...]] = ()

@@ -12,6 +12,7 @@ from denseup.losses import segmentation_loss
 from denseup.metrics import SegmentationMetrics
 from denseup.tasks.base import Batch, DenseTask, Optimization, UInt8, to_uint8
 from denseup.tasks.registry import register_task
+from denseup.tasks.serving import IMAGE, Port, Serving, reflected
 from denseup.visualization import ClassMaps, segmentation_panel
 
 
@@ -36,6 +37,7 @@ class SegmentationTask(DenseTask):
     network_options = ("num_classes",)
     trivial = "most frequent class"
     metrics_class = SegmentationMetrics
+    serving = Serving({"image": IMAGE}, {"logits": Port(None, "of the classes; the largest is the most likely")})
 
     def __init__(
         self,
@@ -72,6 +74,18 @@ class SegmentationTask(DenseTask):
         logits = self(batch["image"]).float()
         self.check_output(logits, batch, lambda: self(batch["image"]))
         return F.interpolate(logits, size=size, mode="bilinear", align_corners=False).argmax(1).byte()
+
+    def serve(self, image: Tensor) -> Tensor:
+        """RGB in [0, 1] `[B, 3, H, W]` → logits `[B, num_classes, H, W]`, resized bilinearly as in `predict`.
+
+        Images of sides that an upsampler of whole factors can't take are continued by reflection for the time.
+        """
+        height, width = image.shape[2:]
+        divisor = getattr(self.network, "divisor", 1)
+        padded = image if divisor == 1 else reflected(image, divisor)
+        logits = self.network(self.normalize(padded))
+        whole = F.interpolate(logits, size=padded.shape[2:], mode="bilinear", align_corners=False)
+        return whole[..., :height, :width]
 
     def target(self, batch: Batch) -> UInt8:
         """True classes of the first sample."""

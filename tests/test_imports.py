@@ -43,8 +43,12 @@ LAYERS = {
     "statistics": set(),
     "reporting": {"engine", "metrics", "profiling", "statistics", "tasks", "visualization"},
     "engine": {"tasks", "data", "visualization", "metrics", "environment", "upsamplers", "networks", "locking"},
+    "exporting": {"engine", "tasks", "ops", "metrics", "profiling"},
+    "scoring": {"engine", "metrics", "data"},
     "cli": {
         "locking",
+        "exporting",
+        "scoring",
         "engine",
         "reporting",
         "tasks",

@@ -8,15 +8,19 @@ from omegaconf import OmegaConf
 
 from denseup.cli.build import build_data, build_task
 from denseup.data.datamodules import DenseData
+from denseup.engine import RunFolder
 from denseup.engine.evaluation import read_checkpoint
+from denseup.engine.former import upgraded
+from denseup.exporting.folder import is_exported, read_folder
 from denseup.tasks import DenseTask
 
 
-def load(checkpoint: str | Path) -> DenseTask:
-    """The task of a run with the weights of a checkpoint, in evaluation mode, on the CPU.
+def load(source: str | Path) -> DenseTask:
+    """The task of a run with its weights, in evaluation mode, on the CPU.
 
     Args:
-        checkpoint: checkpoints/best.ckpt or last.ckpt of a run; nothing else is read.
+        source: checkpoints/best.ckpt or another one of a run; a run's folder, for the weights that its protocol tells;
+            or a folder that `src.export format=safetensors` wrote. Nothing else is read.
 
     Returns:
         The task: `task.network` is the network alone, `task(image, …)` runs it on images in [0, 1], and
@@ -25,10 +29,35 @@ def load(checkpoint: str | Path) -> DenseTask:
     Raises:
         ValueError: no such file, or not a checkpoint of a run.
     """
-    config, weights = read_checkpoint(checkpoint)
+    if is_exported(Path(source)):
+        facts, weights = read_folder(Path(source))
+        config = upgraded(facts["config"])
+    else:
+        config, weights = read_checkpoint(told_checkpoint(source))
     task = rebuilt_task(config)
     task.load_state_dict(weights)
     return task.eval()
+
+
+def told_checkpoint(source: str | Path) -> Path:
+    """The checkpoint that a path stands for: itself, or in a run's folder the one that the run's protocol tells.
+
+    Raises:
+        ValueError: a folder without such a checkpoint.
+    """
+    folder = RunFolder(source)
+    if not folder.path.is_dir():
+        return folder.path
+    found = folder.weights(_evaluation(folder))
+    if not found.is_file():
+        what = "a run's folder with checkpoints/best.ckpt, or one that format=safetensors wrote"
+        raise ValueError(f"ckpt={source}: there are no weights in this folder; expected a checkpoint, {what}")
+    return found
+
+
+def _evaluation(folder: RunFolder) -> str:
+    config: Any = OmegaConf.load(folder.config) if folder.config.is_file() else {}
+    return str((config.get("protocol") or {}).get("evaluation", "best"))
 
 
 def rebuilt_task(config: Mapping[str, Any], data: DenseData | None = None) -> DenseTask:

@@ -40,7 +40,9 @@ def compare(task: DenseTask, call: Callable[..., Tensor], sizes: Sequence[Size],
     found = [_compared(task, call, size) for size in sizes]
     if worst := [one for one in found if not one.error <= tolerance]:
         told = ", ".join(f"{one.error:.1e} at {shown(one.size)}" for one in worst)
-        raise MismatchError(f"the file differs from the network by {told}; at most {tolerance:g} is allowed (tolerance)")
+        raise MismatchError(
+            f"the file differs from the network by {told}; at most {tolerance:g} is allowed (tolerance)"
+        )
     return found
 
 

@@ -1,5 +1,4 @@
-"""One graph of a task's network, in torch's own operators, for any batch, height and width: what all formats start from.
-"""
+"""One graph of a task's network in torch's own operators, for any batch, height and width: all formats start from it."""
 
 import inspect
 from collections.abc import Sequence
@@ -59,7 +58,9 @@ def traced(task: DenseTask) -> ExportedProgram:
     with torch.no_grad(), in_torch_operators():
         try:
             program = torch.export.export(
-                _named(Served(task).eval(), names), example_inputs(task, EXAMPLE), dynamic_shapes=(any_size,) * len(names)
+                _named(Served(task).eval(), names),
+                example_inputs(task, EXAMPLE),
+                dynamic_shapes=(any_size,) * len(names),
             )
         except Exception as error:
             raise ValueError(f"the network can't be traced for any size: {type(error).__name__}: {error}") from error

@@ -67,7 +67,9 @@ def export_task(
         except OSError:
             raise
         except Exception as error:
-            raise ValueError(f"format={format}: the network can't be written: {type(error).__name__}: {error}") from error
+            raise ValueError(
+                f"format={format}: the network can't be written: {type(error).__name__}: {error}"
+            ) from error
         call = kind.read(unchecked)
         compared = compare(task, call, sizes, tolerance)
         timings = latency(task, call, *timed) if timed else {}

@@ -21,7 +21,11 @@ SUFFIX = ".ts"
 NEEDS: tuple[str, ...] = ()
 METADATA = "denseup.json"
 """Entry of the archive: `torch.jit.load(path, _extra_files={"denseup.json": ""})` gives it."""
-IN_TORCHSCRIPT: dict[Any, Any] = {torch.ops.aten.sym_size.int: torch.ops.aten.size, torch.sym_max: max, torch.sym_min: min}
+IN_TORCHSCRIPT: dict[Any, Any] = {
+    torch.ops.aten.sym_size.int: torch.ops.aten.size,
+    torch.sym_max: max,
+    torch.sym_min: min,
+}
 """What has another name there, because a size is a number."""
 
 

@@ -31,8 +31,10 @@ def keys_and_values(name: str, description: str | None, arguments: Sequence[str]
         if "=" not in word:
             parser.error(f"{word!r} is no KEY=VALUE, such as ckpt={word}")
     refuse_unreadable(words, [])
+    groups = {folder.name for folder in CONF.iterdir() if folder.is_dir()}
+    named = [word for word in words if word.partition("=")[0] in groups]  # Hydra would look for a choice of the group
     with printed_errors():
-        cfg = settings(name, words, {})
+        cfg = settings(name, [w for w in words if w not in named], dict(w.split("=", 1) for w in named))
     missing = sorted(str(key) for key in cfg if OmegaConf.is_missing(cfg, key))
     if missing:
         sys.exit(f"{name} needs {', '.join(f'{key}=…' for key in missing)}; --help says more")

@@ -1,4 +1,4 @@
-"""One graph of a task's network in torch's own operators, for any batch, height and width: all formats start from it."""
+"""A task's network as one graph of torch's own operators, for any batch, height and width: what all formats are of."""
 
 import inspect
 from collections.abc import Sequence

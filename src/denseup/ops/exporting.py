@@ -17,8 +17,8 @@ def decomposition_table() -> dict[Any, Callable[..., Tensor]]:
         table = {**torch.export.default_decompositions(), **decomposition_table()}
         program = program.run_decompositions(table)
 
-    A module given to `torch.onnx.export(…, dynamo=True)`, or exported within `in_torch_operators()`, needs none of this.
-    Export with contiguous inputs: where a result of ours is channels-last torch may add a copy to the layout it had,
-    `prims.copy_strided`, unknown to ONNX.
+    A module given to `torch.onnx.export(…, dynamo=True)`, or exported within `in_torch_operators()`, needs none of
+    this. Export with contiguous inputs: where a result of ours is channels-last torch may add a copy to the layout it
+    had, `prims.copy_strided`, unknown to ONNX.
     """
     return {operator.overload: operator.exported for operator in OPERATORS.values() if operator.exported is not None}

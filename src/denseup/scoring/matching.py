@@ -41,8 +41,8 @@ def _lacking(those: Listing, partners: Listing) -> str:
     return (
         f"{partners.folder}: found no {partners.what} file for {len(missing)} of the {len(those.files)} {those.what} "
         f"files in {those.folder}: {listed(missing)}. A partner has the same path below its folder up to the "
-        f"extension; what names end in before it is said by {those.what}_suffix and {partners.what}_suffix (now {those.suffix!r} "
-        f"and {partners.suffix!r}), and there is {next(iter(partners.files.values())).name}"
+        f"extension; what names end in before it is said by {those.what}_suffix and {partners.what}_suffix (now "
+        f"{those.suffix!r} and {partners.suffix!r}), and there is {next(iter(partners.files.values())).name}"
     )
 
 

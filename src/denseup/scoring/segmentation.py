@@ -113,8 +113,11 @@ class SegmentationScorer:
         for group in groups:
             label = self._read(group["truth"], options={}, coding=coding)
             largest = max(largest, *(int(v) for v in np.unique(label) if v != IGNORE_INDEX), -1)
+            self._holds_ignored |= bool((label == IGNORE_INDEX).any())
         if largest < 0:
             raise DataError("the truth holds no pixel of any class, ignored ones alone: say num_classes")
+        if largest == 0 and not coding.says_ignored:
+            self._refuse_one_class(0)
         return largest
 
     def _refuse_one_class(self, label: int) -> None:

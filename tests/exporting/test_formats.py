@@ -57,6 +57,13 @@ def test_any_size(format: str, task: DenseTask, tmp_path: Path) -> None:
     assert 0.05 < alpha.std() < 1  # there was something to be wrong in
 
 
+def test_max_unpooling_in_torchscript(tmp_path: Path) -> None:
+    """Whose graph holds NaN and infinity as numbers."""
+    task = small_matting("max_unpool")
+    done = export_task(task, tmp_path / "model.ts", "torchscript", METADATA, sizes=HARD)
+    assert all(one.error < 1e-6 for one in done.compared)
+
+
 @pytest.mark.usefixtures("_once")
 def test_onnx_says_what_it_is(task: DenseTask, tmp_path: Path) -> None:
     need("onnx")

@@ -6,6 +6,7 @@ where sizes are computed, is written as Python and compiled by `torch.jit.script
 
 import copy
 import json
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -50,7 +51,8 @@ def plain_module(program: ExportedProgram) -> fx.GraphModule:
     module = program.module(check_guards=False)
     graph = copy.deepcopy(module.graph)
     graph.set_codegen(fx.graph.CodeGen())
-    for node in graph.nodes:
+    for node in list(graph.nodes):
+        _write_out(node, graph)
         if node.op == "output":
             ((result,),) = node.args
             node.args = (result,)
@@ -59,3 +61,15 @@ def plain_module(program: ExportedProgram) -> fx.GraphModule:
         elif isinstance(node.target, torch._ops.OpOverload):
             node.target = node.target.overloadpacket
     return fx.GraphModule(module, graph)
+
+
+def _write_out(node: fx.Node, graph: fx.Graph) -> None:
+    """NaN and infinity among the arguments of a node as `float("nan")`: TorchScript knows no such names."""
+
+    def written(value: Any) -> Any:
+        if not isinstance(value, float) or math.isfinite(value):
+            return value
+        with graph.inserting_before(node):
+            return graph.call_function(float, (str(value),))
+
+    node.args = fx.node.map_aggregate(node.args, written)

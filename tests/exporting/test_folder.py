@@ -98,6 +98,19 @@ def test_what_is_broken_is_named(exported: Path, tmp_path: Path) -> None:
         denseup.load(tmp_path)
 
 
+def test_files_go_into_the_runs_folder(run: Path, exported: Path) -> None:
+    assert export._default(run, "onnx") == run / "export/model.onnx"
+    assert export._default(run / "checkpoints/last.ckpt", "torchscript") == run / "export/model.ts"
+    assert export._default(run / "alone.ckpt", "torch_export") == run / "export/model.pt2"
+    assert export._default(exported, "onnx") == exported / "export/model.onnx"
+
+
+def test_a_folder_of_weights_is_exported_further(exported: Path, tmp_path: Path) -> None:
+    options = [f"ckpt='{exported}'", "format=safetensors", f"output='{tmp_path / 'again'}'"]
+    export.run(configure(*options, name="export"))
+    assert read_facts(tmp_path / "again") == read_facts(exported)
+
+
 def test_a_folder_without_weights_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there are no weights in this folder; expected a checkpoint"):
         denseup.load(tmp_path)

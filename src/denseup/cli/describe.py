@@ -19,20 +19,17 @@ def run(cfg: DictConfig) -> str:
     """
     with quick_imports():
         from denseup.cli.checks import check_path
-        from denseup.cli.loading import load, told_checkpoint
+        from denseup.cli.loading import load_described
         from denseup.engine.evaluation import checkpoint_digest
         from denseup.exporting.card import model_card
-        from denseup.exporting.facts import facts_of
-        from denseup.exporting.folder import WEIGHTS, is_exported, read_facts
+        from denseup.exporting.folder import WEIGHTS, is_exported
 
     source = plain(cfg)["ckpt"]
     check_path("ckpt", source, "checkpoint or folder")
-    if is_exported(Path(source)):
-        facts = read_facts(Path(source))
-        hashes = {WEIGHTS: checkpoint_digest(Path(source) / WEIGHTS)}
-        return model_card(facts, str(source), facts["license"], hashes)
-    checkpoint = told_checkpoint(source)
-    return model_card(facts_of(checkpoint, load(checkpoint)), str(checkpoint))
+    _, facts = load_described(source)
+    file = Path(source) / WEIGHTS
+    hashes = {WEIGHTS: checkpoint_digest(file)} if is_exported(Path(source)) else {}
+    return model_card(facts, str(source), facts.get("license"), hashes)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -35,16 +35,13 @@ def run(cfg: DictConfig, console: Console | None = None) -> Path:
             gives.
     """
     with quick_imports():
-        from denseup.cli.loading import load, told_checkpoint
-        from denseup.exporting.facts import facts_of
+        from denseup.cli.loading import load_described
         from denseup.exporting.folder import write_folder
 
     console = console or Console()
     options = _checked(plain(cfg))
-    checkpoint = told_checkpoint(options["ckpt"])
-    task = load(checkpoint)
-    facts = facts_of(checkpoint, task)
-    output = Path(options["output"] or _default(checkpoint, options["format"]))
+    task, facts = load_described(options["ckpt"])
+    output = Path(options["output"] or _default(Path(options["ckpt"]), options["format"]))
     if options["format"] == SAFETENSORS:
         file = write_folder(task.state_dict(), facts, output, options["license"])
         _say(console, f"{SAFETENSORS}: {file}, with {output / 'README.md'}")
@@ -70,11 +67,13 @@ def _graph(task: "DenseTask", facts: "Facts", output: Path, options: dict[str, A
     return done.path
 
 
-def _default(checkpoint: Path, format: str) -> Path:
-    """In the run's folder."""
+def _default(source: Path, format: str) -> Path:
+    """In export/ of the run's folder; beside a checkpoint that lies in none."""
     from denseup.exporting.formats import FORMATS
 
-    folder = checkpoint.resolve().parent.parent / "export"
+    source = source.resolve()
+    around = source if source.is_dir() else source.parent
+    folder = (around.parent if around.name == "checkpoints" else around) / "export"
     return folder / (SAFETENSORS if format == SAFETENSORS else f"model{FORMATS[format].SUFFIX}")
 
 

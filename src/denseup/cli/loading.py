@@ -11,7 +11,8 @@ from denseup.data.datamodules import DenseData
 from denseup.engine import RunFolder
 from denseup.engine.evaluation import read_checkpoint
 from denseup.engine.former import upgraded
-from denseup.exporting.folder import is_exported, read_folder
+from denseup.exporting.facts import Facts, facts_of
+from denseup.exporting.folder import is_exported, read_facts, read_folder
 from denseup.tasks import DenseTask
 
 
@@ -37,6 +38,15 @@ def load(source: str | Path) -> DenseTask:
     task = rebuilt_task(config)
     task.load_state_dict(weights)
     return task.eval()
+
+
+def load_described(source: str | Path) -> tuple[DenseTask, Facts]:
+    """The task of `load`, and what is known of its weights; errors as there."""
+    if is_exported(Path(source)):
+        return load(source), read_facts(Path(source))
+    checkpoint = told_checkpoint(source)
+    task = load(checkpoint)
+    return task, facts_of(checkpoint, task)
 
 
 def told_checkpoint(source: str | Path) -> Path:

@@ -30,7 +30,7 @@ def write_folder(weights: Mapping[str, Any], facts: Facts, folder: Path, license
         weights: a task's state_dict.
         facts: of them (`denseup.exporting.facts`).
         folder: made if it is not there; files of these names in it are replaced.
-        license: identifier of the weights' licence.
+        license: identifier of the weights' licence; None: the one that the facts name, if any.
 
     Returns:
         The file of the weights.
@@ -43,6 +43,7 @@ def write_folder(weights: Mapping[str, Any], facts: Facts, folder: Path, license
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"output is {str(folder)!r}, a file; expected a folder for {WEIGHTS} and {CARD}")
     tensors = _dense(weights)
+    license = license or facts.get("license")
     facts = {**facts, "weights_sha256": digest(tensors), "license": license}
     header = {"format": "pt", ENTRY: json.dumps(facts)}
     content = save(tensors, metadata=header)

@@ -23,7 +23,7 @@ def run(cfg: DictConfig, console: Console | None = None) -> dict[str, Any]:
     """Score the files, print the totals, and write per_image.csv and result.json.
 
     Returns:
-        What result.json holds.
+        What result.json holds, but for the versions.
 
     Raises:
         ValueError: a value that is none, files without partners, or files that can't be scored.
@@ -35,32 +35,31 @@ def run(cfg: DictConfig, console: Console | None = None) -> dict[str, Any]:
         from denseup.scoring import score, scorer_of
 
     options = _checked(plain(cfg))
-    folders = {
-        what: Path(options[key])
-        for what, key in (("prediction", "predictions"), ("truth", "truth"), ("trimap", "trimap"))
-        if options[key] is not None
-    }
+    places = (("prediction", "predictions"), ("truth", "truth"), ("trimap", "trimap"))
+    folders = {what: Path(options[key]) for what, key in places if options[key] is not None}
     own = _of_task(options)
     scorer = scorer_of(options["task"], own)
     found = score(scorer, folders, {what: options[f"{what}_suffix"] for what in folders})
     folder = RunFolder(options["output"] or f"runs/score/{datetime.now():%Y-%m-%d_%H-%M-%S-%f}")
     folder.make()
     write_images(folder, found.rows, {"score": found.counts})
-    result = {
-        "status": "finished",
-        "task": options["task"],
-        **{key: None if options[key] is None else str(options[key]) for key in ("predictions", "truth", "trimap")},
+    named = {key: None if options[key] is None else str(options[key]) for _, key in places}
+    result = {"status": "finished", "task": options["task"], **named, **_told(found, scorer), "options": own}
+    folder.write_result({**result, "versions": versions()})
+    _print(found, scorer, options, folder.path, console or Console())
+    return result
+
+
+def _told(found: "Scored", scorer: "Scorer") -> dict[str, Any]:
+    """The entries of result.json that are what was measured."""
+    classes = {"per_class": dict(found.per_class)} if found.per_class else {}
+    return {
         "images": len(found.rows),
         "metrics": found.totals,
         "metric_info": scorer.metrics.describe(),
-        **({"per_class": dict(found.per_class)} if found.per_class else {}),
+        **classes,
         "notes": list(found.notes),
-        "options": own,
-        "versions": versions(),
     }
-    folder.write_result(result)
-    _print(found, scorer, options, folder.path, console or Console())
-    return result
 
 
 def _checked(options: dict[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from torch.export import ExportedProgram
+
 from denseup.exporting.checking import Compared, compare, latency
-from denseup.exporting.formats import FORMATS
+from denseup.exporting.formats import FORMATS, Format
 from denseup.exporting.program import Size, traced
 from denseup.profiling.measuring import Timing
 from denseup.tasks import DenseTask
@@ -62,14 +64,7 @@ def export_task(
     path.parent.mkdir(parents=True, exist_ok=True)
     unchecked = path.with_name(f".{path.stem}.unchecked{kind.SUFFIX}")
     try:
-        try:
-            kind.write(program, unchecked, task.serving, metadata)
-        except OSError:
-            raise
-        except Exception as error:
-            raise ValueError(
-                f"format={format}: the network can't be written: {type(error).__name__}: {error}"
-            ) from error
+        _write(kind, program, unchecked, task, metadata)
         call = kind.read(unchecked)
         compared = compare(task, call, sizes, tolerance)
         timings = latency(task, call, *timed) if timed else {}
@@ -77,6 +72,15 @@ def export_task(
     finally:
         unchecked.unlink(missing_ok=True)
     return Exported(path, compared, timings)
+
+
+def _write(kind: Format, program: ExportedProgram, path: Path, task: DenseTask, metadata: Mapping[str, str]) -> None:
+    try:
+        kind.write(program, path, task.serving, metadata)
+    except OSError:
+        raise
+    except Exception as error:  # whatever an exporter meets in a network
+        raise ValueError(f"{kind.SUFFIX}: the network can't be written: {type(error).__name__}: {error}") from error
 
 
 def check_format(format: str) -> None:

@@ -12,12 +12,6 @@ from denseup import ops
 
 HERE = Path(__file__).parent
 PARTS = ("py.typed", "data/demo/manifest.csv", "conf/upsampler/fade.yaml", "reporting/page/page.html")
-    "py.typed",
-    "data/demo/manifest.csv",
-    "conf/train.yaml",
-    "conf/upsampler/fade.yaml",
-    "reporting/page/page.html",
-)
 
 
 def main() -> None:

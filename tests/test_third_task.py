@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from PIL import Image
 from processes import python
 
-from denseup.cli import evaluate, predict, report, train
+from denseup.cli import evaluate, export, predict, report, train
 from denseup.cli.loading import load
 from denseup.engine import RunFolder
 from denseup.engine.loggers.wandb_dashboard import Place, definition, logged_metrics
@@ -97,6 +97,16 @@ def test_it_predicts_pictures(runs: Path, tmp_path: Path) -> None:
     assert written.name == "photo_values.png"
     with Image.open(written) as picture:
         assert np.array_equal(np.asarray(picture), expected)
+
+
+def test_it_is_exported(runs: Path, tmp_path: Path) -> None:
+    """As what its `forward` gives, for it says nothing of ports."""
+    written = tmp_path / "saliency.ts"
+    options = ["format=torchscript", f"output='{written}'", "latency.repeats=0"]
+    export.run(configure(f"ckpt='{runs / 'fade'}'", *options, name="export"))
+    task, image = load(runs / "fade/checkpoints/best.ckpt"), torch.rand(2, 3, 33, 50)
+    with torch.no_grad():
+        torch.testing.assert_close(torch.jit.load(written)(image), task(image), rtol=0, atol=1e-4)
 
 
 def test_the_report_has_it(runs: Path, tmp_path: Path) -> None:

@@ -220,7 +220,7 @@ def test_standard_input_and_output(runs: dict[str, Path]) -> None:
         (["bits=12"], "bits is 12, valid: 8, 16"),
         (["band=-2"], "band is -2, expected an integer"),
         (["trimap=FILE"], "trimap is given, but segmentation takes the image alone"),
-        (["ckpt=FOLDER"], "ckpt=.*: a folder without checkpoints/best.ckpt"),
+        (["ckpt=FOLDER"], "ckpt=.*: there are no weights in this folder"),
         (["ckpt=nowhere.ckpt"], "ckpt=nowhere.ckpt: there is no such file"),
         (["ckpt=FILE"], "not a checkpoint written by this package"),
         (["apply_orientation=perhaps"], "apply_orientation is 'perhaps', expected true or false"),

@@ -33,13 +33,12 @@ def run(options: dict[str, Any]) -> int:
     """
     _check(options)
     with quick_imports():
-        from denseup.cli.loading import load
-        from denseup.cli.predicting import checkpoint_of
+        from denseup.cli.loading import load, weights_of
         from denseup.prediction import Predictor, find_sources
         from denseup.prediction.files import make_folder
 
     sources: Sequence[Source] = find_sources(options["input"])
-    checkpoint = checkpoint_of(options["ckpt"])
+    checkpoint = weights_of(options["ckpt"])
     predictor = Predictor(load(checkpoint), memory=options["memory"], device=options["device"])
     chosen, sources = _settings(options, predictor, sources)
     if options["output"] != STDOUT:

@@ -2,12 +2,8 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
-
-from omegaconf import OmegaConf
 
 from denseup.cli.loading import load
-from denseup.engine import RunFolder
 from denseup.prediction import MEMORY, Predictor, Prompting
 from denseup.prediction.images import Given, as_image
 from denseup.prediction.trimaps import BAND
@@ -48,37 +44,9 @@ def predict(
     Raises:
         ValueError: an argument that is none; the message names it. A `DataError`, which is one, names the file.
     """
-    task = ckpt if isinstance(ckpt, DenseTask) else load(checkpoint_of(ckpt))
+    task = ckpt if isinstance(ckpt, DenseTask) else load(ckpt)
     predictor = Predictor(task, memory=memory, device=device)
     prompting = Prompting(band, trimap_values, apply_orientation)
     array = as_image(image, apply_orientation)
     name = str(image) if isinstance(image, str | Path) else "image"
     return predictor(array, prompting.read(task, array, trimap, mask, name), name)
-
-
-def checkpoint_of(path: str | Path) -> Path:
-    """The checkpoint that is meant by a file, or by a run's folder: the weights that its protocol tells.
-
-    Raises:
-        ValueError: a folder that is no run's, or of a run without checkpoints.
-    """
-    path = Path(path)
-    if not path.is_dir():
-        return path
-    folder = RunFolder(path)
-    checkpoint = folder.weights(_told(folder))
-    if checkpoint.is_file():
-        return checkpoint
-    inside = sorted(file.parent.parent.relative_to(path).as_posix() for file in path.rglob("checkpoints/best.ckpt"))
-    hint = f"; runs in it: {', '.join(inside[:5])}{' …' if len(inside) > 5 else ''}" if inside else ""
-    raise ValueError(
-        f"ckpt={path}: a folder without checkpoints/best.ckpt; expected a run's folder or a checkpoint{hint}"
-    )
-
-
-def _told(folder: RunFolder) -> str:
-    if not folder.config.is_file():
-        return "best"
-    config = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(folder.config)))
-    told: str = (config.get("protocol") or {}).get("evaluation", "best")
-    return told

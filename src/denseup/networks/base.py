@@ -113,6 +113,12 @@ class EncoderDecoder(nn.Module):
         """Deviation of the RGB in [0, 1], by which the input is normalised."""
         return self._encoder().std
 
+    @property
+    def divisor(self) -> int:
+        """Of the sides of the images that it takes: 1, unless an upsampler raises by its exact factor only."""
+        exact = any(isinstance(part, Upsampler) and part.exact_factor_only for part in self.modules())
+        return max(self._encoder().strides) if exact else 1
+
     def backbone_parameters(self) -> list[nn.Parameter]:
         """Parameters of the encoder, which pretrained weights cover: recipes train them at a rate of their own."""
         return list(self._encoder().parameters())

@@ -1,5 +1,6 @@
 """Image matting: image and trimap in, alpha out."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from denseup.results import Matte
 from denseup.tasks.base import Batch, DenseTask, Optimization, UInt8, to_uint8
 from denseup.tasks.checks import check_number, check_whole
 from denseup.tasks.registry import register_task
+from denseup.tasks.serving import IMAGE, Port, Serving, reflected
 from denseup.visualization import ValueMaps, matting_panel
 
 UNKNOWN = 128
@@ -40,6 +42,10 @@ class MattingTask(DenseTask):
     result_class = Matte
     metrics_class = MattingMetrics
     maps = ValueMaps("alpha")
+    serving = Serving(
+        {"image": IMAGE, "trimap": Port(1, "0 background, 0.5 unknown, 1 foreground")},
+        {"alpha": Port(1, "0..1, known pixels as the trimap has them")},
+    )
 
     def __init__(
         self,
@@ -97,6 +103,18 @@ class MattingTask(DenseTask):
     def result(self, values: NDArray[Any], image: NDArray[Any], prompts: Mapping[str, UInt8]) -> Matte:
         """The matte, and the cut-out that it makes."""
         return Matte(image, values, prompts["trimap"])
+
+    def serve(self, image: Tensor, trimap: Tensor) -> Tensor:  # type: ignore[override]
+        """RGB in [0, 1] `[B, 3, H, W]`, trimap `[B, 1, H, W]` of 0, 0.5 and 1 → alpha `[B, 1, H, W]` as `predict`'s.
+
+        Any size: the padding is inside, and so are the steps from 128 to 0.5 and back.
+        """
+        known = (trimap < 0.25) | (trimap > 0.75)
+        levels = torch.where(known, (trimap > 0.5).to(image.dtype), UNKNOWN / 255)
+        divisor = math.lcm(self.stride, getattr(self.network, "divisor", 1))
+        padded = reflected(torch.cat([image, levels], 1), divisor)
+        alpha = self.network(torch.cat([self.normalize(padded[:, :3]), padded[:, 3:]], 1))
+        return torch.where(known, levels, alpha[..., : image.shape[2], : image.shape[3]].clamp(0, 1))
 
     def target(self, batch: Batch) -> UInt8:
         """True alpha of the first sample."""

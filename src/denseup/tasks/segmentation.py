@@ -15,6 +15,7 @@ from denseup.metrics import SegmentationMetrics
 from denseup.results import LabelMap
 from denseup.tasks.base import Batch, DenseTask, Optimization, UInt8, to_uint8
 from denseup.tasks.registry import register_task
+from denseup.tasks.serving import IMAGE, Port, Serving, reflected
 from denseup.visualization import ClassMaps, segmentation_panel
 
 STRIP = 2**26
@@ -46,6 +47,7 @@ class SegmentationTask(DenseTask):
     values_are_classes = True
     result_class = LabelMap
     metrics_class = SegmentationMetrics
+    serving = Serving({"image": IMAGE}, {"logits": Port(None, "of the classes; the largest is the most likely")})
 
     def __init__(
         self,
@@ -89,6 +91,18 @@ class SegmentationTask(DenseTask):
     def result(self, values: NDArray[Any], image: NDArray[Any], prompts: Mapping[str, UInt8]) -> LabelMap:
         """The label map, with the names and colours of its classes."""
         return LabelMap(image, values, tuple(self.class_names or ()), self.ignore_index)
+
+    def serve(self, image: Tensor) -> Tensor:
+        """RGB in [0, 1] `[B, 3, H, W]` → logits `[B, num_classes, H, W]`, resized bilinearly as in `predict`.
+
+        Images of sides that an upsampler of whole factors can't take are continued by reflection for the time.
+        """
+        height, width = image.shape[2:]
+        divisor = getattr(self.network, "divisor", 1)
+        padded = image if divisor == 1 else reflected(image, divisor)
+        logits = self.network(self.normalize(padded))
+        whole = F.interpolate(logits, size=padded.shape[2:], mode="bilinear", align_corners=False)
+        return whole[..., :height, :width]
 
     def target(self, batch: Batch) -> UInt8:
         """True classes of the first sample."""

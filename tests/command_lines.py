@@ -22,7 +22,7 @@ from denseup.cli.config import plain, suggest
 from denseup.cli.places import CONF
 
 ROOT = Path(__file__).parent.parent
-TOOLS = ("pytest", "ruff", "mypy", "mkdocs", "pre-commit", "wandb", "git", "cd", "echo")
+TOOLS = ("pytest", "ruff", "mypy", "mkdocs", "pre-commit", "wandb", "git", "cd", "cat", "echo")
 """Programs of others, whose arguments they know themselves."""
 PLACEHOLDER = "PATH"
 """In place of … in an argument."""

@@ -8,11 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import command_lines
+import numpy as np
 import pytest
 import yaml
 from code_blocks import ROOT, Block, blocks, commands, pages, unfenced_commands
+from configuring import tiny_run
+from PIL import Image
 from reporting.synthetic import write_sweep
 
+from denseup.cli import train
+from denseup.engine import RunFolder
 from denseup.engine.loggers.wandb_reader import HEADER
 from denseup.upsamplers import registry
 
@@ -42,12 +47,29 @@ def an_offline_run(folder: Path) -> None:
     file.write_bytes(HEADER)
 
 
-NEEDS: dict[str, Callable[[Path], None]] = {"docs/comparing.md": a_sweep, "docs/wandb.md": an_offline_run}
+def runs_and_a_photograph(folder: Path) -> None:
+    """A short run of each task, a picture and its trimap."""
+    for task in ("matting", "segmentation"):
+        train.run(tiny_run("upsampler=fade", task=task), RunFolder(folder / f"runs/{task}/fade/RUN"))
+    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    Image.fromarray(image).save(folder / "photo.jpg")
+    trimap = np.zeros((48, 64), np.uint8)
+    trimap[8:40, 8:56], trimap[16:32, 16:48] = 128, 255
+    Image.fromarray(trimap).save(folder / "trimap.png")
+
+
+NEEDS: dict[str, Callable[[Path], None]] = {
+    "docs/comparing.md": a_sweep,
+    "docs/predicting.md": runs_and_a_photograph,
+    "docs/wandb.md": an_offline_run,
+}
 """What a page's blocks find in their folder."""
 
 
 @pytest.mark.parametrize("page", MINE)
 def test_python_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if page == "docs/predicting.md":
+        pytest.importorskip("pymatting", reason="cut-outs need pymatting")
     monkeypatch.setattr(registry.UPSAMPLERS, "factories", dict(registry.UPSAMPLERS.factories))
     monkeypatch.chdir(tmp_path)
     NEEDS.get(page, lambda folder: None)(tmp_path)

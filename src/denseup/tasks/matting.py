@@ -1,6 +1,5 @@
 """Image matting: image and trimap in, alpha out."""
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -111,8 +110,7 @@ class MattingTask(DenseTask):
         """
         known = (trimap < 0.25) | (trimap > 0.75)
         levels = torch.where(known, (trimap > 0.5).to(image.dtype), UNKNOWN / 255)
-        divisor = math.lcm(self.stride, getattr(self.network, "divisor", 1))
-        padded = reflected(torch.cat([image, levels], 1), divisor)
+        padded = reflected(torch.cat([image, levels], 1), self.stride)
         alpha = self.network(torch.cat([self.normalize(padded[:, :3]), padded[:, 3:]], 1))
         return torch.where(known, levels, alpha[..., : image.shape[2], : image.shape[3]].clamp(0, 1))
 

@@ -15,7 +15,7 @@ from denseup.metrics import SegmentationMetrics
 from denseup.results import LabelMap
 from denseup.tasks.base import Batch, DenseTask, Optimization, UInt8, to_uint8
 from denseup.tasks.registry import register_task
-from denseup.tasks.serving import IMAGE, Port, Serving, reflected
+from denseup.tasks.serving import IMAGE, Port, Serving
 from denseup.visualization import ClassMaps, segmentation_panel
 
 STRIP = 2**26
@@ -93,16 +93,9 @@ class SegmentationTask(DenseTask):
         return LabelMap(image, values, tuple(self.class_names or ()), self.ignore_index)
 
     def serve(self, image: Tensor) -> Tensor:
-        """RGB in [0, 1] `[B, 3, H, W]` → logits `[B, num_classes, H, W]`, resized bilinearly as in `predict`.
-
-        Images of sides that an upsampler of whole factors can't take are continued by reflection for the time.
-        """
-        height, width = image.shape[2:]
-        divisor = getattr(self.network, "divisor", 1)
-        padded = image if divisor == 1 else reflected(image, divisor)
-        logits = self.network(self.normalize(padded))
-        whole = F.interpolate(logits, size=padded.shape[2:], mode="bilinear", align_corners=False)
-        return whole[..., :height, :width]
+        """RGB in [0, 1] `[B, 3, H, W]` → logits `[B, num_classes, H, W]`, resized bilinearly as in `predict`."""
+        logits = self.network(self.normalize(image))
+        return F.interpolate(logits, size=image.shape[2:], mode="bilinear", align_corners=False)
 
     def target(self, batch: Batch) -> UInt8:
         """True classes of the first sample."""

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -76,7 +77,9 @@ def commands(code: str) -> list[list[str]]:
 
 def _apart(words: list[str]) -> Iterator[list[str]]:
     part: list[str] = []
-    for word in words:
+    for before, word in pairwise(["", *words]):
+        if ">" in (before, word):  # where the output goes
+            continue
         if word in ("&&", "||", "|", ";"):
             yield part
             part = []

@@ -171,7 +171,7 @@ def test_only_this_machine_sees_it(serve: Any, runs: Path) -> None:
         (["ckpt={runs}/nowhere"], "nowhere: there is no such file"),
         (["ckpt={runs}/matting_fade", "port=0"], "port is 0, expected 1 … 65535, or null"),
         (["ckpt={runs}/matting_fade", "prt=1"], "prt"),
-        ([], "ckpt=… must be given"),
+        ([], "demo needs ckpt=…"),
     ],
 )
 def test_what_can_not_be_shown_is_named(runs: Path, words: list[str], message: str) -> None:

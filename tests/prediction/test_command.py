@@ -240,7 +240,7 @@ def test_wrong_options(
 
 
 def test_what_must_be_given(capsys: pytest.CaptureFixture[str]) -> None:
-    for words, message in (([], "ckpt=… and input=… must be given"), (["photo.png"], "input=photo.png predicts it")):
+    for words, message in (([], "predict needs ckpt=…, input=…"), (["photo.png"], "such as input=photo.png")):
         with pytest.raises(SystemExit) as caught:
             main(words)
         assert caught.value.code == 2

@@ -1,18 +1,15 @@
 """A local page to try networks on pictures: `denseup demo ckpt=runs/…[,runs/…]`."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from denseup.cli.composing import printed_errors, settings
+from denseup.cli.arguments import exit_code, keys_and_values
 from denseup.cli.config import plain
 from denseup.cli.importing import quick_imports
-from denseup.cli.places import CONF
-from denseup.cli.quoting import refuse_unreadable
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PORTS = range(1, 65536)
@@ -69,34 +66,13 @@ def listed(word: str) -> str:
 
 def parse(arguments: Sequence[str] | None) -> DictConfig:
     """The command line: values of conf/demo.yaml."""
-    parser = argparse.ArgumentParser(
-        prog="demo",
-        description=(__doc__ or "").strip(),
-        epilog=(CONF / "demo.yaml").read_text(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("words", metavar="KEY=VALUE", nargs="*", help="a value of the config below")
-    words = [listed(word) for word in parser.parse_args(arguments).words]
-    for word in words:
-        if "=" not in word:
-            parser.error(f"{word!r} is no KEY=VALUE; ckpt={word} shows it")
-    refuse_unreadable(words, [])
-    with printed_errors():
-        cfg = settings("demo", words, {})
-        if OmegaConf.is_missing(cfg, "ckpt"):
-            parser.error("ckpt=… must be given: denseup demo ckpt=RUN")
-        return cfg
+    return keys_and_values("demo", __doc__, arguments, spell=listed)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; the exit code."""
     cfg = parse(arguments)
-    try:
-        run(plain(cfg))
-    except (ValueError, OSError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_code(lambda: run(plain(cfg)))
 
 
 if __name__ == "__main__":

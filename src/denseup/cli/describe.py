@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from denseup.cli.arguments import keys_and_values
+from denseup.cli.arguments import exit_code, keys_and_values
 from denseup.cli.config import plain
 from denseup.cli.importing import quick_imports
 
@@ -32,15 +32,15 @@ def run(cfg: DictConfig) -> str:
     return model_card(facts, str(source), facts.get("license"), hashes)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def parse(arguments: Sequence[str] | None) -> DictConfig:
+    """The command line: values of conf/describe.yaml."""
+    return keys_and_values("describe", __doc__, arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; the exit code."""
-    cfg = keys_and_values("describe", __doc__, argv)
-    try:
-        print(run(cfg))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    cfg = parse(arguments)
+    return exit_code(lambda: print(run(cfg)))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from denseup.cli.arguments import keys_and_values
+from denseup.cli.arguments import exit_code, keys_and_values
 from denseup.cli.config import plain
 from denseup.cli.importing import quick_imports
 
@@ -139,15 +139,15 @@ def _say(console: Console, text: str) -> None:
     console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def parse(arguments: Sequence[str] | None) -> DictConfig:
+    """The command line: values of conf/export.yaml."""
+    return keys_and_values("export", __doc__, arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; the exit code."""
-    cfg = keys_and_values("export", __doc__, argv)
-    try:
-        run(cfg)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    cfg = parse(arguments)
+    return exit_code(lambda: run(cfg))
 
 
 if __name__ == "__main__":

@@ -1,23 +1,19 @@
 """Mattes or label maps of anyone's pictures: `denseup predict ckpt=runs/… input=photos [trimap=… | mask=…]`."""
 
-import argparse
-import difflib
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from denseup.cli.arguments import exit_code, keys_and_values
 from denseup.cli.checks import check_path
-from denseup.cli.composing import printed_errors, settings
 from denseup.cli.config import plain
 from denseup.cli.importing import quick_imports
-from denseup.cli.places import CONF
-from denseup.cli.quoting import refuse_unreadable
 
 if TYPE_CHECKING:
     from denseup.prediction import Predictor, Settings, Source
@@ -131,47 +127,13 @@ def _check(options: dict[str, Any]) -> None:
 
 def parse(arguments: Sequence[str] | None) -> DictConfig:
     """The command line: values of conf/predict.yaml."""
-    parser = argparse.ArgumentParser(
-        prog="predict",
-        description=(__doc__ or "").strip(),
-        epilog=(CONF / "predict.yaml").read_text(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("words", metavar="KEY=VALUE", nargs="*", help="a value of the config below")
-    words = parser.parse_args(arguments).words
-    for word in words:
-        if "=" not in word:
-            parser.error(f"{word!r} is no KEY=VALUE; input={word} predicts it")
-    refuse_unreadable(words, [])
-    _refuse_unknown(words)
-    with printed_errors():
-        cfg = settings("predict", words, {})
-        missing = [key for key in ("ckpt", "input") if OmegaConf.is_missing(cfg, key)]
-        if missing:
-            parser.error(
-                f"{' and '.join(f'{key}=…' for key in missing)} must be given: denseup predict ckpt=RUN input=FILE"
-            )
-        return cfg
-
-
-def _refuse_unknown(words: Sequence[str]) -> None:
-    """End with a message that names the nearest key for one that there is not."""
-    known = list(OmegaConf.load(CONF / "predict.yaml"))
-    for key in (word.partition("=")[0] for word in words):
-        if key not in known:
-            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-            sys.exit(f"there is no option {key}.{hint} Known: {', '.join(map(str, known))}")
+    return keys_and_values("predict", __doc__, arguments, bare="input")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; the exit code: 1 if any picture failed."""
     cfg = parse(arguments)
-    try:
-        return int(run(plain(cfg)) > 0)
-    except (ValueError, OSError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return exit_code(lambda: int(run(plain(cfg)) > 0))
 
 
 def _say(text: str) -> None:

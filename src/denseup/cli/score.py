@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from denseup.cli.arguments import keys_and_values
+from denseup.cli.arguments import exit_code, keys_and_values
 from denseup.cli.config import plain
 from denseup.cli.importing import quick_imports
 
@@ -119,15 +119,15 @@ def _classes(found: "Scored", scorer: "Scorer") -> Table:
     return table
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def parse(arguments: Sequence[str] | None) -> DictConfig:
+    """The command line: values of conf/score.yaml."""
+    return keys_and_values("score", __doc__, arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; the exit code."""
-    cfg = keys_and_values("score", __doc__, argv)
-    try:
-        run(cfg)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    cfg = parse(arguments)
+    return exit_code(lambda: run(cfg))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Print the README's bash block that stands under `<!-- ci: NAME -->`, so that CI runs what the README says."""
+"""Print the bash block of README or CONTRIBUTING under `<!-- ci: NAME -->`, so that CI runs what they say."""
 
 import re
 import sys
 from pathlib import Path
 
-text = (Path(__file__).parent.parent / "README.md").read_text()
+root = Path(__file__).parent.parent
+text = "".join((root / name).read_text() for name in ("README.md", "CONTRIBUTING.md"))
 blocks = dict(re.findall(r"<!-- ci: (\w+) -->\n```bash\n(.*?)```", text, re.DOTALL))
 if len(sys.argv) != 2 or sys.argv[1] not in blocks:
     sys.exit(f"usage: readme_commands.py NAME, one of {', '.join(blocks)}")

@@ -10,6 +10,9 @@ from denseup.cli import plugins
 from denseup.cli.config import moved
 from denseup.cli.places import CONF
 
+WITHOUT_FOLDER = ("src.export", "src.describe", "src.score")
+"""Commands whose config is not a run's."""
+
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
@@ -22,10 +25,18 @@ from denseup.cli.places import CONF
         (["src.train", "upsampler.kernel_size=4"], ["kernel_size is 4", "odd"]),
         (["src.train", "model.pretrained=true"], ["model.pretrained=true is encoder.pretrained=true now"]),
         (["src.evaluate"], ["ckpt"]),
+        (["src.export"], ["export needs ckpt=…"]),
+        (["src.export", "nowhere.ckpt"], ["'nowhere.ckpt' is no KEY=VALUE, such as ckpt=nowhere.ckpt"]),
+        (["src.export", "ckpt=nowhere.ckpt", "format=onx"], ["error: format is 'onx', valid: onnx, torch_export"]),
+        (["src.export", "ckpt=nowhere.ckpt", "formt=onnx"], ["formt"]),
+        (["src.describe", "ckpt=nowhere.ckpt"], ["error: ckpt=nowhere.ckpt: there is no such file"]),
+        (["src.score", "predictions=a", "task=matting"], ["score needs truth=…"]),
+        (["src.score", "predictions=a", "truth=b", "task=matting"], ["error: a: no such folder"]),
     ],
 )
 def test_wrong_input_gets_a_message(arguments: list[str], words: list[str], tmp_path: Path) -> None:
-    done = python("-m", *arguments, f"hydra.run.dir={tmp_path}")
+    place = [] if arguments[0] in WITHOUT_FOLDER else [f"hydra.run.dir={tmp_path}"]
+    done = python("-m", *arguments, *place)
     assert done.returncode != 0
     assert all(word in done.stderr for word in words), done.stderr
     assert "Traceback" not in done.stderr

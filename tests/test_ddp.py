@@ -109,7 +109,7 @@ def test_evaluation_is_one_process(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_failure_in_both_processes_is_told_once(tmp_path: Path) -> None:
-    options = ["task=matting", "upsampler=pixel_shuffle", "data.crop_size=72", "logger=wandb"]
+    options = ["task=matting", "upsampler=pixel_shuffle", "+upsampler.scale_factor=3", "logger=wandb"]
     done = train(f"hydra.run.dir={tmp_path}", *options)
     assert done.returncode == 1
     assert "PixelShuffle: output_size" in result(tmp_path)["error"]

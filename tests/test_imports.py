@@ -17,6 +17,8 @@ HEAVY = (
     "wandb",
     "cv2",
     "mmcv",
+    "mmengine",
+    "ultralytics",
     "transformers",
     "torchmetrics",
     "numpy",
@@ -32,6 +34,7 @@ LAYERS = {
     "upsamplers": {"ops", "registry"},
     "networks": {"ops", "upsamplers", "registry"},
     "checkpoints": {"ops", "upsamplers", "networks"},
+    "integrations": {"ops", "upsamplers", "networks", "registry"},
     "environment": set(),
     "locking": set(),
     "profiling": {"ops", "upsamplers", "networks"},
@@ -39,16 +42,26 @@ LAYERS = {
     "metrics": {"native"},
     "visualization": set(),
     "data": {"locking"},
-    "tasks": {"registry", "losses", "metrics", "networks", "visualization"},
+    "results": {"visualization"},
+    "tasks": {"registry", "losses", "metrics", "networks", "results", "visualization"},
     "statistics": set(),
     "reporting": {"engine", "metrics", "profiling", "statistics", "tasks", "visualization"},
+    "prediction": {"data", "networks", "profiling", "results", "tasks"},
     "engine": {"tasks", "data", "visualization", "metrics", "environment", "upsamplers", "networks", "locking"},
     "runs": {"engine", "tasks", "data", "networks", "upsamplers"},
+    "exporting": {"engine", "tasks", "ops", "metrics", "profiling"},
+    "scoring": {"engine", "metrics", "data"},
+    "demo": {"data", "prediction", "results", "tasks"},
     "cli": {
         "locking",
+        "demo",
         "runs",
+        "exporting",
+        "scoring",
         "engine",
+        "prediction",
         "reporting",
+        "results",
         "tasks",
         "data",
         "profiling",
@@ -64,7 +77,10 @@ ALLOWED_IN = {
     "omegaconf": {"cli"},
     "wandb": {"engine/loggers/wandb_run.py", "engine/loggers/wandb_reader.py", "engine/loggers/wandb_dashboard.py"},
     "wandb_workspaces": {"engine/loggers/wandb_dashboard.py"},
-    "mmcv": set(),
+    "gradio": {"demo/page.py"},
+    "mmcv": {"integrations"},
+    "mmengine": {"integrations"},
+    "ultralytics": {"integrations"},
 }
 
 
@@ -111,6 +127,16 @@ def test_importing_denseup_needs_torch_alone() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT.parent)
     assert done.returncode == 0, done.stderr
     assert "[1, 8, 6, 6]" in done.stdout
+
+
+def test_integrations_are_imported_on_demand_only() -> None:
+    """And their package by itself brings nothing, not even torch."""
+    code = (
+        "import sys, denseup.integrations\nassert 'torch' not in sys.modules\nimport denseup\ndenseup.FADE\n"
+        "print([name for name in sys.modules if name.startswith('denseup.integrations.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT.parent)
+    assert done.stdout == "[]\n", done.stderr
 
 
 def test_a_second_name_for_denseup_is_refused() -> None:

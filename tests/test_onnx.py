@@ -56,6 +56,24 @@ def test_stage(name: str, tmp_path: Path) -> None:
         torch.testing.assert_close(exported(x), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
 
+@pytest.mark.parametrize("name", list_upsamplers())
+@pytest.mark.filterwarnings("ignore")  # that sizes become constants, and that this exporter has a successor
+def test_stage_by_the_exporter_that_traces(name: str, tmp_path: Path) -> None:
+    """`dynamo=False`, which other libraries call: for the sizes of the example."""
+    torch.manual_seed(0)
+    upsampler = create_upsampler(name, de_channels=CHANNELS)
+    stage, x = (
+        Stage(upsampler).eval(),
+        torch.randn(2, CHANNELS, *((12, 16) if upsampler.exact_factor_only else (13, 17))),
+    )
+    torch.onnx.export(stage, (x,), tmp_path / "stage.onnx", dynamo=False, verbose=False)
+    session = onnxruntime.InferenceSession(tmp_path / "stage.onnx")
+    (out,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    with torch.no_grad():
+        expected = stage(x)
+    torch.testing.assert_close(torch.from_numpy(out), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
 @pytest.mark.parametrize(
     ("network", "channels"),
     [

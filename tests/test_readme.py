@@ -14,7 +14,9 @@ from denseup.upsamplers import list_upsamplers, registry
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
-PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+INTEGRATIONS = "import denseup.integrations"
+"""In a block that tests/integrations/test_pages.py runs."""
+PYTHON = [code for code in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL) if INTEGRATIONS not in code]
 
 
 @pytest.mark.parametrize("code", PYTHON)

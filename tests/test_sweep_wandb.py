@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,9 @@ from wandb_server import clean_environment
 from denseup.engine.loggers.context import run_id
 from denseup.engine.loggers.wandb_reader import LoggedRun, find_runs, read_run
 from denseup.reporting import Run, group_runs, load_runs, write_report
-from denseup.upsamplers import create_upsampler, list_upsamplers
+from denseup.upsamplers import list_upsamplers
 
 TASKS = ("matting", "segmentation")
-# The maps of a crop of 72 pixels are not halved exactly on the way down: operators for whole factors must fail.
 SHORT = [
     "trainer=short",
     "trainer.max_steps=2",
@@ -31,12 +30,15 @@ SHORT = [
     "sweep.report=false",
 ]
 
-SOME = ("bilinear", "fade_lite", "pixel_shuffle")
+FAILING = "deconv"
+"""Its runs fail in their first step: it raises by 3 in networks that raise by 2."""
+SOME = ("bilinear", "fade_lite", FAILING)
 EVERY = [pytest.param(SOME, id="some"), pytest.param(None, id="all", marks=pytest.mark.slow)]
 
 
-def sweep(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return python("-m", "src.train", "-m", *SHORT, f"hydra.sweep.dir={folder}", *arguments, env=clean_environment())
+def sweep(folder: Path, *arguments: str, flags: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    words = [*flags, *SHORT, f"hydra.sweep.dir={folder}", *arguments]
+    return python("-m", "src.train", "-m", *words, env=clean_environment())
 
 
 @pytest.fixture(scope="module", params=EVERY)
@@ -49,22 +51,27 @@ def swept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder = shared / f"sweep_of_{len(names)}"
     with FileLock(shared / f"{folder.name}.lock"):
         if not (done := folder / "done").exists():
-            make(folder, names, "glob(*)" if request.param is None else ",".join(names))
+            make(folder, names)
             done.touch()
     return folder, names
 
 
-def make(folder: Path, names: list[str], chosen: str) -> None:
-    """Run the sweep of both tasks over the upsamplers `chosen`, whose names are `names`."""
-    done = sweep(folder, "launcher=joblib", f"task={','.join(TASKS)}", f"upsampler={chosen}", "sweep.name=both")
+def make(folder: Path, names: list[str]) -> None:
+    """Run the sweep of both tasks over these upsamplers."""
+    chosen = ",".join("by_3" if fails(name) else name for name in names)
+    choices = folder.with_name(f"{folder.name}_conf")
+    (choices / "upsampler").mkdir(parents=True)
+    (choices / "upsampler" / "by_3.yaml").write_text(f"name: {FAILING}\nscale_factor: 3\n")
+    words = ["launcher=joblib", f"task={','.join(TASKS)}", f"upsampler={chosen}", "sweep.name=both"]
+    done = sweep(folder, *words, flags=[f"--config-dir={choices}"])
     failing = [name for name in names if fails(name)]
     assert done.returncode == (1 if failing else 0), done.stdout + done.stderr
     assert done.stdout.count("failed: ") == len(TASKS) * len(failing), done.stdout + done.stderr
 
 
 def fails(name: str) -> bool:
-    """Whether an upsampler has no meaning for the sizes of this sweep."""
-    return create_upsampler(name, de_channels=16, en_channels=16).exact_factor_only is not None
+    """Whether the runs of an upsampler must fail."""
+    return name == FAILING
 
 
 def result(folder: Path) -> dict[str, Any]:

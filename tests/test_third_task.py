@@ -13,11 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from configuring import TINY, configure
 from omegaconf import DictConfig
+from PIL import Image
 from processes import python
 
-from denseup.cli import evaluate, report, train
+from denseup.cli import evaluate, export, predict, report, train
+from denseup.cli.loading import load
 from denseup.engine import RunFolder
 from denseup.engine.loggers.wandb_dashboard import Place, definition, logged_metrics
 from denseup.metrics import MattingMetrics, MetricInfo
@@ -80,6 +83,30 @@ def test_it_is_evaluated(runs: Path, tmp_path: Path) -> None:
         rows = list(csv.DictReader(lines))
     assert [row["name"] for row in rows] == [f"scene_{i:04d}" for i in range(8)]
     assert np.mean([float(row["mae"]) for row in rows]) == pytest.approx(measured["metrics"]["mae"], rel=1e-12)
+
+
+def test_it_predicts_pictures(runs: Path, tmp_path: Path) -> None:
+    """With what a task has that says nothing more about its pictures."""
+    image = np.random.default_rng(0).integers(0, 256, (45, 61, 3)).astype(np.uint8)
+    Image.fromarray(image).save(tmp_path / "photo.png")
+    words = [f"ckpt={runs}/fade", f"input={tmp_path}/photo.png", f"output={tmp_path}/out"]
+    assert predict.main(words) == 0
+    task = load(runs / "fade/checkpoints/best.ckpt")
+    expected = task.predict({"image": torch.from_numpy(image).permute(2, 0, 1)[None] / 255})[0].numpy()
+    (written,) = (tmp_path / "out").iterdir()
+    assert written.name == "photo_values.png"
+    with Image.open(written) as picture:
+        assert np.array_equal(np.asarray(picture), expected)
+
+
+def test_it_is_exported(runs: Path, tmp_path: Path) -> None:
+    """As what its `forward` gives, for it says nothing of ports."""
+    written = tmp_path / "saliency.ts"
+    options = ["format=torchscript", f"output='{written}'", "latency.repeats=0"]
+    export.run(configure(f"ckpt='{runs / 'fade'}'", *options, name="export"))
+    task, image = load(runs / "fade/checkpoints/best.ckpt"), torch.rand(2, 3, 33, 50)
+    with torch.no_grad():
+        torch.testing.assert_close(torch.jit.load(written)(image), task(image), rtol=0, atol=1e-4)
 
 
 def test_the_report_has_it(runs: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """denseup: feature upsamplers for dense prediction, and the framework that compares them.
 
 Importing this package needs torch and nothing else; torch itself is imported with the first of its names that is used.
-`load` needs the extra `train`.
+`load` needs the extra `train`, and so does `predict`, of which cut-outs need `predict`.
 """
 
 from importlib import import_module
@@ -14,6 +14,7 @@ if __name__ != "denseup":
 
 if TYPE_CHECKING:
     from denseup.cli.loading import load
+    from denseup.cli.predicting import predict
     from denseup.ops import local_similarity, reassemble
     from denseup.upsamplers import (
         A2U,
@@ -58,13 +59,21 @@ __all__ = [
     "list_upsamplers",
     "load",
     "local_similarity",
+    "predict",
     "reassemble",
     "register_upsampler",
 ]
 
 
-HOMES = {"load": "denseup.cli.loading", "local_similarity": "denseup.ops", "reassemble": "denseup.ops"}
+HOMES = {
+    "load": "denseup.cli.loading",
+    "local_similarity": "denseup.ops",
+    "predict": "denseup.cli.predicting",
+    "reassemble": "denseup.ops",
+}
 """Of the names that are no upsampler's."""
+EXTRAS = {"load": "train", "predict": "predict"}
+"""What those need beyond torch."""
 
 
 def __getattr__(name: str) -> Any:
@@ -75,9 +84,9 @@ def __getattr__(name: str) -> Any:
     try:
         value = globals()[name] = getattr(import_module(home), name)
     except ModuleNotFoundError as error:
-        if name != "load":
+        if name not in EXTRAS:
             raise
-        raise ImportError(f"denseup.load needs {error.name}: pip install 'denseup[train]'") from error
+        raise ImportError(f"denseup.{name} needs {error.name}: pip install 'denseup[{EXTRAS[name]}]'") from error
     return value
 
 

@@ -28,7 +28,12 @@ REPORTING = (*TRAINING, "matplotlib", "scipy", "jinja2")
 COMMANDS = {
     "train": Command("train one upsampler on one task, or sweep over many (-m)", "train", TRAINING),
     "evaluate": Command("measure a checkpoint", "train", TRAINING),
+    "predict": Command("mattes or label maps of your own pictures", "predict", TRAINING),
+    "score": Command("measure prediction files of any tool", "train", TRAINING),
+    "export": Command("a trained network as ONNX, torch.export, TorchScript or safetensors", "train", TRAINING),
+    "describe": Command("the model card of trained weights", "train", TRAINING),
     "complexity": Command("count and measure what every upsampler costs", "train", TRAINING),
+    "demo": Command("a local page to try networks on pictures", "demo", (*TRAINING, "gradio")),
     "report": Command("tables, plots and a page from runs", "report", REPORTING),
     "cache": Command("list and clear the kept features of frozen encoders", "train", TRAINING),
     "dashboard": Command("the comparison as a W&B workspace and report", "dashboard", ("wandb_workspaces",)),

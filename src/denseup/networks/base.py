@@ -47,14 +47,27 @@ def own_stream() -> Iterator[None]:
 
 
 def raise_map(upsampler: nn.Module, de: Tensor, en: Tensor, **options: Any) -> tuple[Tensor, Tensor]:
-    """The raised map, and the encoder feature as the decoder is to see it from then on.
+    """The raised map, of the size of `en`, and the encoder feature as the decoder is to see it from then on.
 
-    The output of an upsampler that does not change `en` stays a tensor, also to whoever hooks it.
+    The output of an upsampler that does not change `en` stays a tensor, also to whoever hooks it. Of a map that an
+    encoder halved, an operator of exact factors gives a row or column too much where the side was odd: it is cut off.
     """
+    if upsampler.exact_factor_only and not upsampler.guided:
+        return _cut(upsampler, de, en, **options), en
     if not upsampler.changes_en:
         return upsampler(de, en, **options), en
     raised, changed = upsampler(de, en, return_en=True, **options)
     return raised, changed
+
+
+def _cut(upsampler: nn.Module, de: Tensor, en: Tensor, **options: Any) -> Tensor:
+    assert isinstance(upsampler, Upsampler)
+    raised: Tensor = upsampler(de, **options)
+    if not torch.compiler.is_compiling():  # a graph that is made for any size has no branch
+        excess = [raised.shape[axis] - en.shape[axis] for axis in (2, 3)]
+        if not all(0 <= more < upsampler.scale_factor for more in excess):
+            return upsampler(de, en, **options)  # which says why not
+    return raised[..., : en.shape[2], : en.shape[3]]
 
 
 class EncoderDecoder(nn.Module):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from denseup.networks.base import EncoderDecoder, build_upsamplers, raise_map, reset_upsamplers
 from denseup.networks.blocks import xavier
-from denseup.networks.decoders.matting import ASPP, DecoderStage, Laterals, Mirrored, matting_head
+from denseup.networks.decoders.matting import ASPP, DecoderStage, Laterals, Mirrored, Source, matting_head
 from denseup.networks.encoders import Encoder, PoolingEncoder, ResNet34, as_encoder
 from denseup.networks.encoders.base import pad_to_side
 from denseup.upsamplers.base import UpsamplerFactory
@@ -21,6 +21,8 @@ WIDTH = 64
 """Of the published network."""
 CHANNELS = 4
 """RGB and trimap."""
+WHOLE = 16
+"""Stride from which on an image in parts is decoded as a whole: the published evaluation pads to a multiple of it."""
 
 
 class MattingNetwork(EncoderDecoder):
@@ -94,16 +96,45 @@ class MattingNetwork(EncoderDecoder):
         """`[B, 4, H, W]` → the encoder's maps; of one that leaves its pooling, also what the upsamplers pooled."""
         return self.sources.encode(pad_to_side(x, self.encoder.least_side), self.encoder, self.upsamplers)
 
-    def decode(self, maps: Sequence[Any], x: Tensor) -> Tensor:
-        """What `encode` gave, and the input `[B, 4, H, W]` → `[B, 1, H, W]`, not clipped."""
+    def decode(self, maps: Sequence[Any], x: Tensor, context: Tensor | None = None) -> Tensor:
+        """What `encode` gave, and the input `[B, 4, H, W]` → `[B, 1, H, W]`, not clipped.
+
+        `context`: what the method of that name gives, where `x` is a part of the image: the part of it.
+        """
         padded = pad_to_side(x, self.encoder.least_side)
         deepest, sources = self.sources(maps, padded)
-        y, image = self.aspp(deepest), padded[:, :3]
-        for upsampler, stage, source in zip(self.upsamplers, self.decoder, sources, strict=True):
-            y, changed = raise_map(upsampler, y, source.guide, image=image, state=source.state)
-            y = stage(y, changed if source.shortcut is None else source.shortcut)
+        done = 0 if context is None else self._whole_stages
+        y = self._raise(self.aspp(deepest) if context is None else context, sources[done:], done, padded[:, :3])
         alpha: Tensor = self.head(y)
         return alpha if padded is x else alpha[..., : x.shape[2], : x.shape[3]]
+
+    def deep_maps(self, x: Tensor) -> list[Tensor]:
+        """`[B, 4, H, W]` → the maps that `context` takes, the deepest first."""
+        deepest, sources = self.sources(self.encode(x), x)
+        return [deepest, *(source.guide for source in sources[: self._whole_stages])]
+
+    def context(self, deep_maps: Sequence[Tensor]) -> Tensor:
+        """`deep_maps` of a whole image → what its parts are decoded from, of the last one's stride.
+
+        It holds all that is global in the decoder, the pooled branch of the ASPP, and the stages of few pixels.
+        """
+        deepest, *guides = deep_maps
+        return self._raise(self.aspp(deepest), [Source(guide, None, None) for guide in guides], 0)
+
+    @property
+    def _whole_stages(self) -> int:
+        """How many stages `context` has: those that end at `WHOLE` or above and need nothing but their guides."""
+        if isinstance(self.sources, Mirrored) or any(upsampler.needs_image for upsampler in self.upsamplers):
+            return 0
+        return sum(stride >= WHOLE for stride in set(self.encoder.strides)) - (max(self.encoder.strides) >= WHOLE)
+
+    def _raise(self, y: Tensor, sources: Sequence[Source], first: int, image: Tensor | None = None) -> Tensor:
+        """`y` through the stages from `first` on, one for each source."""
+        stages = list(zip(self.upsamplers, self.decoder, strict=True))[first : first + len(sources)]
+        for (upsampler, stage), source in zip(stages, sources, strict=True):
+            y, changed = raise_map(upsampler, y, source.guide, image=image, state=source.state)
+            y = stage(y, changed if source.shortcut is None else source.shortcut)
+        return y
 
 
 class MattingResNet34(MattingNetwork):

@@ -11,6 +11,7 @@ from denseup.networks.decoders.details import Details, finer_strides
 from denseup.networks.decoders.segformer import SegFormerHead
 from denseup.networks.encoders import Encoder, MixTransformer, as_encoder
 from denseup.networks.encoders.base import pad_to_side
+from denseup.ops.geometry import divided_up
 from denseup.upsamplers.base import UpsamplerFactory
 
 
@@ -77,7 +78,7 @@ class SegmentationNetwork(EncoderDecoder):
         logits: Tensor = self.head([*self.details(padded), *maps], padded[:, :3])
         if padded is x:
             return logits
-        height, width = (-(-side // self.head.strides[0]) for side in x.shape[2:])
+        height, width = (divided_up(side, self.head.strides[0]) for side in x.shape[2:])
         return logits[..., :height, :width]
 
 

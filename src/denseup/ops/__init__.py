@@ -8,7 +8,7 @@ What all share stands beside the folders: the choice of a back end in `dispatch.
 from denseup.ops import encoding, pointwise  # noqa: F401  so that every operator is registered
 from denseup.ops.dispatch import available_backends, use_backend
 from denseup.ops.downsampling import bidownsample
-from denseup.ops.exporting import decomposition_table
+from denseup.ops.exporting import decomposition_table, in_torch_operators
 from denseup.ops.nearest import resize_nearest
 from denseup.ops.reassembly import local_similarity, reassemble, reassemble_gated
 from denseup.ops.sampling import sample_bilinear
@@ -17,6 +17,7 @@ __all__ = [
     "available_backends",
     "bidownsample",
     "decomposition_table",
+    "in_torch_operators",
     "local_similarity",
     "reassemble",
     "reassemble_gated",

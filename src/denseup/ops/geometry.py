@@ -21,6 +21,11 @@ def source_index(length: int, output_length: int, device: torch.device | None = 
     return torch.arange(output_length, device=device) * length // output_length
 
 
+def divided_up(length: int, divisor: int) -> int:
+    """⌈length / divisor⌉ for lengths ≥ 0, also in a graph of ONNX, whose division rounds negative numbers towards 0."""
+    return (length + divisor - 1) // divisor
+
+
 def phase_slots(length: int, output_length: int, device: torch.device | None = None) -> tuple[int, Tensor]:
     """Place every output index in a regular grid of `factor` slots for each source index.
 
@@ -30,9 +35,9 @@ def phase_slots(length: int, output_length: int, device: torch.device | None = N
             the slots are 0, 1, 2, …: nothing is left empty.
     """
     source = source_index(length, output_length, device)
-    first = -(-(source * output_length) // length)  # the first output index of the same source index
+    first = (source * output_length + length - 1) // length  # the first output index of the same source index
     phase = torch.arange(output_length, device=device) - first
-    factor = -(-output_length // length)
+    factor = divided_up(output_length, length)
     return factor, source * factor + phase
 
 

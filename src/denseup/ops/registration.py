@@ -41,8 +41,8 @@ class Operator:
         self.overload, self.exported = overload, exported
 
     def __call__(self, *args: Any) -> Any:
-        """Call it; what it is made of, while `torch.onnx.export(…, dynamo=True)` traces."""
-        if self.exported is not None and transforms.is_exporting_to_onnx():
+        """Call it; or what it is made of, where a graph of torch's own operators is being made."""
+        if self.exported is not None and transforms.is_taken_apart():
             return self.exported(*args)
         return self.overload(*args)
 

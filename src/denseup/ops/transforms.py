@@ -4,7 +4,12 @@
 operators of ours.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
+
+_taken_apart = False
 
 
 def are_active() -> bool:
@@ -17,6 +22,22 @@ def in_forward_mode() -> bool:
     return torch.autograd.forward_ad._current_level >= 0
 
 
-def is_exporting_to_onnx() -> bool:
-    """Whether `torch.onnx.export(…, dynamo=True)` is at work."""
-    return torch.compiler.is_exporting() and torch.onnx.is_in_onnx_export()
+def is_taken_apart() -> bool:
+    """Whether a graph of torch's operators is being made: by `torch.onnx.export`, `torch.jit.trace`, or as asked."""
+    if torch.compiler.is_compiling():
+        return torch.compiler.is_exporting() and (_taken_apart or torch.onnx.is_in_onnx_export())
+    return bool(torch.jit.is_tracing())  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def in_torch_operators() -> Iterator[None]:
+    """Within it, what `torch.export.export` makes holds no operators of ours, and so runs where denseup is not.
+
+    Sizes that are declared dynamic stay so: nothing is decided by a size of the example.
+    """
+    global _taken_apart
+    before, _taken_apart = _taken_apart, True
+    try:
+        yield
+    finally:
+        _taken_apart = before

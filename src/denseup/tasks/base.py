@@ -15,7 +15,8 @@ from denseup.networks.encoders.base import IMAGENET_MEAN, IMAGENET_STD
 from denseup.tasks.checks import check_whole
 from denseup.tasks.images import Columns, columns_of, counts_of, names_of
 from denseup.tasks.optimization import Optimization, parameter_groups
-from denseup.tasks.takes_maps import TakesMaps
+from denseup.tasks.serving import PLAIN, Serving
+from denseup.tasks.takes_pictures import TakesPictures
 from denseup.tasks.watched import Batch
 from denseup.visualization import Maps
 
@@ -25,7 +26,7 @@ NORMALISATION = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
 """Of the input of a network that says nothing else."""
 
 
-class DenseTask(TakesMaps):
+class DenseTask(TakesPictures):
     """A network trained and evaluated on one task, and the one description of that task.
 
     A subclass says below what the task is; `denseup.tasks.registry` makes it known. Nothing else in this package asks
@@ -39,8 +40,6 @@ class DenseTask(TakesMaps):
         channels_last: run the network in that memory layout, the faster one for most convolutions.
     """
 
-    name: ClassVar[str]
-    """Of the task, in configs and results."""
     in_channels: ClassVar[int] = 3
     """Of the network's input."""
     data_options: ClassVar[tuple[str, ...]] = ()
@@ -53,6 +52,8 @@ class DenseTask(TakesMaps):
     """Of `metrics`, unless a config asks for another one."""
     monitor: ClassVar[str]
     """The metric that picks the best checkpoint, without the stage's prefix: the first one of `metrics_class`."""
+    serving: ClassVar[Serving] = PLAIN
+    """What an exported file takes and gives; `serve` computes it."""
     mode: ClassVar[str]
     """"min" or "max": what is better in `monitor`."""
 
@@ -105,6 +106,11 @@ class DenseTask(TakesMaps):
             DivergedError: the network's output is not finite.
         """
         raise NotImplementedError
+
+    def serve(self, image: Tensor) -> Tensor:
+        """What an exported file computes, as `serving` says; nothing in it may be decided by a size."""
+        output: Tensor = self(image)
+        return output
 
     def target(self, batch: Batch) -> UInt8:
         """What is true of the first sample of a batch, as `maps`, uint8 `[H, W]`."""

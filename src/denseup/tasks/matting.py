@@ -1,17 +1,21 @@
 """Image matting: image and trimap in, alpha out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import MeanMetric
 
 from denseup.losses import matting_loss
 from denseup.metrics import MattingMetrics, sad
+from denseup.results import Matte
 from denseup.tasks.base import Batch, DenseTask, Optimization, UInt8, to_uint8
 from denseup.tasks.checks import check_number, check_whole
 from denseup.tasks.registry import register_task
+from denseup.tasks.serving import IMAGE, Port, Serving, reflected
 from denseup.visualization import ValueMaps, matting_panel
 
 UNKNOWN = 128
@@ -32,9 +36,15 @@ class MattingTask(DenseTask):
 
     name = "matting"
     in_channels = 4
+    prompts = ("trimap",)
     trivial = "0.5 where unknown"
+    result_class = Matte
     metrics_class = MattingMetrics
     maps = ValueMaps("alpha")
+    serving = Serving(
+        {"image": IMAGE, "trimap": Port(1, "0 background, 0.5 unknown, 1 foreground")},
+        {"alpha": Port(1, "0..1, known pixels as the trimap has them")},
+    )
 
     def __init__(
         self,
@@ -68,13 +78,41 @@ class MattingTask(DenseTask):
 
     def predict(self, batch: Batch) -> Tensor:
         """Alpha as uint8 `[B, H, W]`, clipped, known pixels taken from the trimap."""
+        return (self.values(batch) * 255).round().byte()
+
+    def values(self, batch: Batch) -> Tensor:
+        """Alpha as float32 `[B, H, W]`, clipped, known pixels taken from the trimap."""
         image, trimap = batch["image"], batch["trimap"]
         height, width = image.shape[2:]
         padded, padded_trimap = (pad_to_multiple(x, self.stride) for x in (image, trimap.to(image.dtype)))
         alpha = self(padded, padded_trimap)[:, 0, :height, :width].float()
         self.check_output(alpha, batch, lambda: self(padded, padded_trimap))
-        rounded = (alpha.clamp(0, 1) * 255).round().byte()
-        return torch.where(trimap[:, 0] == UNKNOWN, rounded, trimap[:, 0])
+        return torch.where(trimap[:, 0] == UNKNOWN, alpha.clamp(0, 1), trimap[:, 0].float() / 255)
+
+    def settled(self, batch: Batch) -> Tensor | None:
+        """The trimap, where nothing in it is unknown."""
+        trimap = batch["trimap"][:, 0]
+        return None if (trimap == UNKNOWN).any() else trimap.float() / 255
+
+    @property
+    def padding(self) -> int:
+        """As `stride` says."""
+        return self.stride
+
+    def result(self, values: NDArray[Any], image: NDArray[Any], prompts: Mapping[str, UInt8]) -> Matte:
+        """The matte, and the cut-out that it makes."""
+        return Matte(image, values, prompts["trimap"])
+
+    def serve(self, image: Tensor, trimap: Tensor) -> Tensor:  # type: ignore[override]
+        """RGB in [0, 1] `[B, 3, H, W]`, trimap `[B, 1, H, W]` of 0, 0.5 and 1 → alpha `[B, 1, H, W]` as `predict`'s.
+
+        Any size: the padding is inside, and so are the steps from 128 to 0.5 and back.
+        """
+        known = (trimap < 0.25) | (trimap > 0.75)
+        levels = torch.where(known, (trimap > 0.5).to(image.dtype), UNKNOWN / 255)
+        padded = reflected(torch.cat([image, levels], 1), self.stride)
+        alpha = self.network(torch.cat([self.normalize(padded[:, :3]), padded[:, 3:]], 1))
+        return torch.where(known, levels, alpha[..., : image.shape[2], : image.shape[3]].clamp(0, 1))
 
     def target(self, batch: Batch) -> UInt8:
         """True alpha of the first sample."""

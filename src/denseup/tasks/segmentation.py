@@ -1,18 +1,25 @@
 """Semantic segmentation: image in, class map out."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseup.losses import segmentation_loss
 from denseup.metrics import SegmentationMetrics
+from denseup.results import LabelMap
 from denseup.tasks.base import Batch, DenseTask, Optimization, UInt8, to_uint8
 from denseup.tasks.registry import register_task
+from denseup.tasks.serving import IMAGE, Port, Serving
 from denseup.visualization import ClassMaps, segmentation_panel
+
+STRIP = 2**26
+"""Numbers that are resized at once."""
 
 
 @register_task
@@ -25,6 +32,8 @@ class SegmentationTask(DenseTask):
         num_classes: of the labels.
         class_names: for pictures.
         ignore_index: label that does not count.
+        test_size: (short side, long side) that evaluation images are fitted into, see `SegmentationFolder`; None: they
+            keep their size.
         average: of the loss, see `segmentation_loss`.
         void: treatment of ignored pixels in boundary IoU, see `SegmentationMetrics`.
         metrics: (num_classes, ignore_index, void) → the metrics: `SegmentationMetrics`, or a subclass of it.
@@ -32,10 +41,13 @@ class SegmentationTask(DenseTask):
     """
 
     name = "segmentation"
-    data_options = ("num_classes", "class_names", "ignore_index")
+    data_options = ("num_classes", "class_names", "ignore_index", "test_size")
     network_options = ("num_classes",)
     trivial = "most frequent class"
+    values_are_classes = True
+    result_class = LabelMap
     metrics_class = SegmentationMetrics
+    serving = Serving({"image": IMAGE}, {"logits": Port(None, "of the classes; the largest is the most likely")})
 
     def __init__(
         self,
@@ -45,6 +57,7 @@ class SegmentationTask(DenseTask):
         num_classes: int,
         class_names: Sequence[str] | None = None,
         ignore_index: int = 255,
+        test_size: Sequence[int] | None = None,
         average: Literal["all", "valid"] = "all",
         void: Literal["void_excluded", "no_ignore"] = "void_excluded",
         metrics: Callable[[int, int, str], SegmentationMetrics] = SegmentationMetrics,
@@ -54,6 +67,7 @@ class SegmentationTask(DenseTask):
         super().__init__(network, optimization, num_examples, channels_last)
         self.class_names = class_names
         self.ignore_index = ignore_index
+        self.test_size = test_size
         self.average: Literal["all", "valid"] = average
         self.metrics: SegmentationMetrics = metrics(num_classes, ignore_index, void)
         self.maps = ClassMaps(ignore_index)
@@ -68,10 +82,20 @@ class SegmentationTask(DenseTask):
 
     def predict(self, batch: Batch) -> Tensor:
         """Most likely class as uint8 `[B, H, W]` at the label's size: logits resized bilinearly."""
-        size = batch["label"].shape[1:]
-        logits = self(batch["image"]).float()
-        self.check_output(logits, batch, lambda: self(batch["image"]))
-        return F.interpolate(logits, size=size, mode="bilinear", align_corners=False).argmax(1).byte()
+        return self._classes(batch, batch["label"].shape[1:])
+
+    def values(self, batch: Batch) -> Tensor:
+        """As `predict`, at the size of the image, or at the `size` (height, width) in the batch."""
+        return self._classes(batch, batch.get("size", batch["image"].shape[2:]))
+
+    def result(self, values: NDArray[Any], image: NDArray[Any], prompts: Mapping[str, UInt8]) -> LabelMap:
+        """The label map, with the names and colours of its classes."""
+        return LabelMap(image, values, tuple(self.class_names or ()), self.ignore_index)
+
+    def serve(self, image: Tensor) -> Tensor:
+        """RGB in [0, 1] `[B, 3, H, W]` → logits `[B, num_classes, H, W]`, resized bilinearly as in `predict`."""
+        logits = self.network(self.normalize(image))
+        return F.interpolate(logits, size=image.shape[2:], mode="bilinear", align_corners=False)
 
     def target(self, batch: Batch) -> UInt8:
         """True classes of the first sample."""
@@ -94,9 +118,33 @@ class SegmentationTask(DenseTask):
         """IoU, accuracy and boundary IoU of each class; NaN for a class that does not occur."""
         return {name: values.tolist() for name, values in self.metrics.per_class().items()}
 
+    def _classes(self, batch: Batch, size: Sequence[int]) -> Tensor:
+        logits = self(batch["image"]).float()
+        self.check_output(logits, batch, lambda: self(batch["image"]))
+        return resized_argmax(logits, (size[0], size[1])).byte()
+
     def panel(self, prediction: UInt8, batch: Batch) -> UInt8:
         """image | prediction | truth | errors of the first sample, at the label's size."""
         label = self.target(batch)
         image = F.interpolate(batch["image"][:1], size=label.shape, mode="bilinear", align_corners=False)[0]
         names = None if self.class_names is None else list(self.class_names)
         return segmentation_panel(to_uint8(image), label, prediction, names, self.ignore_index)
+
+
+def resized_argmax(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """The largest channel at each pixel of `[B, C, h, w]` resized bilinearly to `size`; in strips if that is large.
+
+    Strips interpolate the rows first and only then the columns, which parts from the whole by rounding alone.
+    """
+    height, width = size
+    if logits.shape[1] * height * width <= STRIP:
+        return F.interpolate(logits, size=size, mode="bilinear", align_corners=False).argmax(1)
+    position = ((torch.arange(height, device=logits.device) + 0.5) * (logits.shape[2] / height) - 0.5).clamp(min=0)
+    above = position.floor().long().clamp(max=logits.shape[2] - 1)
+    below, weight = (above + 1).clamp(max=logits.shape[2] - 1), (position - above).to(logits.dtype)[:, None]
+    rows = max(STRIP // (logits.shape[1] * width), 1)
+    strips = []
+    for part in torch.arange(height, device=logits.device).split(rows):
+        strip = torch.lerp(logits[:, :, above[part]], logits[:, :, below[part]], weight[part])
+        strips.append(F.interpolate(strip, size=(len(part), width), mode="bilinear", align_corners=False).argmax(1))
+    return torch.cat(strips, 1)

@@ -1,4 +1,7 @@
-"""A module whose network may be given what its encoder would compute: the maps of a frozen encoder, kept elsewhere."""
+"""A module whose network may be given what its encoder would compute: the maps of a frozen encoder, kept elsewhere.
+
+Or it runs otherwise for the time, for an image in parts; losses and predictions know of neither.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,13 +23,25 @@ class TakesMaps(WatchedModule):
     memory_format: torch.memory_format
     _maps: Sequence[Tensor] | None = None
     _stops_at_maps = False
+    _instead: Callable[[Tensor], Tensor] | None = None
 
     def run_network(self, x: Tensor) -> Tensor:
         """The network on an input in its memory layout; with the maps that came with the batch, if any did."""
         x = x.contiguous(memory_format=self.memory_format)
+        if self._instead is not None:
+            return self._instead(x)
         if self._stops_at_maps:
             raise _MapsReached(self.network.encode(x))  # type: ignore[operator]
         return self.network(x) if self._maps is None else self.network(x, self._maps)
+
+    @contextmanager
+    def running(self, instead: Callable[[Tensor], Tensor]) -> Iterator[None]:
+        """Within it `run_network` calls this in place of the network, on the input in its memory layout."""
+        self._instead = instead
+        try:
+            yield
+        finally:
+            self._instead = None
 
     def freeze_encoder(self) -> None:
         """From now on the network's encoder learns nothing.

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from denseup.ops import bidownsample, reassemble
+from denseup.ops import bidownsample, reassemble, transforms
 from denseup.ops.arguments import odd_number, whole_number
 from denseup.ops.geometry import Size, pad_to_even, pixel_shuffle
 from denseup.upsamplers.arguments import check_state_size
@@ -160,7 +160,7 @@ def _global_average(en: Tensor) -> Tensor:
 
 def _average_to(x: Tensor, length: int) -> Tensor:
     """Adaptive average pooling, `[B, C, H, W]` → `[B, C, length, length]`, exportable for any size."""
-    if not any(isinstance(n, torch.SymInt) for n in x.shape[2:]):
+    if not transforms.is_taken_apart() and not any(isinstance(n, torch.SymInt) for n in x.shape[2:]):
         return F.adaptive_avg_pool2d(x, length)
     rows, columns = (_averages(n, length, x) for n in x.shape[2:])
     return rows @ x @ columns.T
@@ -170,7 +170,8 @@ def _averages(length: int, output_length: int, like: Tensor) -> Tensor:
     """`[output_length, length]`: row i averages pixels ⌊i·length/output_length⌋ … ⌈(i+1)·length/output_length⌉ - 1."""
     cell = torch.arange(output_length, device=like.device)[:, None]
     pixel = torch.arange(length, device=like.device)
-    inside = (pixel >= cell * length // output_length) & (pixel < -(-(cell + 1) * length // output_length))
+    last = ((cell + 1) * length + output_length - 1) // output_length  # rounded up; exporters divide no negatives alike
+    inside = (pixel >= cell * length // output_length) & (pixel < last)
     return inside.to(like.dtype) / inside.sum(1, keepdim=True).to(like.dtype)
 
 

@@ -29,6 +29,8 @@ class DenseData(pl.LightningDataModule):
     num_classes: int = 1
     class_names: tuple[str, ...] = ("alpha",)
     ignore_index: ClassVar[int] = IGNORE_INDEX
+    test_size: tuple[int, int] | None = None
+    """(short side, long side) that evaluation images are fitted into; None: they keep their size."""
 
     def __init__(self, batch_size: int, num_workers: int, seed: int) -> None:
         super().__init__()

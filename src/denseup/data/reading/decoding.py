@@ -128,7 +128,11 @@ def open_picture(source: Path | Picture) -> Picture:
     if isinstance(source, Picture):
         return source
     path = Path(source)
-    data = _bytes(path)
+    return decoded_picture(path, _bytes(path))
+
+
+def decoded_picture(path: Path, data: bytes) -> Picture:
+    """`open_picture` of a file whose bytes are at hand; `path` names it in messages."""
     try:
         return _decode(path, data)
     except (DataError, MemoryError):
@@ -141,6 +145,12 @@ def open_picture(source: Path | Picture) -> Picture:
         if "truncated" in str(error).lower():
             raise _cut_short(path, data) from error
         raise DataError(f"{path}: cannot be decoded ({error}); expected a whole image, {_formats()}") from error
+
+
+def image_picture(path: Path, image: Image.Image) -> Picture:
+    """A picture that Pillow has opened already; `path` names it in messages. Of colours it has 8 bits."""
+    image.load()
+    return Picture(path, image, image.mode, _exif_orientation(image), False, b"")
 
 
 def orientation_of(path: Path) -> int:

@@ -40,7 +40,7 @@ def list_files(folder: Path, what: str, suffix: str = "") -> Listing:
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected the {what} files in it")
-    images = sorted(_images(folder))
+    images = sorted(images_below(folder))
     files: dict[str, Path] = {}
     for file in images:
         if not file.stem.endswith(suffix) or file.stem == suffix:
@@ -77,7 +77,7 @@ def split_folder(folder: Path, split: str | None) -> Path:
     return folder if split is None else folder / split
 
 
-def _images(folder: Path) -> Iterator[Path]:
+def images_below(folder: Path) -> Iterator[Path]:
     """Image files at any depth, hidden files and folders left out; each folder is visited once, for all links."""
     visited: set[str] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):

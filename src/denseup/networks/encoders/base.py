@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from denseup.ops.geometry import Size
+from denseup.ops.geometry import Size, divided_up
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -92,6 +92,10 @@ def max_pool(x: Tensor) -> Tensor:
 def pad_to_side(x: Tensor, least_side: int) -> Tensor:
     """Pad sides shorter than `least_side` right and bottom by zeros: the mean colour of a normalised image."""
     height, width = x.shape[2:]
+    if least_side <= 1:
+        return x
+    if torch.compiler.is_exporting():  # a graph for any size pads by what is missing, or by nothing
+        return F.pad(x, (0, torch.sym_max(least_side - width, 0), 0, torch.sym_max(least_side - height, 0)))
     if height >= least_side and width >= least_side:
         return x
     return F.pad(x, (0, max(least_side - width, 0), 0, max(least_side - height, 0)))
@@ -106,4 +110,4 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
 def crop(maps: Sequence[Tensor], strides: Sequence[int], size: Size) -> list[Tensor]:
     """The part of each map that belongs to an image of this size: ⌈H/s⌉ × ⌈W/s⌉."""
     height, width = size
-    return [x[..., : -(-height // s), : -(-width // s)] for x, s in zip(maps, strides, strict=True)]
+    return [x[..., : divided_up(height, s), : divided_up(width, s)] for x, s in zip(maps, strides, strict=True)]

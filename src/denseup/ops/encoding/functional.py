@@ -33,7 +33,7 @@ def encode_content(
     Raises:
         ValueError: `backend` is unknown or cannot serve the call.
     """
-    if is_plain(convolution, 3) and not is_transformed(high) and not transforms.is_exporting_to_onnx():
+    if is_plain(convolution, 3) and not is_transformed(high) and not transforms.is_taken_apart():
         weight, bias = cast(nn.Conv2d, convolution).weight, cast(nn.Conv2d, convolution).bias
         chosen = BACKENDS.choose(backend, high, low, weight, bias)
         if chosen != REFERENCE:

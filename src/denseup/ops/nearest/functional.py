@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from denseup.ops import transforms
 from denseup.ops.arguments import whole_number
 from denseup.ops.geometry import Size, size_of
 from denseup.ops.nearest.reference import select
@@ -19,6 +20,8 @@ def resize_nearest(x: Tensor, output_size: Size) -> Tensor:
     """
     height, width = x.shape[-2:]
     out_height, out_width = output_size = _checked(x, output_size)
+    if transforms.is_taken_apart():  # a graph for any size can't go by the ratio of two
+        return select(x, output_size)
     if (height, width) == (out_height, out_width):
         return x
     if _power_of_two(height, out_height) and _power_of_two(width, out_width):

@@ -1,0 +1,8 @@
+"""The model card of weights: python -m src.describe ckpt=RUN."""
+
+import sys
+
+from denseup.cli.describe import main
+
+if __name__ == "__main__":
+    sys.exit(main())

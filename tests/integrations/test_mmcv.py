@@ -171,8 +171,8 @@ def unused(name: str) -> list[str]:
 @pytest.mark.parametrize("name", list_upsamplers())
 def test_a_guide_is_the_lateral_map(name: str) -> None:
     neck = pyramid({"type": name, "start": "neutral"})
-    inputs = maps((16, 24), (8, 12), (4, 6)) if create_upsampler(name, de_channels=8).exact_factor_only else maps()
-    calls: list[tuple[Tensor, Tensor]] = []
+    inputs = maps()
+    calls: list[tuple[Tensor, ...]] = []
     for upsampler in neck.upsamplers:
         assert isinstance(upsampler, Upsampler)
         upsampler.register_forward_pre_hook(lambda _, args: calls.append(args))
@@ -180,8 +180,11 @@ def test_a_guide_is_the_lateral_map(name: str) -> None:
     assert [out.shape[2:] for out in outs] == [x.shape[2:] for x in inputs]
     laterals = [conv(x) for x, conv in zip(inputs, neck.lateral_convs, strict=True)]
     assert calls[0][0].equal(laterals[2])
-    assert calls[0][1].equal(laterals[1])
-    assert calls[1][1].equal(laterals[0])
+    if create_upsampler(name, de_channels=8).exact_factor_only:  # they are given no size, and cut to it
+        assert [len(args) for args in calls] == [1, 1]
+    else:
+        assert calls[0][1].equal(laterals[1])
+        assert calls[1][1].equal(laterals[0])
     sum(out.square().mean() for out in outs).backward()
     without = {n for n, p in neck.named_parameters() if p.grad is None}
     assert without == {f"upsamplers.{i}.{n}" for i in (0, 1) for n in unused(name)}

@@ -4,8 +4,9 @@ With l_i the lateral map of level i, a 1×1 convolution of the backbone's, and p
 
     p_n = l_n;   p_i = l_i + up(p_{i+1}, l_i);   out_i = conv3×3(p_i)
 
-The upsampler gets the lateral map as its guide and for its size, whether it looks at it or not. Arguments and names of
-parameters are those of MMDetection's `FPN`, whose checkpoints load.
+The upsampler gets the lateral map as its guide and for its size, whether it looks at it or not; of one that knows whole
+factors only, what goes beyond the lateral map is cut off. Arguments and names of parameters are those of MMDetection's
+`FPN`, whose checkpoints load.
 """
 
 from collections.abc import Sequence
@@ -151,7 +152,7 @@ def _raising(config: Config | None, channels: int) -> nn.Module:
 class Interpolation(nn.Module):
     """`F.interpolate` to the size of the lateral map, or by `scale_factor` where the options have one."""
 
-    changes_en = Upsampler.changes_en
+    changes_en, exact_factor_only = Upsampler.changes_en, Upsampler.exact_factor_only
 
     def __init__(self, options: Config) -> None:
         super().__init__()

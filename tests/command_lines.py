@@ -22,7 +22,7 @@ from denseup.cli.config import plain, suggest
 from denseup.cli.places import CONF
 
 ROOT = Path(__file__).parent.parent
-TOOLS = ("pytest", "ruff", "mypy", "mkdocs", "pre-commit", "wandb", "git", "cd", "cat", "echo")
+TOOLS = ("pytest", "ruff", "mypy", "mkdocs", "pre-commit", "wandb", "git", "source", "cd", "cat", "echo")
 """Programs of others, whose arguments they know themselves."""
 PLACEHOLDER = "PATH"
 """In place of … in an argument."""
@@ -36,7 +36,7 @@ def check(words: Sequence[str]) -> None:
         _check_pip(arguments)
     elif program == "denseup":
         _check_denseup(arguments)
-    elif program == "python":
+    elif program in ("python", "python3"):
         _check_python(arguments)
     elif "/" in program:
         assert (ROOT / program).is_file(), program

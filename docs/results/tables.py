@@ -101,12 +101,50 @@ def demo() -> str:
     return table(header, lines)
 
 
+PHOTOGRAPHS = {"small": "photographs/trimap1/matting.csv", "large": "photographs/trimap2/matting.csv"}
+"""Unknown region → the file of its report."""
+
+
+def matting() -> str:
+    """Matting on the composites of the demo, which the networks were trained for, and on photographs."""
+    composites = rows("matting/matting.csv")
+    photographs = {region: rows(file) for region, file in PHOTOGRAPHS.items()}
+    header = ["upsampler", "seeds", "composites: SAD ↓, 10³", "Δ bilinear"]
+    for region in photographs:
+        header += [f"photographs, {region} unknown region: SAD ↓, 10³", "Δ bilinear", "rank"]
+    header += ["GFLOPs", "published Δ SAD"]
+    lines = []
+    for label in best_first(composites, "sad", sign=1):
+        row = composites[label]
+        line = [label, row["runs"], number(row, "sad_averaged", 2), number(row, "sad_delta", 2, "+")]
+        for found in (table[label] for table in photographs.values()):
+            rank = f"{found['sad_rank']} ({found['sad_rank_low']}–{found['sad_rank_high']})"
+            line += [number(found, "sad_test", 1), number(found, "sad_delta", 1, "+"), rank]
+        lines.append([*line, f"{float(row['gflops']):.2f}", published_gain("matting", label, "sad", 1)])
+    return table(header, lines)
+
+
+def transfer() -> str:
+    """The differences to bilinear in both tasks side by side, in the order of segmentation."""
+    segmentation, composites = rows("camvid/segmentation.csv"), rows("matting/matting.csv")
+    photographs = [rows(file) for file in PHOTOGRAPHS.values()]
+    header = ["upsampler", "CamVid: Δ mIoU ↑", "Δ bIoU ↑", "composites: Δ SAD ↓", "Δ Grad ↓"]
+    header += [f"photographs, {region}: Δ SAD ↓" for region in PHOTOGRAPHS]
+    lines = []
+    for label in best_first(segmentation, "miou"):
+        if label in composites and label != "bilinear":
+            line = [label, *(number(segmentation[label], f"{metric}_delta", 1, "+") for metric in ("miou", "biou"))]
+            line += [number(composites[label], f"{metric}_delta", 2, "+") for metric in ("sad", "grad")]
+            lines.append([*line, *(number(found[label], "sad_delta", 1, "+") for found in photographs)])
+    return table(header, lines)
+
+
 def costs(row: Row) -> list[str]:
     """GFLOPs of the network, and milliseconds of its inference where they were measured."""
     return [f"{float(row['gflops']):.1f}", f"{float(row['forward_ms']):.0f}" if row["forward_ms"] else ""]
 
 
-TABLES: dict[str, Callable[[], str]] = {"demo": demo, "camvid": camvid, "classes": classes}
+TABLES: dict[str, Callable[[], str]] = {"demo": demo, "camvid": camvid, "classes": classes, "matting": matting, "transfer": transfer}
 
 
 def filled(text: str) -> str:

@@ -144,7 +144,13 @@ def costs(row: Row) -> list[str]:
     return [f"{float(row['gflops']):.1f}", f"{float(row['forward_ms']):.0f}" if row["forward_ms"] else ""]
 
 
-TABLES: dict[str, Callable[[], str]] = {"demo": demo, "camvid": camvid, "classes": classes, "matting": matting, "transfer": transfer}
+TABLES: dict[str, Callable[[], str]] = {
+    "demo": demo,
+    "camvid": camvid,
+    "classes": classes,
+    "matting": matting,
+    "transfer": transfer,
+}
 
 
 def filled(text: str) -> str:

@@ -11,9 +11,17 @@ for name, value in PATIENCE.items():
 
 # Two workers share the cores of a small machine; several threads in each, or in the processes that it starts, would
 # fight for them: threads that wait for one another while another process has their core take ten times as long.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    torch.set_num_threads(1)
+IN_A_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+if IN_A_WORKER:
+    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """Whatever a library or the test before has set: numba sets torch's threads too, where it starts its own."""
+    if IN_A_WORKER and torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,13 @@
 """What a prediction is made into: colours of the foreground, pictures, legends."""
 
 import csv
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import python
 
 from denseup.results import LabelMap, Matte, foreground
 from denseup.visualization.palette import palette
@@ -56,6 +58,26 @@ def test_weights_of_parts_add_up(length: int, monkeypatch: pytest.MonkeyPatch) -
         assert len(weights) <= 64
         total[start : start + len(weights)] += weights
     assert np.abs(total - 1).max() < 1e-6
+
+
+THREADS = """
+import numpy as np, torch
+from denseup.results import foreground
+torch.set_num_threads(1)
+assert torch.get_num_threads() == 1  # from now on this thread has its number
+image = np.random.default_rng(0).random((40, 50, 3), np.float32)
+foreground.estimate_foreground(image, image[..., 0])
+import numba
+assert numba.get_num_threads() == 2  # so that there was something to keep apart
+print(torch.get_num_threads())
+"""
+
+
+def test_torch_keeps_its_number_of_threads() -> None:
+    """Numba starts its own where it is told to, or was imported before."""
+    pytest.importorskip("pymatting")
+    done = python("-c", THREADS, env=os.environ | {"NUMBA_NUM_THREADS": "2"})
+    assert done.stdout == "1\n", done.stderr
 
 
 def test_what_is_opaque_needs_no_estimate() -> None:

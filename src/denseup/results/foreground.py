@@ -5,9 +5,11 @@ Germer et al., "Fast Multi-Level Foreground Estimation", ICPR 2020, arXiv:2006.1
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import product
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
@@ -29,17 +31,29 @@ def estimate_foreground(image: NDArray, alpha: Float32) -> Float32:
     height, width = alpha.shape
     if not (alpha < 1).any() or max(height, width) == 1:  # nothing to tell apart; pymatting divides by a log of 1
         return _unit(image)
-    estimate = _estimator()
     total: Float32 = np.zeros((height, width, 3), np.float32)
-    for (top, rows), (left, columns) in product(_spans(height), _spans(width)):
-        part = (slice(top, top + len(rows)), slice(left, left + len(columns)))
-        colours = estimate(_unit(image[part]), np.ascontiguousarray(alpha[part]))
-        total[part] += colours * (rows[:, None] * columns)[..., None]
+    with _threads_of_torch():
+        estimate = _estimator()
+        for (top, rows), (left, columns) in product(_spans(height), _spans(width)):
+            part = (slice(top, top + len(rows)), slice(left, left + len(columns)))
+            colours = estimate(_unit(image[part]), np.ascontiguousarray(alpha[part]))
+            total[part] += colours * (rows[:, None] * columns)[..., None]
     for row in range(0, height, OVERLAP):  # in strips: a mask of a large image takes memory too
         strip = slice(row, row + OVERLAP)
         opaque = alpha[strip] == 1
         total[strip][opaque] = _unit(image[strip][opaque])
     return total.clip(0, 1, out=total)
+
+
+@contextmanager
+def _threads_of_torch() -> Iterator[None]:
+    """Numba and torch share OpenMP's number of threads: what starts numba's would set torch's too, for good."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
 
 
 def _estimator() -> Callable[[Float32, Float32], Float32]:

@@ -19,7 +19,7 @@ if IN_A_WORKER:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of whole commands, in this folder itself, come first: a long one at the end keeps one worker waiting."""
+    """Tests of whole commands, in this folder itself, come first: no worker is to wait for a long one at the end."""
     items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
 
 

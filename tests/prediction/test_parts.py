@@ -78,11 +78,11 @@ def whole(task: DenseTask, one: Sample) -> np.ndarray:
 @pytest.mark.parametrize(
     ("upsampler", "size"),
     [
+        ("fade", (480, 512)),
         ("fade", (437, 390)),
-        pytest.param("fade", (480, 512), marks=pytest.mark.slow),
-        pytest.param("dysample", (437, 390), marks=pytest.mark.slow),
-        pytest.param("indexnet", (401, 480), marks=pytest.mark.slow),
-        pytest.param("max_unpool", (437, 390), marks=pytest.mark.slow),
+        ("dysample", (437, 390)),
+        ("indexnet", (401, 480)),
+        ("max_unpool", (437, 390)),
     ],
 )
 def test_mattes(upsampler: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ def test_mattes(upsampler: str, size: tuple[int, int], monkeypatch: pytest.Monke
     assert expected.std() > 0.1
 
 
-@pytest.mark.parametrize("length", [1649, pytest.param(1664, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("length", [1664, 1649])
 def test_mattes_of_the_quick_network(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whose encoder looks 448 pixels far, and whose deepest map may be odd."""
     task = matting("fade", {"name": "lite0", "in_channels": 3})
@@ -108,8 +108,8 @@ def test_mattes_of_the_quick_network(length: int, monkeypatch: pytest.MonkeyPatc
     assert np.abs(values - expected).max() < CLOSE
 
 
-@pytest.mark.parametrize("upsampler", ["carafe", pytest.param("a2u", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("size", [(1611, 57), pytest.param((1664, 64), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("upsampler", ["carafe", "a2u"])
+@pytest.mark.parametrize("size", [(1664, 64), (1611, 57)])
 def test_label_maps(upsampler: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     """With the head as a whole, any upsampler and size: not one pixel differs but where two classes are equal."""
     task = segmentation(upsampler)

@@ -23,9 +23,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    """Whatever a library or the test before has set: numba sets torch's threads too, where it starts its own."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """One thread, before any fixture: whatever is set already, as by numba, which sets torch's threads with its own."""
     if IN_A_WORKER and torch.get_num_threads() != 1:
         torch.set_num_threads(1)
 

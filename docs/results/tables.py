@@ -36,6 +36,11 @@ def number(row: Row | None, key: str, digits: int, sign: str = "") -> str:
     return f"**{text}**" if p and float(p) <= 0.05 else text
 
 
+def rank(row: Row, key: str) -> str:
+    """A place, and the interval of its bootstrap."""
+    return f"{row[f'{key}_rank']} ({row[f'{key}_rank_low']}–{row[f'{key}_rank_high']})"
+
+
 def best_first(table: Mapping[str, Row], key: str, sign: int = -1) -> list[str]:
     """Labels by the difference in a metric, the reference where it is zero."""
     return sorted(table, key=lambda label: sign * float(table[label].get(f"{key}_delta_mean") or 0))
@@ -64,11 +69,10 @@ def camvid() -> str:
     lines = []
     for label in best_first(found, "miou"):
         row = found[label]
-        rank = f"{row['miou_rank']} ({row['miou_rank_low']}–{row['miou_rank_high']})"
         line = [label, row["runs"]]
         for metric in ("miou", "biou"):
             line += [number(row, f"{metric}_averaged", 1), number(row, f"{metric}_delta", 2, "+")]
-        line += [rank, f"{float(row['gflops']):.2f}"]
+        line += [rank(row, "miou"), f"{float(row['gflops']):.2f}"]
         lines.append([*line, *(published_gain("segmentation", label, metric, 2) for metric in ("miou", "biou"))])
     return table(header, lines)
 
@@ -117,9 +121,9 @@ def matting() -> str:
     for label in best_first(composites, "sad", sign=1):
         row = composites[label]
         line = [label, row["runs"], number(row, "sad_averaged", 2), number(row, "sad_delta", 2, "+")]
-        for found in (table[label] for table in photographs.values()):
-            rank = f"{found['sad_rank']} ({found['sad_rank_low']}–{found['sad_rank_high']})"
-            line += [number(found, "sad_test", 1), number(found, "sad_delta", 1, "+"), rank]
+        for found in photographs.values():
+            measured = found[label]
+            line += [number(measured, "sad_test", 1), number(measured, "sad_delta", 1, "+"), rank(measured, "sad")]
         lines.append([*line, f"{float(row['gflops']):.2f}", published_gain("matting", label, "sad", 1)])
     return table(header, lines)
 

@@ -13,17 +13,26 @@ from denseup.checkpoints.layouts import for_module
 from denseup.upsamplers import (
     A2U,
     CARAFE,
+    DLU,
     FADE,
+    FRFU,
+    JBU,
+    LDAAQU,
+    NAF,
     SAPA,
+    SAPAD,
     DySample,
     FADELite,
+    FreqFusion,
     IndexNet,
+    JBUStack,
     SemiShift,
     Upsampler,
 )
 from denseup.upsamplers.semishift import SemiShiftKernels
 
-FILES = ("fade", "carafe", "a2u", "indexnet", "sapa", "dysample")
+SECOND_WAVE = ("freqfusion", "dlu", "sapa_d", "jbu", "jbu_stack", "lda_aqu", "naf", "frfu")
+FILES = ("fade", "carafe", "a2u", "indexnet", "sapa", "dysample", *SECOND_WAVE)
 GATE = "L2H_GateGenerator_C8"  # no operator by itself
 CASES = [
     (file, name, mode)
@@ -48,15 +57,17 @@ def build_fade(case: dict[str, Any]) -> nn.Module:
     return operator(*channels, kernel_size=args["up_kernel_size"])
 
 
+CARAFE_NAMES = {
+    "channels": "de_channels",
+    "up_kernel": "kernel_size",
+    "up_group": "groups",
+    "encoder_kernel": "encoder_kernel_size",
+    "compressed_channels": "embed_channels",
+}
+
+
 def build_carafe(case: dict[str, Any]) -> CARAFE:
-    names = {
-        "channels": "de_channels",
-        "up_kernel": "kernel_size",
-        "up_group": "groups",
-        "encoder_kernel": "encoder_kernel_size",
-        "compressed_channels": "embed_channels",
-    }
-    return CARAFE(**renamed(case["args"], names))
+    return CARAFE(**renamed(case["args"], CARAFE_NAMES))
 
 
 def build_a2u(case: dict[str, Any]) -> A2U:
@@ -93,6 +104,73 @@ def build_dysample(case: dict[str, Any]) -> DySample:
     )
 
 
+def build_freqfusion(case: dict[str, Any]) -> FreqFusion:
+    names = {
+        "lr_channels": "de_channels",
+        "hr_channels": "en_channels",
+        "compressed_channels": "embed_channels",
+        "lowpass_kernel": "kernel_size",
+        "highpass_kernel": "high_kernel_size",
+        "encoder_kernel": "encoder_kernel_size",
+        "hamming_window": "hamming",
+        "comp_feat_upsample": "refine",
+        "use_high_pass": "high_pass",
+        "hr_residual": "residual",
+        "feature_resample": "resample",
+        "feature_resample_group": "resample_groups",
+        "feature_resample_norm": "resample_norm",
+    }
+    return FreqFusion(**renamed(case["args"], names))
+
+
+def build_dlu(case: dict[str, Any]) -> DLU:
+    return DLU(**renamed(case["args"], CARAFE_NAMES))
+
+
+def build_sapa_d(case: dict[str, Any]) -> SAPAD:
+    names = {"num_point": "points", "embedding_dim": "embed_channels", "high_offset": "fine_offsets"}
+    args = renamed(case["args"], names)
+    en = args.pop("dim_y")
+    return SAPAD(args.pop("dim_x", en), en, **args)
+
+
+def build_jbu(case: dict[str, Any]) -> JBU:
+    names = {"guidance_dim": "image_channels", "feat_dim": "de_channels", "key_dim": "embed_channels"}
+    return JBU(**renamed(case["args"], names))
+
+
+def build_jbu_stack(case: dict[str, Any]) -> JBUStack:
+    return JBUStack(case["args"]["feat_dim"])
+
+
+def build_lda_aqu(case: dict[str, Any]) -> LDAAQU:
+    names = {
+        "in_channels": "de_channels",
+        "reduction_factor": "reduction",
+        "nh": "heads",
+        "n_groups": "groups",
+        "k_u": "kernel_size",
+        "k_e": "encoder_kernel_size",
+        "range_factor": "reach",
+        "rpb": "position_bias",
+    }
+    return LDAAQU(**renamed(case["args"], names))
+
+
+def build_naf(case: dict[str, Any]) -> NAF:
+    names = {
+        "dim": "embed_channels",
+        "heads_attn": "heads",
+        "heads_rope": "rotary_heads",
+        "img_layers": "blocks",
+    }
+    return NAF(case["inputs"]["features"][1], **renamed(case["args"], names))
+
+
+def build_frfu(case: dict[str, Any]) -> FRFU:
+    return FRFU(**renamed(case["args"], {"in_channels": "de_channels"}))
+
+
 BUILD: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
     "fade": build_fade,
     "carafe": build_carafe,
@@ -100,6 +178,14 @@ BUILD: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
     "indexnet": build_indexnet,
     "sapa": build_sapa,
     "dysample": build_dysample,
+    "freqfusion": build_freqfusion,
+    "dlu": build_dlu,
+    "sapa_d": build_sapa_d,
+    "jbu": build_jbu,
+    "jbu_stack": build_jbu_stack,
+    "lda_aqu": build_lda_aqu,
+    "naf": build_naf,
+    "frfu": build_frfu,
 }
 
 
@@ -122,9 +208,33 @@ def indexed_stage(module: IndexNet, x: Values) -> list[Tensor]:
     return [masked, pooled, out]
 
 
-def single(module: nn.Module, x: Values) -> list[Tensor]:
-    guide = x.get("en", x.get("y"))
-    return [module(x.get("de", x.get("x")), *([] if guide is None else [guide]))]
+def fused(module: FreqFusion, x: Values) -> list[Tensor]:
+    out, changed = module(x["lr_feat"], x["hr_feat"], return_en=True)
+    return [changed, out]
+
+
+class Single:
+    """One map in, with a guide or an image, one out; `output_size` where the case gives it."""
+
+    def __init__(self, case: dict[str, Any]) -> None:
+        self.size = case.get("output_size")
+
+    def __call__(self, module: nn.Module, x: Values) -> list[Tensor]:
+        by_kind = {kind: next((x[name] for name in names if name in x), None) for kind, names in INPUTS.items()}
+        image, given = by_kind["image"], {}
+        if image is not None:
+            given = {"image": image, "output_size": self._size(module, by_kind["de"], image)}
+        return [module(by_kind["de"], *([] if by_kind["en"] is None else [by_kind["en"]]), **given)]
+
+    def _size(self, module: nn.Module, de: Tensor, image: Tensor) -> tuple[int, ...] | None:
+        """A step of JBU gives the size of its guide, the stack 16 times that of its map."""
+        if self.size is not None:
+            return tuple(self.size)
+        return tuple(image.shape[2:]) if isinstance(module, JBU) else None
+
+
+INPUTS = {"de": ("de", "x", "source", "features"), "en": ("en", "y"), "image": ("guidance", "image")}
+"""What the authors call the inputs."""
 
 
 FORWARD: dict[tuple[str, ...], Callable[[Any, Values], list[Tensor]]] = {
@@ -132,7 +242,7 @@ FORWARD: dict[tuple[str, ...], Callable[[Any, Values], list[Tensor]]] = {
     ("down", "up"): stage,
     ("idx_en", "idx_de"): lambda module, x: list(module.index(x["x"])),
     ("masked", "pooled", "up"): indexed_stage,
-    ("out",): single,
+    ("hr_feat", "lr_feat"): fused,
 }
 
 
@@ -146,6 +256,7 @@ class OperatorCase:
         self.cotangents = [array(file, f"{name}/G/{key}").double() for key in self.outputs]
         self.expected = dict(arrays_of(file, name, mode))
         self.module = BUILD[file](self.case)
+        self.run = FORWARD.get(tuple(self.outputs)) or Single(self.case)
         assert sum(p.numel() for p in self.module.parameters()) == self.case["n_params"]
         weights = dict(arrays_of(file, name, "param"))
         report = load_official(self.module, weights)
@@ -165,9 +276,11 @@ class OperatorCase:
     def __call__(self, nudge: Nudge) -> Values:
         inputs = {key: nudge(value).requires_grad_() for key, value in self.inputs.items()}
         with nudged(self.module, nudge):
-            outputs = FORWARD[tuple(self.outputs)](self.module, inputs)
+            outputs = self.run(self.module, inputs)
             torch.autograd.backward(outputs, [nudge(g) for g in self.cotangents])
             values = {key: out.detach() for key, out in zip(self.outputs, outputs, strict=True)}
+            if "extra_outputs_not_in_loss" in self.case:
+                values["mask_lr"] = self.module.kernels(inputs["lr_feat"], inputs["hr_feat"]).detach()
             values |= {f"grad_in/{key}": value.grad for key, value in inputs.items() if value.grad is not None}
             return values | self._state()
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from denseup.ops import transforms
+
 Size = tuple[int, int]
 
 
@@ -46,6 +48,29 @@ def source_positions(length: int, output_length: int, dtype: torch.dtype, device
     return (torch.arange(output_length, dtype=dtype, device=device) + 0.5) * (length / output_length) - 0.5
 
 
+def position_grid(rows: Tensor, columns: Tensor, groups: int = 1) -> Tensor:
+    """Positions for `sample_bilinear` from those of rows `[H]` and columns `[W]`, the same for all groups.
+
+    `[2·G, H, W]`, the columns of all groups first.
+    """
+    size = rows.shape[0], columns.shape[0]
+    return torch.stack([columns.expand(size), rows[:, None].expand(size)]).repeat_interleave(groups, 0)
+
+
+def centre_grid(low: Tensor, size: Size, dtype: torch.dtype, groups: int = 1) -> Tensor:
+    """Where bilinear interpolation of `low` `[B, C, h, w]` to `size` reads: `[2·G, *size]`."""
+    lengths = zip(size_of(low), size, strict=True)
+    rows, columns = (source_positions(length, out, dtype, low.device) for length, out in lengths)
+    return position_grid(rows, columns, groups)
+
+
+def parent_grid(low: Tensor, size: Size, dtype: torch.dtype, groups: int = 1) -> Tensor:
+    """The source pixel of each output pixel as a position in `low` `[B, C, h, w]`: `[2·G, *size]`."""
+    lengths = zip(size_of(low), size, strict=True)
+    rows, columns = (source_index(length, out, low.device).to(dtype) for length, out in lengths)
+    return position_grid(rows, columns, groups)
+
+
 def pad_to_even(x: Tensor) -> Tensor:
     """Repeat the last row and column of `[B, C, H, W]` where H or W is odd; even sizes come back as they are."""
     for dim in (2, 3):
@@ -55,6 +80,27 @@ def pad_to_even(x: Tensor) -> Tensor:
         if not isinstance(odd, int) or odd:
             x = torch.cat([x, x.narrow(dim, x.shape[dim] - odd, odd)], dim)
     return x
+
+
+def reflected(length: int, edge: int, device: torch.device | None = None) -> Tensor:
+    """Indices -edge ... length - 1 + edge, folded into the map at its first and last pixel, as often as it takes.
+
+    int64 `[length + 2·edge]`. The end pixels are not repeated; of a single pixel there is nothing else to take.
+    """
+    beyond = torch.arange(-edge, length + edge, device=device).abs()
+    last = torch.zeros_like(beyond) + (length - 1)
+    period = (2 * last).clamp(min=1)
+    beyond = beyond % period
+    return torch.minimum(torch.minimum(beyond, period - beyond), last)
+
+
+def pad_by_reflection(x: Tensor, edge: int) -> Tensor:
+    """`[B, C, H, W]` → `[B, C, H + 2·edge, W + 2·edge]`; also of maps smaller than the edge, which torch refuses."""
+    height, width = size_of(x)
+    if not transforms.is_taken_apart() and height > edge and width > edge and x.numel():
+        return F.pad(x, (edge,) * 4, mode="reflect")
+    rows, columns = reflected(height, edge, x.device), reflected(width, edge, x.device)
+    return x.index_select(2, rows).index_select(3, columns)
 
 
 def pixel_shuffle(x: Tensor, factor: int) -> Tensor:

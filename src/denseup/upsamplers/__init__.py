@@ -14,11 +14,18 @@ from denseup.upsamplers.bicubic import Bicubic
 from denseup.upsamplers.bilinear import Bilinear
 from denseup.upsamplers.carafe import CARAFE
 from denseup.upsamplers.deconv import Deconv
+from denseup.upsamplers.dlu import DLU
 from denseup.upsamplers.dysample import DySample
 from denseup.upsamplers.fade import FADE
 from denseup.upsamplers.fade_lite import FADELite
+from denseup.upsamplers.freqfusion import FreqFusion
+from denseup.upsamplers.frfu import FRFU
 from denseup.upsamplers.indexnet import IndexNet
+from denseup.upsamplers.jbu import JBU
+from denseup.upsamplers.jbu_stack import JBUStack
+from denseup.upsamplers.lda_aqu import LDAAQU
 from denseup.upsamplers.max_unpool import MaxUnpool
+from denseup.upsamplers.naf import NAF
 from denseup.upsamplers.nearest import Nearest
 from denseup.upsamplers.pixel_shuffle import PixelShuffle
 from denseup.upsamplers.registry import (
@@ -29,19 +36,28 @@ from denseup.upsamplers.registry import (
     upsampler_factory,
 )
 from denseup.upsamplers.sapa import SAPA
+from denseup.upsamplers.sapa_d import SAPAD
 from denseup.upsamplers.semishift import SemiShift
 
 __all__ = [
     "A2U",
     "CARAFE",
+    "DLU",
     "FADE",
+    "FRFU",
+    "JBU",
+    "LDAAQU",
+    "NAF",
     "SAPA",
+    "SAPAD",
     "Bicubic",
     "Bilinear",
     "Deconv",
     "DySample",
     "FADELite",
+    "FreqFusion",
     "IndexNet",
+    "JBUStack",
     "MaxUnpool",
     "Nearest",
     "PixelShuffle",

@@ -15,6 +15,12 @@ def two_whole_numbers(operator: str, size: Size) -> Size:
     return height, width
 
 
+def check_divides(name: str, parts: int, de_channels: int) -> None:
+    """`parts` divides the channels of the decoder feature; ValueError if not."""
+    if de_channels % parts:
+        raise ValueError(f"{name} is {parts}, expected a divisor of de_channels, {de_channels}")
+
+
 def check_state_size(operator: str, state_size: Size, size: Size) -> None:
     """A state belongs to one encoder feature; ValueError if its size is not that of the guide."""
     if tuple(state_size) != tuple(size):

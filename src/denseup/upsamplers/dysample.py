@@ -24,7 +24,8 @@ from torch import Tensor, nn
 
 from denseup.ops import resize_nearest, sample_bilinear
 from denseup.ops.arguments import whole_number
-from denseup.ops.geometry import Size, layout, pixel_shuffle, source_positions
+from denseup.ops.geometry import Size, centre_grid, layout, pixel_shuffle
+from denseup.upsamplers.arguments import check_divides
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import Start
@@ -65,8 +66,7 @@ class DySample(Upsampler):
         if style not in ("lp", "pl"):
             raise ValueError(f"style is {style!r}, valid: 'lp', 'pl'")
         de_channels, scale_factor, groups = self.de_channels, self.scale_factor, whole_number("groups", groups)
-        if de_channels % groups:
-            raise ValueError(f"groups is {groups}, expected a divisor of de_channels, {de_channels}")
+        check_divides("groups", groups, de_channels)
         cells = scale_factor**2
         if style == "pl" and de_channels % cells:
             raise ValueError(f"de_channels is {de_channels}, expected a multiple of scale_factor², {cells}, for 'pl'")
@@ -88,10 +88,7 @@ class DySample(Upsampler):
         """`[B, C, h, w]` → `[B, C, *size]`."""
         offsets = self.offsets(de)
         offsets = resize_nearest(offsets.to(torch.promote_types(offsets.dtype, torch.float32)), size)
-        rows = source_positions(de.shape[2], size[0], offsets.dtype, de.device)[:, None].expand(size)
-        columns = source_positions(de.shape[3], size[1], offsets.dtype, de.device).expand(size)
-        base = torch.stack([columns, rows]).repeat_interleave(self.groups, 0)
-        return sample_bilinear(de, base + offsets, self.groups)
+        return sample_bilinear(de, centre_grid(de, size, offsets.dtype, self.groups) + offsets, self.groups)
 
     def offsets(self, de: Tensor) -> Tensor:
         """Learned offsets `[B, 2·G, s·h, s·w]` in pixels of `de`: to the right for each group, then downwards."""

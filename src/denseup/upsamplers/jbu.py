@@ -1,0 +1,150 @@
+"""JBU: learned joint bilateral upsampling. S. Fu et al., FeatUp, ICLR 2024, arXiv:2403.10516.
+
+The decoder feature is enlarged by bicubic interpolation and filtered by kernels from the image: how alike the pixels of
+a window are in a learned space, times a Gaussian of the distance, and a learned correction:
+
+    p = conv1×1(GELU(conv1×1(image)))
+    ρ = softmax over the window of clamp(e^τ)·⟨p there, p here⟩;   γ = exp(-|u|²/2ς²)
+    k = ργ / Σ ργ,   k ← k + 0.1·F([k, image]);   out = Σ k · bicubic(de)        with the map folded back at its ends
+
+with u from -1 to 1 across the window. k is not normalised again after F. The image, where it is larger than the output,
+is brought to its size by average pooling. `jbu` is one such step at any ratio, `jbu_stack` several, of twice the size
+each.
+
+Equals the authors' code (MIT; nothing is taken from it). Ours differs in: maps with a side no longer than the radius,
+which there fail; ς = 0, which there divides by zero; half precision, which there fails; dropout that draws from a
+stream of its own (`denseup.upsamplers.drawing`).
+
+Names of the authors → ours: guidance_dim → image_channels, feat_dim → de_channels, key_dim → embed_channels; range_temp
+→ temperature, sigma_spatial → sigma, range_proj → embed, fixup_proj → correct. Their call is (source, guidance).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from denseup.ops import local_similarity, reassemble
+from denseup.ops.arguments import whole_number
+from denseup.ops.geometry import Size, pad_by_reflection, size_of
+from denseup.ops.pooling import adaptive_average
+from denseup.upsamplers.arguments import check_map
+from denseup.upsamplers.base import Upsampler
+from denseup.upsamplers.drawing import ChannelDropout
+from denseup.upsamplers.registry import register_upsampler
+from denseup.upsamplers.start import Start, quieten
+
+CORRECTION = 0.1
+LEAST_SUM = 1e-7
+LEAST_VARIANCE = 1e-6
+"""Of the Gaussian; where ς is 0 its centre alone is left."""
+NEUTRAL_SIGMA = 0.12
+"""Gives the neighbours in a window of radius 3 some 8 % of the weight together, if all are as alike."""
+OF_A_STEP = {
+    "range_temp": "temperature",
+    "sigma_spatial": "sigma",
+    "range_proj": "embed",
+    "fixup_proj": "correct",
+}
+"""The authors' names of what one step has → ours."""
+
+
+class BilateralStep(nn.Module):
+    """One step: a map and an image of the output's size → the map at that size.
+
+    Args:
+        image_channels: of the image.
+        embed_channels: of the space in which pixels are compared.
+        radius: of the window, (2·radius + 1)².
+    """
+
+    def __init__(self, image_channels: int, embed_channels: int, radius: int) -> None:
+        super().__init__()
+        self.image_channels = image_channels = whole_number("image_channels", image_channels)
+        embed_channels, self.radius = whole_number("embed_channels", embed_channels), whole_number("radius", radius)
+        taps = (2 * self.radius + 1) ** 2
+        self.temperature, self.sigma = nn.Parameter(torch.tensor(0.0)), nn.Parameter(torch.tensor(1.0))
+        self.embed = _projection(image_channels, embed_channels, embed_channels)
+        self.correct = _projection(taps + image_channels, taps, taps)
+
+    def start_neutral(self) -> None:
+        """Kernels of little more than their centre."""
+        with torch.no_grad():
+            self.sigma.fill_(NEUTRAL_SIGMA)
+        quieten(self.correct[-1])
+
+    def forward(self, de: Tensor, guide: Tensor) -> Tensor:
+        """`[B, C, h, w]`, `[B, C_img, H, W]` → `[B, C, H, W]`."""
+        kernels = self.kernels(guide)
+        kernels = kernels + CORRECTION * self.correct(torch.cat([kernels.to(guide.dtype), guide], 1))
+        raised = F.interpolate(de, size_of(guide), mode="bicubic", align_corners=False)
+        return self._filtered(raised, kernels)
+
+    def kernels(self, guide: Tensor) -> Tensor:
+        """Normalised, before the correction, in float32 at least: `[B, C_img, H, W]` → `[B, D², H, W]`."""
+        embedded = pad_by_reflection(self.embed(guide), self.radius)
+        alike = self._cut(local_similarity(embedded, embedded, 2 * self.radius + 1))
+        alike = alike.to(torch.promote_types(alike.dtype, torch.float32))
+        weights = (self.temperature.exp().clamp(1e-4, 1e4) * alike).softmax(1) * self._gaussian(alike.dtype)
+        return weights / weights.sum(1, keepdim=True).clamp(min=LEAST_SUM)
+
+    def _gaussian(self, dtype: torch.dtype) -> Tensor:
+        line = torch.linspace(-1, 1, 2 * self.radius + 1, dtype=dtype, device=self.sigma.device).square()
+        distances = line[:, None] + line
+        variance = self.sigma.to(dtype).square().clamp(min=LEAST_VARIANCE)
+        return torch.exp(-distances / (2 * variance)).flatten()[:, None, None]
+
+    def _filtered(self, x: Tensor, kernels: Tensor) -> Tensor:
+        """Reassembly at the map's own resolution; what surrounds the map has kernels of zeros, and is cut off again."""
+        around = F.pad(kernels, (self.radius,) * 4)
+        return self._cut(reassemble(pad_by_reflection(x, self.radius), around, 2 * self.radius + 1))
+
+    def _cut(self, x: Tensor) -> Tensor:
+        edge = self.radius
+        return x[..., edge : x.shape[2] - edge, edge : x.shape[3] - edge]
+
+
+@register_upsampler("jbu")
+class JBU(Upsampler):
+    """One step of joint bilateral upsampling, at any ratio.
+
+    Args:
+        de_channels, en_channels, scale_factor, start: see `Upsampler`.
+        image_channels: of the image.
+        embed_channels: of the space in which pixels are compared.
+        radius: of the window, (2·radius + 1)².
+    """
+
+    needs_image = True
+    official_keys = {theirs: f"step.{ours}" for theirs, ours in OF_A_STEP.items()}
+
+    def __init__(
+        self,
+        de_channels: int,
+        en_channels: int | None = None,
+        scale_factor: int = 2,
+        *,
+        image_channels: int = 3,
+        embed_channels: int = 32,
+        radius: int = 3,
+        start: Start = "published",
+    ) -> None:
+        super().__init__(de_channels, en_channels, scale_factor, start=start)
+        self.step = BilateralStep(image_channels, embed_channels, radius)
+        self.apply_start()
+
+    def start_neutral(self) -> None:
+        """Bicubic interpolation, nearly unfiltered."""
+        self.step.start_neutral()
+
+    def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any, image: Tensor | None = None) -> Tensor:
+        """`[B, C, h, w]`, `[B, C_img, ≥ H, ≥ W]` → `[B, C, *size]`."""
+        assert image is not None
+        check_map(type(self).__name__, "image", image, self.step.image_channels)
+        out: Tensor = self.step(de, adaptive_average(image, size))
+        return out
+
+
+def _projection(inputs: int, width: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, width, 1), nn.GELU(), ChannelDropout(0.1), nn.Conv2d(width, outputs, 1))

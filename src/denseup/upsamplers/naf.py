@@ -1,0 +1,272 @@
+"""NAF: zero-shot feature upsampling by neighbourhood attention filtering. Chambon et al., 2025, arXiv:2511.18452.
+
+The image alone says which low-resolution pixels an output pixel is made of, so no weight depends on the features, and
+one trained module raises any:
+
+    f = [branch_1×1(image), branch_3×3(image)] pooled to the output;   q = f with a rotary position, κ = q pooled to h×w
+    out = attention of q over the K×K neighbours of its source pixel, with keys κ and values de, in N heads
+
+A branch is a convolution and L blocks of GroupNorm, SiLU, convolution, twice, without a shortcut, and with maps folded
+back at their ends. The window moves inwards at borders; nothing is padded. An image more than four times as large as
+the output is first resized to that.
+
+At whole-number ratios this equals the authors' code (Apache-2.0, its rotary file under the DINOv3 licence; nothing is
+taken from either): they enlarge keys and values and attend to every s-th of them, which are the same. At other ratios
+theirs attends to the output positions of the same residue modulo ⌊H/h⌋, whose low-resolution pixels repeat or drop out
+irregularly. That is what published weights have seen, and the default, `neighbours="published"`; "regular" takes the
+window around the source pixel at any ratio. Ours differs in: the random scale of positions in training, which theirs
+draws once for each size of map and then keeps, in evaluation too; images of one pixel; maps smaller than the window,
+which are seen whole; large images of another shape than the output's, which theirs squeezes; positions in float32 at
+least.
+
+Names of the authors → ours: dim → embed_channels, heads_attn → heads, heads_rope → rotary_heads, img_layers → blocks;
+image_encoder.encoder, image_encoder.sem_encoder → branches.0, branches.1. Their call is (image, features, output_size).
+"""
+
+import math
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from denseup.ops import neighbourhood_attention, transforms
+from denseup.ops.arguments import whole_number
+from denseup.ops.arithmetic import accumulate
+from denseup.ops.geometry import Size, pad_by_reflection, size_of
+from denseup.ops.pooling import adaptive_average
+from denseup.upsamplers.arguments import check_divides, check_map
+from denseup.upsamplers.base import Upsampler
+from denseup.upsamplers.drawing import Drawing
+from denseup.upsamplers.registry import register_upsampler
+from denseup.upsamplers.start import Start
+
+LARGEST_IMAGE = 4
+"""Times the output's size; a larger image is resized."""
+NORM_GROUPS = 8
+BASE = 100.0
+"""Of the periods of rotary positions."""
+NEIGHBOURS = ("published", "regular")
+
+
+@register_upsampler("naf")
+class NAF(Upsampler):
+    """Attention over a low-resolution neighbourhood, by queries and keys from the image.
+
+    Args:
+        de_channels, en_channels, scale_factor, start: see `Upsampler`.
+        kernel_size: K of the neighbourhood.
+        embed_channels: D, of queries and keys.
+        heads: N, of the attention; each takes de_channels / N channels.
+        rotary_heads: parts of the queries that are rotated alike.
+        blocks: L, of each branch.
+        image_channels: of the image.
+        neighbours: at ratios that are no whole numbers, the "published" ones or "regular" ones.
+
+    Raises:
+        ValueError: channels do not divide as heads and norms need, or unknown neighbours.
+    """
+
+    needs_image = True
+    direct = True
+    official_keys = {
+        "image_encoder.encoder": "branches.0",
+        "image_encoder.sem_encoder": "branches.1",
+        "image_encoder.rope.periods": None,
+    }
+
+    def __init__(
+        self,
+        de_channels: int,
+        en_channels: int | None = None,
+        scale_factor: int = 2,
+        *,
+        kernel_size: int = 9,
+        embed_channels: int = 256,
+        heads: int = 4,
+        rotary_heads: int = 4,
+        blocks: int = 2,
+        image_channels: int = 3,
+        neighbours: Literal["published", "regular"] = "published",
+        start: Start = "published",
+    ) -> None:
+        super().__init__(de_channels, en_channels, scale_factor, start=start)
+        self.kernel_size, self.heads = whole_number("kernel_size", kernel_size), whole_number("heads", heads)
+        check_divides("heads", self.heads, self.de_channels)
+        embed_channels, self.rotary_heads = (
+            whole_number("embed_channels", embed_channels),
+            whole_number("rotary_heads", rotary_heads),
+        )
+        for name, divisor in (
+            ("twice the groups of its norms", 2 * NORM_GROUPS),
+            ("heads", self.heads),
+            ("four times rotary_heads", 4 * self.rotary_heads),
+        ):
+            if embed_channels % divisor:
+                raise ValueError(f"embed_channels is {embed_channels}, expected a multiple of {name}, {divisor}")
+        if neighbours not in NEIGHBOURS:
+            raise ValueError(f"neighbours is {neighbours!r}, valid: {', '.join(map(repr, NEIGHBOURS))}")
+        self.neighbours = neighbours
+        self.image_channels = whole_number("image_channels", image_channels)
+        blocks = whole_number("blocks", blocks)
+        self.branches = nn.ModuleList(
+            nn.Sequential(
+                FoldedConv2d(self.image_channels, embed_channels // 2, size),
+                *(Block(embed_channels // 2, size) for _ in range(blocks)),
+            )
+            for size in (1, 3)
+        )
+        self.rotation = Rotation(embed_channels // self.rotary_heads)
+        self.apply_start()
+
+    def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any, image: Tensor | None = None) -> Tensor:
+        """`[B, C, h, w]`, `[B, C_img, ≥ H, ≥ W]` → `[B, C, *size]`."""
+        assert image is not None
+        check_map(type(self).__name__, "image", image, self.image_channels)
+        query = self.query(image, size)
+        key = adaptive_average(query, size_of(de))
+        if self.neighbours == "published" and transforms.is_taken_apart():
+            return attend_by_index(query, key, de, self.kernel_size, self.heads)
+        if self.neighbours == "published" and any(out % low for out, low in zip(size, size_of(de), strict=True)):
+            return attend_by_residue(query, key, de, self.kernel_size, self.heads)
+        return neighbourhood_attention(query, key, de, self.kernel_size, self.heads)
+
+    def query(self, image: Tensor, size: Size) -> Tensor:
+        """`[B, C_img, ≥ H, ≥ W]` → `[B, D, *size]`."""
+        image = _no_larger(image, size)
+        features = [adaptive_average(branch(image), size) for branch in self.branches]
+        heads = torch.cat(features, 1).unflatten(1, (self.rotary_heads, -1))
+        rotated: Tensor = self.rotation(heads).flatten(1, 2)
+        return rotated
+
+
+class FoldedConv2d(nn.Conv2d):
+    """A convolution that keeps the size and folds the map back at its ends, of any size."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, C, H, W]` → `[B, C_out, H, W]`."""
+        edge = self.kernel_size[0] // 2
+        return super().forward(pad_by_reflection(x, edge) if edge else x)
+
+
+class Block(nn.Module):
+    """Norm, SiLU, convolution, twice."""
+
+    def __init__(self, channels: int, kernel_size: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = (nn.GroupNorm(NORM_GROUPS, channels) for _ in range(2))
+        self.conv1, self.conv2 = (FoldedConv2d(channels, channels, kernel_size) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, C, H, W]` → the same."""
+        for norm, conv in ((self.norm1, self.conv1), (self.norm2, self.conv2)):
+            x = conv(F.silu(norm(x)))
+        return x
+
+
+class Rotation(Drawing):
+    """Rotary positions: pairs of channels turn with the row, other pairs with the column (Su et al., arXiv:2104.09864).
+
+    In training all positions are multiplied by one number, drawn log-uniformly from ½ to 2.
+
+    Args:
+        channels: d of a head, a multiple of 4. Pair i is made of channels i and i + d/2.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, heads, d, H, W]` → the same, turned in float32 at least."""
+        wide = accumulate(x)
+        angles = self.angles(size_of(x), wide)
+        if self.training:
+            angles = angles * 2 ** (2 * self.uniform((), wide) - 1).to(wide.dtype)
+        cos, sin = angles.cos(), angles.sin()
+        first, second = wide.chunk(2, 2)
+        return torch.cat([first * cos - second * sin, second * cos + first * sin], 2).to(x.dtype)
+
+    def angles(self, size: Size, like: Tensor) -> Tensor:
+        """`[d/2, H, W]`: those of the rows first."""
+        number = self.channels // 4
+        exponents = torch.arange(number, dtype=torch.float32, device=like.device) * (4 / self.channels)
+        periods = (BASE**exponents).to(like.dtype)
+        along = []
+        for length in size:
+            centres = (torch.arange(length, dtype=like.dtype, device=like.device) + 0.5) * (2 / length) - 1
+            along.append(2 * math.pi * centres / periods[:, None])
+        rows, columns = along[0][:, :, None], along[1][:, None, :]
+        return torch.cat([rows.expand(number, *size), columns.expand(number, *size)])
+
+
+def attend_by_residue(query: Tensor, key: Tensor, value: Tensor, kernel_size: int, heads: int) -> Tensor:
+    """The authors' neighbours at any ratio: keys and values enlarged, and windows within each residue class of outputs.
+
+    Of rows modulo d = ⌊H/h⌋, and of columns likewise. Shapes as in `neighbourhood_attention`.
+    """
+    size = size_of(query)
+    steps = [out // low for out, low in zip(size, size_of(value), strict=True)]
+    rows, columns = (_nearest(low, out, query.device) for low, out in zip(size_of(value), size, strict=True))
+    large_key, large_value = (x.index_select(2, rows).index_select(3, columns) for x in (key, value))
+    bands = []
+    for row in range(steps[0]):
+        parts = [
+            [x[..., row :: steps[0], column :: steps[1]] for x in (query, large_key, large_value)]
+            for column in range(steps[1])
+        ]
+        found = [neighbourhood_attention(*part, kernel_size, heads) for part in parts]
+        bands.append(torch.cat(found, 3))
+    of_rows, of_columns = (_by_residue(out, step, query.device) for out, step in zip(size, steps, strict=True))
+    return torch.cat(bands, 2).index_select(2, of_rows).index_select(3, of_columns)
+
+
+def attend_by_index(query: Tensor, key: Tensor, value: Tensor, kernel_size: int, heads: int) -> Tensor:
+    """The same from tables of neighbours, for graphs of torch's operators that take any size."""
+    tables = [
+        _neighbours(low, out, kernel_size, query.device)
+        for low, out in zip(size_of(value), size_of(query), strict=True)
+    ]
+    (rows, no_row), (columns, no_column) = tables
+
+    def band(x: Tensor, tap: int) -> Tensor:
+        """`[B, N, C/N, H, W, K]`: what lies in row `tap` of all windows."""
+        beside = x.index_select(2, rows[:, tap]).index_select(3, columns.flatten())
+        return accumulate(beside).reshape(x.shape[0], heads, -1, *size_of(query), kernel_size)
+
+    asking = accumulate(query).unflatten(1, (heads, -1)).unsqueeze(-1) / math.sqrt(query.shape[1] // heads)
+    logits = torch.stack([(asking * band(key, tap)).sum(2) for tap in range(kernel_size)], 4)
+    nowhere = no_row[:, None, :, None] | no_column[:, None, :]
+    weights = logits.masked_fill(nowhere, -torch.inf).flatten(4).softmax(4).unflatten(4, (kernel_size, kernel_size))
+    rows_of_sums = [(weights[..., tap, :].unsqueeze(2) * band(value, tap)).sum(5) for tap in range(kernel_size)]
+    return torch.stack(rows_of_sums).sum(0).flatten(1, 2).to(value.dtype)
+
+
+def _neighbours(length: int, output_length: int, kernel_size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Source indices of the window of each output index, `[output_length, K]`, and which of them are none."""
+    step = output_length // length
+    outputs = torch.arange(output_length, device=device)
+    residue = outputs % step
+    count = (output_length - residue + step - 1) // step
+    first = torch.minimum((outputs // step - kernel_size // 2).clamp(min=0), (count - kernel_size).clamp(min=0))
+    place, count = first[:, None] + torch.arange(kernel_size, device=device), count[:, None]
+    at = torch.minimum(place, count - 1) * step + residue[:, None]
+    return (2 * at + 1) * length // (2 * output_length), place >= count
+
+
+def _by_residue(length: int, step: int, device: torch.device) -> Tensor:
+    """Where each index lies once all have been ordered by their residue modulo `step`."""
+    return torch.argsort(torch.argsort(torch.arange(length, device=device) % step, stable=True))
+
+
+def _nearest(length: int, output_length: int, device: torch.device) -> Tensor:
+    """Source index ⌊(y + ½)·length / output_length⌋ of each output index, in whole numbers."""
+    return (2 * torch.arange(output_length, device=device) + 1) * length // (2 * output_length)
+
+
+def _no_larger(image: Tensor, size: Size) -> Tensor:
+    """The image, resized where a side is more than `LARGEST_IMAGE` times the output's."""
+    limits = [torch.sym_min(length, LARGEST_IMAGE * out) for length, out in zip(size_of(image), size, strict=True)]
+    if not transforms.is_taken_apart() and tuple(limits) == size_of(image):
+        return image
+    return F.interpolate(image, limits, mode="bilinear", align_corners=False)

@@ -70,7 +70,7 @@ def test_segmentation(case: str, operator: str) -> None:
 @pytest.mark.parametrize("build", [MattingNetwork, SegmentationNetwork])
 def test_every_upsampler_works_with_an_encoder_of_another_house(build: type[nn.Module], operator: str) -> None:
     """Also those of one factor: every stage doubles the size."""
-    options = {"width": 4} if build is MattingNetwork else {"embed_dim": 8}
+    options = {"width": 8} if build is MattingNetwork else {"embed_dim": 8}
     network = build(CASES["convnext"], upsampler=operator, **options)
     x = torch.randn(2, network.in_channels, 64, 32)
     assert network(x).isfinite().all()

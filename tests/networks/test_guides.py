@@ -109,7 +109,7 @@ def test_the_shortcut_of_the_matting_network_comes_from_the_changed_feature() ->
     assert all(source.std() > 0 for source in sources[:2])
 
 
-@pytest.mark.parametrize(("operator", "number"), [(Marking, 6), (Direct, 6)])
+@pytest.mark.parametrize(("operator", "number"), [(Marking, 6), (Direct, 3)])
 def test_the_head_fuses_the_finest_map_as_the_last_step_of_the_last_chain_left_it(
     operator: type[Marking], number: int
 ) -> None:

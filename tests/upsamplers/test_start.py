@@ -34,10 +34,10 @@ def has_a_say(name: str) -> bool:
 
 @torch.no_grad()
 def distances(name: str, start: str, smooth: bool, pools: bool) -> Tensor:
-    """To bilinear interpolation, relative, for some seeds."""
+    """To bilinear interpolation, relative, for some seeds, without what an operator draws in training."""
     found = []
     for seed in range(6):
-        module = build(name, start, seed)
+        module = build(name, start, seed).eval()
         de, en = maps(size_for(module), smooth)
         out = module(de, en, state=module.downsample(en)[1] if pools else None, **asked(module, en))[INNER]
         expected = F.interpolate(de, en.shape[2:], mode="bilinear", align_corners=False)[INNER]
@@ -62,7 +62,7 @@ def test_gates_are_closed(name: str) -> None:
     """The encoder feature shows in the output with 2 % of its size, and hardly moves the kernels."""
     if not has_a_say(name):
         return
-    module = build(name)
+    module = build(name).eval()
     de, en = maps(size_for(module))
     with torch.no_grad():
         seen = module(de, en, **asked(module, en)) - module(de, -en, **asked(module, en))

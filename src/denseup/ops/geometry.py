@@ -80,6 +80,13 @@ def parent_grid(low: Tensor, size: Size, dtype: torch.dtype, groups: int = 1) ->
     return position_grid(rows, columns, groups)
 
 
+def at_most(length: int, limit: int) -> int:
+    """The lesser of two sizes, also where they are symbols, or tensors as in `torch.jit.trace`."""
+    if torch.is_tensor(length) or torch.is_tensor(limit):
+        return torch.minimum(torch.as_tensor(length), torch.as_tensor(limit))  # type: ignore[return-value]
+    return torch.sym_min(length, limit)
+
+
 def pad_to_even(x: Tensor) -> Tensor:
     """Repeat the last row and column of `[B, C, H, W]` where H or W is odd; even sizes come back as they are."""
     for dim in (2, 3):

@@ -24,9 +24,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from denseup.ops import bidownsample, reassemble, transforms
+from denseup.ops import bidownsample, reassemble
 from denseup.ops.arguments import odd_number, whole_number
 from denseup.ops.geometry import Size, pad_to_even, pixel_shuffle
+from denseup.ops.normalization import GroupNorm
+from denseup.ops.pooling import adaptive_average
 from denseup.upsamplers.arguments import check_state_size
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
@@ -90,7 +92,7 @@ class A2U(Upsampler):
         self.kernel_size, self.encoder_kernel_size, self.groups = kernel_size, encoder_kernel_size, groups
         channels = self.en_channels
         self.u, self.v = (nn.Conv2d(channels, 1 if shared else channels, 1) for _ in range(2))
-        self.norm_u, self.norm_v = (_GroupNorm(math.gcd(NORM_GROUPS, channels), channels) for _ in range(2))
+        self.norm_u, self.norm_v = (GroupNorm(math.gcd(NORM_GROUPS, channels), channels) for _ in range(2))
         self.up = nn.Conv2d(channels, 4 * groups * kernel_size**2, 1)
         self.down: nn.Conv2d | None = None
         if own_downsampling:
@@ -128,7 +130,7 @@ class A2U(Upsampler):
 
     def affinity(self, en: Tensor) -> Tensor:
         """The affinity q, one value for each 2×2 block: `[B, C, H, W]` → `[B, 1, H/2, W/2]`; H and W even."""
-        window = _average_to(en, self.encoder_kernel_size)
+        window = adaptive_average(en, (self.encoder_kernel_size,) * 2)
         embeddings = [
             F.leaky_relu(norm(_convolve_each(en, predict(window))), NEGATIVE_SLOPE)
             for predict, norm in ((self.u, self.norm_u), (self.v, self.norm_v))
@@ -147,32 +149,8 @@ class A2U(Upsampler):
         return torch.sigmoid(pixel_shuffle(affinity * self.up(_global_average(en)), 2))
 
 
-class _GroupNorm(nn.GroupNorm):
-    """Of a single value too, which torch refuses though nothing is to be learnt from it: it becomes the bias."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
-
-
 def _global_average(en: Tensor) -> Tensor:
     return F.adaptive_avg_pool2d(en, 1)
-
-
-def _average_to(x: Tensor, length: int) -> Tensor:
-    """Adaptive average pooling, `[B, C, H, W]` → `[B, C, length, length]`, exportable for any size."""
-    if not transforms.is_taken_apart() and not any(isinstance(n, torch.SymInt) for n in x.shape[2:]):
-        return F.adaptive_avg_pool2d(x, length)
-    rows, columns = (_averages(n, length, x) for n in x.shape[2:])
-    return rows @ x @ columns.T
-
-
-def _averages(length: int, output_length: int, like: Tensor) -> Tensor:
-    """`[output_length, length]`: row i averages pixels ⌊i·length/output_length⌋ … ⌈(i+1)·length/output_length⌉ - 1."""
-    cell = torch.arange(output_length, device=like.device)[:, None]
-    pixel = torch.arange(length, device=like.device)
-    last = ((cell + 1) * length + output_length - 1) // output_length  # rounded up; exporters divide no negatives alike
-    inside = (pixel >= cell * length // output_length) & (pixel < last)
-    return inside.to(like.dtype) / inside.sum(1, keepdim=True).to(like.dtype)
 
 
 def _convolve_each(x: Tensor, kernels: Tensor) -> Tensor:

@@ -41,10 +41,11 @@ from denseup.ops import local_similarity, reassemble, resize_nearest, sample_bil
 from denseup.ops.arguments import odd_number, whole_number
 from denseup.ops.arithmetic import softmax_by_group
 from denseup.ops.geometry import Size, pixel_shuffle, position_grid, size_of
+from denseup.ops.normalization import GroupNorm
 from denseup.upsamplers.arguments import check_divides
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
-from denseup.upsamplers.start import Start, neutral_kernels
+from denseup.upsamplers.start import CLOSED_GATE, Start, neutral_kernels
 
 NEIGHBOURS = [tap for tap in range(25) if tap // 5 % 2 == 0 and tap % 5 % 2 == 0 and tap != 12]
 """Of a 5×5 window the eight taps two pixels from its centre, by rows."""
@@ -166,6 +167,8 @@ class FreqFusion(Upsampler):
                 assert conv.bias is not None
                 logits = kernel.log() if window is None else kernel.log() - window.log()
                 conv.bias.copy_(logits / (2 if self.semi_conv else 1))
+        if self.resampler is not None:
+            self.resampler.start_neutral()
 
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> tuple[Tensor, Tensor]:
         """`[B, C_de, h, w]`, `[B, C_en, *size]` → `[B, C_de, *size]`, `[B, C_en, *size]`."""
@@ -243,7 +246,7 @@ class Resampler(nn.Module):
             raise ValueError(
                 f"embed_channels is {channels}, expected a multiple of {of_norm}, an eighth of it, for the norm"
             )
-        self.norm_en, self.norm_de = (nn.GroupNorm(of_norm, channels) if norm else nn.Identity() for _ in range(2))
+        self.norm_en, self.norm_de = (GroupNorm(of_norm, channels) if norm else nn.Identity() for _ in range(2))
         cosines = len(NEIGHBOURS)
         seen = (channels + cosines,) * 2 if directions == "features" else (cosines, channels)
 
@@ -262,6 +265,11 @@ class Resampler(nn.Module):
                 nn.init.normal_(conv.weight, std=0.001 if name.startswith("offset") else 0)
                 assert conv.bias is not None
                 nn.init.zeros_(conv.bias)
+
+    def start_neutral(self) -> None:
+        """Scales nearly closed: every pixel is read where it is."""
+        assert self.scale_en.bias is not None
+        nn.init.constant_(self.scale_en.bias, CLOSED_GATE)
 
     def forward(self, out: Tensor, high: Tensor, low: Tensor) -> Tensor:
         """Raised map `[B, C, H, W]`, compressed maps `[B, m, H, W]` and `[B, m, h, w]` → `[B, C, H, W]`."""

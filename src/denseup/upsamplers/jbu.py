@@ -33,14 +33,14 @@ from denseup.upsamplers.arguments import check_map
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.drawing import ChannelDropout
 from denseup.upsamplers.registry import register_upsampler
-from denseup.upsamplers.start import Start, quieten
+from denseup.upsamplers.start import Start
 
 CORRECTION = 0.1
 LEAST_SUM = 1e-7
 LEAST_VARIANCE = 1e-6
 """Of the Gaussian; where ς is 0 its centre alone is left."""
-NEUTRAL_SIGMA = 0.12
-"""Gives the neighbours in a window of radius 3 some 8 % of the weight together, if all are as alike."""
+NEUTRAL_SIGMA = 0.1
+"""Gives the neighbours in a window of radius 3 some 1.5 % of the weight together, if all are as alike."""
 OF_A_STEP = {
     "range_temp": "temperature",
     "sigma_spatial": "sigma",
@@ -69,10 +69,10 @@ class BilateralStep(nn.Module):
         self.correct = _projection(taps + image_channels, taps, taps)
 
     def start_neutral(self) -> None:
-        """Kernels of little more than their centre."""
-        with torch.no_grad():
-            self.sigma.fill_(NEUTRAL_SIGMA)
-        quieten(self.correct[-1])
+        """Kernels of little more than their centre, and no correction."""
+        nn.init.constant_(self.sigma, NEUTRAL_SIGMA)
+        for parameter in self.correct[-1].parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, de: Tensor, guide: Tensor) -> Tensor:
         """`[B, C, h, w]`, `[B, C_img, H, W]` → `[B, C, H, W]`."""

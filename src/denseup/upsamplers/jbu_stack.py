@@ -13,17 +13,16 @@ are left filter at that size. At 16 times the size and four steps this is the au
 import math
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from denseup.ops.geometry import Size, size_of
+from denseup.ops.geometry import Size, at_most, size_of
 from denseup.ops.pooling import adaptive_average
 from denseup.upsamplers.arguments import check_map
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.drawing import ChannelDropout
 from denseup.upsamplers.jbu import CORRECTION, OF_A_STEP, BilateralStep
 from denseup.upsamplers.registry import register_upsampler
-from denseup.upsamplers.start import Start, quieten
+from denseup.upsamplers.start import Start
 
 MOST_STEPS = 8
 """For the authors' names, which are numbered; theirs has four."""
@@ -73,7 +72,8 @@ class JBUStack(Upsampler):
         for step in self.steps:
             assert isinstance(step, BilateralStep)
             step.start_neutral()
-        quieten(self.correct[1])
+        for parameter in self.correct.parameters():
+            nn.init.zeros_(parameter)
 
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any, image: Tensor | None = None) -> Tensor:
         """`[B, C, h, w]`, `[B, C_img, ≥ H, ≥ W]` → `[B, C, *size]`."""
@@ -87,5 +87,5 @@ class JBUStack(Upsampler):
 
 
 def _doubled(x: Tensor, most: Size) -> Size:
-    height, width = (torch.sym_min(2 * length, limit) for length, limit in zip(size_of(x), most, strict=True))
+    height, width = (at_most(2 * length, limit) for length, limit in zip(size_of(x), most, strict=True))
     return height, width

@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseup.ops.arguments import odd_number, whole_number
-from denseup.ops.geometry import Size, position_grid, size_of
-from denseup.ops.layer_norm import LayerNorm
+from denseup.ops.geometry import Size, at_most, position_grid, size_of
+from denseup.ops.normalization import LayerNorm
 from denseup.ops.points import gather_points, point_similarity
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
@@ -171,4 +171,4 @@ class LDAAQU(Upsampler):
 
 def _step(length: int, output_length: int) -> Any:
     """Pixels of the input that an output pixel is wide where corners are aligned; 0 where there is but one pixel."""
-    return (length - 1) / torch.sym_max(output_length - 1, 1)
+    return (length - 1) / -at_most(1 - output_length, -1)

@@ -33,19 +33,22 @@ from torch.nn import functional as F
 from denseup.ops import neighbourhood_attention, transforms
 from denseup.ops.arguments import whole_number
 from denseup.ops.arithmetic import accumulate
-from denseup.ops.geometry import Size, pad_by_reflection, size_of
+from denseup.ops.geometry import Size, at_most, pad_by_reflection, size_of
+from denseup.ops.normalization import GroupNorm
 from denseup.ops.pooling import adaptive_average
 from denseup.upsamplers.arguments import check_divides, check_map
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.drawing import Drawing
 from denseup.upsamplers.registry import register_upsampler
-from denseup.upsamplers.start import Start
+from denseup.upsamplers.start import Start, quieten
 
 LARGEST_IMAGE = 4
 """Times the output's size; a larger image is resized."""
 NORM_GROUPS = 8
 BASE = 100.0
 """Of the periods of rotary positions."""
+NEUTRAL_LEVEL = 4.0
+"""Of all features, in the neutral start."""
 NEIGHBOURS = ("published", "regular")
 
 
@@ -119,17 +122,30 @@ class NAF(Upsampler):
         self.rotation = Rotation(embed_channels // self.rotary_heads)
         self.apply_start()
 
+    def start_neutral(self) -> None:
+        """Features that are nearly constant: what is left is the rotation, by which the nearest pixels are most alike.
+
+        How fast that falls off depends on the map, whose positions are relative to its size: by e⁻² to the next pixel
+        where there are some 17, less fast on larger maps.
+        """
+        for branch in self.branches:
+            assert isinstance(branch, nn.Sequential)
+            quieten(branch[-1].get_submodule("conv2"), NEUTRAL_LEVEL)
+
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any, image: Tensor | None = None) -> Tensor:
         """`[B, C, h, w]`, `[B, C_img, ≥ H, ≥ W]` → `[B, C, *size]`."""
         assert image is not None
         check_map(type(self).__name__, "image", image, self.image_channels)
         query = self.query(image, size)
         key = adaptive_average(query, size_of(de))
-        if self.neighbours == "published" and transforms.is_taken_apart():
-            return attend_by_index(query, key, de, self.kernel_size, self.heads)
-        if self.neighbours == "published" and any(out % low for out, low in zip(size, size_of(de), strict=True)):
-            return attend_by_residue(query, key, de, self.kernel_size, self.heads)
-        return neighbourhood_attention(query, key, de, self.kernel_size, self.heads)
+        published = self.neighbours == "published"
+        if published and transforms.is_taken_apart():
+            attend = attend_by_index
+        elif published and any(out % low for out, low in zip(size, size_of(de), strict=True)):
+            attend = attend_by_residue
+        else:
+            attend = neighbourhood_attention
+        return attend(query, key, de.to(query.dtype), self.kernel_size, self.heads).to(de.dtype)
 
     def query(self, image: Tensor, size: Size) -> Tensor:
         """`[B, C_img, ≥ H, ≥ W]` → `[B, D, *size]`."""
@@ -154,7 +170,7 @@ class Block(nn.Module):
 
     def __init__(self, channels: int, kernel_size: int) -> None:
         super().__init__()
-        self.norm1, self.norm2 = (nn.GroupNorm(NORM_GROUPS, channels) for _ in range(2))
+        self.norm1, self.norm2 = (GroupNorm(NORM_GROUPS, channels) for _ in range(2))
         self.conv1, self.conv2 = (FoldedConv2d(channels, channels, kernel_size) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -266,7 +282,7 @@ def _nearest(length: int, output_length: int, device: torch.device) -> Tensor:
 
 def _no_larger(image: Tensor, size: Size) -> Tensor:
     """The image, resized where a side is more than `LARGEST_IMAGE` times the output's."""
-    limits = [torch.sym_min(length, LARGEST_IMAGE * out) for length, out in zip(size_of(image), size, strict=True)]
+    limits = [at_most(length, LARGEST_IMAGE * out) for length, out in zip(size_of(image), size, strict=True)]
     if not transforms.is_taken_apart() and tuple(limits) == size_of(image):
         return image
     return F.interpolate(image, limits, mode="bilinear", align_corners=False)

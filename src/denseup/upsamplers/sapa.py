@@ -28,7 +28,7 @@ from denseup.ops import local_similarity, reassemble, resize_nearest
 from denseup.ops.arguments import odd_number, whole_number
 from denseup.ops.arithmetic import blend
 from denseup.ops.geometry import Size
-from denseup.ops.layer_norm import LayerNorm
+from denseup.ops.normalization import LayerNorm
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import Start, quieten

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from denseup.ops import resize_nearest
 from denseup.ops.arguments import whole_number
 from denseup.ops.geometry import Size, parent_grid, pixel_shuffle
+from denseup.ops.normalization import GroupNorm
 from denseup.ops.points import gather_points, point_similarity
 from denseup.upsamplers.arguments import check_divides
 from denseup.upsamplers.base import Upsampler
@@ -79,7 +80,7 @@ class SAPAD(Upsampler):
             channels = getattr(self, f"{name}_channels")
             if norm and channels % NORM_GROUPS:
                 raise ValueError(f"{name}_channels is {channels}, expected a multiple of {NORM_GROUPS} with norm")
-            self.add_module(f"norm_{name}", nn.GroupNorm(NORM_GROUPS, channels) if norm else nn.Identity())
+            self.add_module(f"norm_{name}", GroupNorm(NORM_GROUPS, channels) if norm else nn.Identity())
         self.embed_query = nn.Conv2d(self.en_channels, embed, 1)
         self.embed_key = nn.Conv2d(self.de_channels, embed, 1)
         cells = self.scale_factor**2 if fine_offsets else 1

@@ -36,7 +36,7 @@ class SegFormerHead(nn.Module):
     """All-MLP head: maps → logits at the size of the finest; four maps take six upsamplers.
 
     An upsampler that resizes by any factor in one step (`Upsampler.direct`) goes straight to the finest map, as the
-    original head does with bilinear interpolation.
+    original head does with bilinear interpolation: four maps then take three.
 
     The finest map guides the last step of each chain, and an upsampler may change it. What is fused is the finest map
     as it comes back from raising the next coarser one: that is the pair of one call. All chains start from the maps as
@@ -76,6 +76,8 @@ class SegFormerHead(nn.Module):
         self.steps = steps(self.strides)
         self.project = nn.ModuleList(nn.Conv2d(c, embed_dim, 1) for c in in_channels)
         self.upsamplers = build_upsamplers(upsampler, [embed_dim] * len(self.steps))
+        if self.steps and self.upsamplers[0].direct:
+            self._skip_chains()
         self.fuse = nn.Sequential(
             nn.Conv2d(len(in_channels) * embed_dim, embed_dim, 1, bias=False), nn.BatchNorm2d(embed_dim), nn.ReLU()
         )
@@ -92,13 +94,19 @@ class SegFormerHead(nn.Module):
             fused[self.steps[-1][1]] = changed
         return self.classify(self.dropout(self.fuse(torch.cat(fused[::-1], 1))))
 
+    def _skip_chains(self) -> None:
+        """Keep the first upsampler of each chain, and let it go to where the last one does."""
+        last = dict(self.steps)
+        kept = {level: number for number, (level, _) in reversed(list(enumerate(self.steps)))}
+        levels = list(last)
+        self.upsamplers = nn.ModuleList(self.upsamplers[kept[level]] for level in levels)
+        self.steps = [(level, last[level]) for level in levels]
+
     def _raise(self, projected: list[Tensor], level: int, image: Tensor | None) -> tuple[Tensor, Tensor]:
         """The map of `level` brought to the finest resolution, stage by stage, and its last guide as it came back."""
         chain = [
             (up, guide) for up, (raised, guide) in zip(self.upsamplers, self.steps, strict=True) if raised == level
         ]
-        if chain[0][0].direct:
-            chain = [(chain[0][0], chain[-1][1])]
         y, changed = projected[level], projected[level]
         for upsampler, guide in chain:
             y, changed = raise_map(upsampler, y, projected[guide], image=image)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from denseup import create_upsampler
 from denseup.networks.encoders.base import crop, pad_to_side
-from denseup.ops import in_torch_operators
+from denseup.ops import in_torch_operators, sample_bilinear
 from denseup.ops.geometry import divided_up
 from denseup.ops.transforms import is_taken_apart
 
@@ -65,3 +65,22 @@ def test_padding_goes_by_no_size() -> None:
     for size in ((5, 21), (21, 5), (9, 9), (3, 3)):
         x = torch.rand(1, 3, *size)
         assert torch.equal(served(x), Padded()(x))
+
+
+class Sampled(nn.Module):
+    """Bilinear sampling of zeros outside the map."""
+
+    def forward(self, x: Tensor, positions: Tensor) -> Tensor:
+        return sample_bilinear(x, positions, 2, padding="zeros")
+
+
+def test_sampling_zeros() -> None:
+    example = (torch.rand(2, 4, 5, 6), torch.rand(2, 4, 7, 8))
+    with in_torch_operators():
+        program = torch.export.export(Sampled(), example, dynamic_shapes=(ANY, ANY))
+    assert "denseup" not in str(program.graph)
+    served = program.module(check_guards=False)
+    for size in ((5, 6), (1, 9)):
+        x, positions = torch.randn(3, 4, *size), torch.rand(3, 4, 8, 5) * 12 - 3
+        positions[0, 0, 0, 0], positions[1, 2, 3, 4] = torch.inf, -torch.inf
+        torch.testing.assert_close(served(x, positions), Sampled()(x, positions))

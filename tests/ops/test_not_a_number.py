@@ -122,8 +122,9 @@ def test_convolutions_in_c(instructions: str, value: float) -> None:
         assert torch.equal(ours.isfinite(), true.isfinite())
 
 
+@pytest.mark.parametrize("padding", ["border", "zeros"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16], ids=str)
-def test_positions_that_are_nowhere(dtype: torch.dtype) -> None:
+def test_positions_that_are_nowhere(dtype: torch.dtype, padding: str) -> None:
     """NaN there and in the position's gradient; all else, and what the map gets, is as without them."""
     torch.manual_seed(0)
     x = torch.randn(2, 4, 5, 6).to(dtype).requires_grad_()
@@ -133,7 +134,7 @@ def test_positions_that_are_nowhere(dtype: torch.dtype) -> None:
     positions.requires_grad_()
     nowhere = torch.zeros(2, 2, 9, 40, dtype=torch.bool)
     nowhere[0, 0, 2, 3] = nowhere[1, 1, 8, 39] = nowhere[0, 0, 0, 0] = True
-    out, expected = (sample_bilinear(x, p, 2) for p in (positions, clean))
+    out, expected = (sample_bilinear(x, p, 2, padding) for p in (positions, clean))
     of_channels = nowhere.repeat_interleave(2, 1)
     assert torch.equal(out.isnan(), of_channels)
     assert torch.equal(out[~of_channels], expected[~of_channels])
@@ -142,6 +143,28 @@ def test_positions_that_are_nowhere(dtype: torch.dtype) -> None:
     torch.testing.assert_close(of_map, truth[0])
     assert torch.equal(of_positions.isnan(), nowhere.repeat(1, 2, 1, 1))
     torch.testing.assert_close(of_positions.nan_to_num(0), truth[1])
+    plain = torch.vmap(lambda a, b: sample_bilinear(a[None], b[None], 2, padding)[0])(x, positions)
+    assert torch.equal(plain.isnan(), of_channels)
+
+
+def test_zeros_far_away() -> None:
+    """Nothing is read there and nothing has a gradient, in all ways, also where the border is not finite."""
+    x = torch.full((1, 2, 4, 5), torch.inf, requires_grad=True)
+    for value in (torch.inf, -torch.inf, 1e30, -3e38, 7.0, -3.0):
+        for row in (value, 1.0):
+            positions = torch.full((1, 2, 3, 3), value)
+            positions[:, 1] = row
+            positions.requires_grad_()
+
+            def sampled(x: Tensor, positions: Tensor) -> Tensor:
+                return sample_bilinear(x, positions, padding="zeros")
+
+            out = sampled(x, positions)
+            plain, tangent = torch.func.jvp(sampled, (x, positions), (torch.ones_like(x), torch.ones_like(positions)))
+            first = torch.autograd.grad(out.sum(), (x, positions), create_graph=True)
+            assert all(not g.count_nonzero() for g in (out, plain, tangent, *first))
+            second = torch.autograd.grad(first[1].sum(), (x, positions), allow_unused=True)
+            assert all(g is None or not g.count_nonzero() for g in second)
 
 
 def test_positions_far_away_read_the_border() -> None:

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from denseup.ops import sample_bilinear
 from denseup.ops.geometry import pad_to_even, source_positions
 from denseup.ops.sampling import decomposition
+from denseup.ops.sampling.arguments import PADDINGS
 from denseup.ops.sampling.operators import sample
 
 
@@ -25,16 +26,17 @@ def bilinear_positions(low: tuple[int, int], high: tuple[int, int], dtype: torch
     return torch.stack([columns.expand(high), rows[:, None].expand(high)])[None]
 
 
+@pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("groups", [1, 2, 4])
-def test_reads_each_group_at_its_positions(groups: int) -> None:
+def test_reads_each_group_at_its_positions(groups: int, padding: str) -> None:
     x, positions = arguments(groups)
     columns, rows = positions.unflatten(1, (2, groups)).unbind(1)
     expected = []
     for group in range(groups):
         grid = torch.stack([(2 * columns[:, group] + 1) / 5 - 1, (2 * rows[:, group] + 1) / 3 - 1], -1)
         part = x.unflatten(1, (groups, -1))[:, group]
-        expected.append(F.grid_sample(part, grid, padding_mode="border", align_corners=False))
-    check_sums(sample_bilinear(x, positions, groups), torch.cat(expected, 1).detach(), "out")
+        expected.append(F.grid_sample(part, grid, padding_mode=padding, align_corners=False))
+    check_sums(sample_bilinear(x, positions, groups, padding), torch.cat(expected, 1).detach(), "out")
 
 
 @pytest.mark.parametrize("high", [(6, 10), (9, 15), (5, 7), (3, 5)])
@@ -45,30 +47,60 @@ def test_positions_of_the_pixel_centres_give_bilinear_interpolation(high: tuple[
     check_sums(sample_bilinear(x, positions), expected.detach(), "out")
 
 
+@pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("width", [1, 5])
-def test_the_plain_form_equals_torchs_kernel(width: int) -> None:
+def test_the_plain_form_equals_torchs_kernel(width: int, padding: str) -> None:
+    """Which has its own words of the padding, and its own gradients."""
     x, _ = arguments(width=width)
-    grid = (torch.rand(2, 4, 6, 2, dtype=torch.float64) * 3 - 1.5).requires_grad_()
+    grid = (torch.rand(2, 4, 6, 2, dtype=torch.float64) * 4 - 2).requires_grad_()
     grad = torch.randn(2, 4, 4, 6, dtype=torch.float64)
-    check_sums(decomposition.sample(x, grid), sample(x, grid).detach(), "out")
-    pairs = (torch.autograd.grad(f(x, grid), (x, grid), grad) for f in (decomposition.sample, sample))
-    for ours, torchs in zip(*pairs, strict=True):
-        check_sums(ours, torchs, "gradient")
+
+    def torchs(x: Tensor, grid: Tensor, padding: str) -> Tensor:
+        return F.grid_sample(x, grid, padding_mode=padding, align_corners=False)
+
+    functions = (decomposition.sample, sample, torchs)
+    outs = [function(x, grid, padding) for function in functions]
+    of_formula = decomposition.sample_backward(grad, x.detach(), grid.detach(), padding)
+    *ours, theirs = (torch.autograd.grad(out, (x, grid), grad) for out in outs)
+    for out in outs[:2]:
+        check_sums(out, outs[2].detach(), "out")
+    for found in (*ours, of_formula):
+        for gradient, torchs_gradient in zip(found, theirs, strict=True):
+            check_sums(gradient, torchs_gradient, "gradient")
 
 
-def test_gradients_of_first_and_second_order() -> None:
+@pytest.mark.parametrize("padding", PADDINGS)
+def test_gradients_of_first_and_second_order(padding: str) -> None:
     x, positions = (t[:1].detach().requires_grad_() for t in arguments())
-    assert torch.autograd.gradcheck(lambda a, b: sample_bilinear(a, b, 2), (x, positions))
-    assert torch.autograd.gradgradcheck(lambda a, b: sample_bilinear(a, b, 2), (x, positions))
+    assert torch.autograd.gradcheck(lambda a, b: sample_bilinear(a, b, 2, padding), (x, positions))
+    assert torch.autograd.gradgradcheck(lambda a, b: sample_bilinear(a, b, 2, padding), (x, positions))
 
 
+def test_zeros_are_read_from_a_pixel_outside_on() -> None:
+    """Half a pixel outside of the border pixel, one pixel and more outside nothing, at sides and in corners."""
+    x = torch.ones(1, 1, 3, 5, dtype=torch.float64)
+    outside = torch.tensor([0, -0.25, -0.5, -1, -1.5, -3, -torch.inf], dtype=torch.float64)
+    shares = (1 + outside).clamp(0)
+    inside = torch.zeros_like(outside)
+    for columns, rows, expected in (
+        (outside, inside, shares),
+        (4 - outside, inside, shares),
+        (inside, outside, shares),
+        (inside, 2 - outside, shares),
+        (outside, 2 - outside, shares**2),
+    ):
+        positions = torch.stack([columns, rows])[None, :, None]
+        check_sums(sample_bilinear(x, positions, padding="zeros").flatten(), expected, "out")
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_opcheck(layout: torch.memory_format) -> None:
+def test_opcheck(layout: torch.memory_format, padding: str) -> None:
     x = arguments()[0].detach().to(memory_format=layout).requires_grad_()
     grid = torch.rand(2, 4, 6, 2, dtype=torch.float64, requires_grad=True)
     grad = torch.randn(2, 4, 4, 6, dtype=torch.float64, requires_grad=True)
-    torch.library.opcheck(torch.ops.denseup.sample_bilinear.default, (x, grid))
-    torch.library.opcheck(torch.ops.denseup.sample_bilinear_backward.default, (grad, x, grid))
+    torch.library.opcheck(torch.ops.denseup.sample_bilinear.default, (x, grid, padding))
+    torch.library.opcheck(torch.ops.denseup.sample_bilinear_backward.default, (grad, x, grid, padding))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -108,6 +140,8 @@ def test_errors_name_the_argument() -> None:
         sample_bilinear(x, positions, 3)
     with pytest.raises(ValueError, match=r"positions is \[2, 4, 4, 6\], expected \[2, 2, H, W\]"):
         sample_bilinear(x, positions)
+    with pytest.raises(ValueError, match="padding is 'reflection', expected one of 'border', 'zeros'"):
+        sample_bilinear(x, positions, 2, padding="reflection")
 
 
 @pytest.mark.parametrize(("size", "expected"), [((4, 6), (4, 6)), ((3, 6), (4, 6)), ((3, 5), (4, 6)), ((1, 1), (2, 2))])

@@ -19,6 +19,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], tuple[Any, ...]]] = {
     "similarity": (lambda query, key: local_similarity(query, key, 3, 2), (odd, low)),
     "bidownsample": (lambda x, k: bidownsample(x, k, 3, 2, 2, normalize="softmax"), (odd, (2, 18, 3, 4))),
     "sample": (lambda x, positions: sample_bilinear(x, 4 * positions, 2), (low, (2, 4, 5, 7))),
+    "sample of zeros": (lambda x, positions: sample_bilinear(x, 6 * positions, 2, "zeros"), (low, (2, 4, 5, 7))),
     "nearest": (lambda x: resize_nearest(x, (7, 4)), (low,)),
     "nearest of a power of two": (lambda x: resize_nearest(x, (6, 8)), (low,)),
 }

@@ -4,17 +4,27 @@ from torch import Tensor
 
 from denseup.ops.arguments import check_alike, check_map, check_shape
 
+PADDINGS = ("border", "zeros")
+"""What is read outside the map: its nearest border pixel, or 0."""
 
-def check_sample(x: Tensor, grid: Tensor) -> None:
+
+def check_padding(padding: str) -> None:
+    """One of `PADDINGS`."""
+    if padding not in PADDINGS:
+        raise ValueError(f"padding is {padding!r}, expected one of {', '.join(map(repr, PADDINGS))}")
+
+
+def check_sample(x: Tensor, grid: Tensor, padding: str = "border") -> None:
     """A map `[B, C, h, w]` and a grid `[B, H, W, 2]`."""
+    check_padding(padding)
     check_map("x", x)
     if grid.dim() != 4 or grid.shape[0] != x.shape[0] or grid.shape[3] != 2 or 0 in grid.shape[1:]:
         raise ValueError(f"grid has shape {list(grid.shape)}, expected [{x.shape[0]}, H, W, 2] with H and W ≥ 1")
     check_alike("grid", grid, "x", x)
 
 
-def check_sample_backward(grad: Tensor, x: Tensor, grid: Tensor) -> None:
+def check_sample_backward(grad: Tensor, x: Tensor, grid: Tensor, padding: str = "border") -> None:
     """The same, and the gradient of the result `[B, C, H, W]`."""
-    check_sample(x, grid)
+    check_sample(x, grid, padding)
     check_shape("grad", grad, [*x.shape[:2], *grid.shape[1:3]], "as x and grid have")
     check_alike("grad", grad, "x", x)

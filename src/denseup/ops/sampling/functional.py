@@ -6,24 +6,29 @@ import torch
 from torch import Tensor
 
 from denseup.ops.arguments import check_device, check_map, whole_number
+from denseup.ops.sampling.arguments import check_padding
 from denseup.ops.sampling.operators import sample
 
 
-def sample_bilinear(x: Tensor, positions: Tensor, groups: int = 1) -> Tensor:
-    """Read a map at given positions, by bilinear interpolation; a position outside reads the nearest border pixel.
+def sample_bilinear(x: Tensor, positions: Tensor, groups: int = 1, padding: str = "border") -> Tensor:
+    """Read a map at given positions, by bilinear interpolation.
 
     Args:
         x: map `[B, C, h, w]`.
         positions: `[B, 2·G, H, W]`, the G columns first, then the G rows, in pixels of `x`: (0, 0) is the centre of
             the first pixel. Compute them in float32 at least: bfloat16 has no fractions of a pixel beyond column 128.
         groups: G groups of channels, each read at positions of its own.
+        padding: what is outside the map: `border`, its nearest pixel, or `zeros`. Half a pixel outside, the one reads
+            the border pixel and the other half of it.
 
     Returns:
-        `[B, C, H, W]` with the dtype of `x`; interpolated in the wider of the two dtypes, at least float32.
+        `[B, C, H, W]` with the dtype of `x`; interpolated in the wider of the two dtypes, at least float32. NaN where a
+        position is; an infinite position is one far outside.
 
     Raises:
-        ValueError: an argument has a wrong shape; the message names it.
+        ValueError: an argument has a wrong shape or value; the message names it.
     """
+    check_padding(padding)
     groups = whole_number("groups", groups)
     if x.dim() != 4 or x.shape[1] % groups:
         raise ValueError(f"x is {list(x.shape)}, expected [B, C, h, w] with C a multiple of groups, {groups}")
@@ -37,5 +42,5 @@ def sample_bilinear(x: Tensor, positions: Tensor, groups: int = 1) -> Tensor:
     columns, rows = (half.flatten(0, 1) for half in positions.to(dtype).chunk(2, 1))
     grid = torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], -1)
     by_group = x.to(dtype).reshape(x.shape[0] * groups, x.shape[1] // groups, height, width)
-    out = cast(Tensor, sample(by_group, grid))
+    out = cast(Tensor, sample(by_group, grid, padding))
     return out.reshape(*x.shape[:2], *out.shape[2:]).to(x.dtype)

@@ -9,18 +9,20 @@ from denseup.ops.sampling.decomposition import sample
 
 
 def save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    """All inputs."""
-    ctx.save_for_backward(*inputs)
+    """All inputs; the padding is the last."""
+    *tensors, ctx.padding = inputs
+    ctx.save_for_backward(*tensors)
 
 
-def of_sample(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+def of_sample(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
     """Of map and grid."""
-    return cast(tuple[Tensor, Tensor], torch.ops.denseup.sample_bilinear_backward.default(grad, *ctx.saved_tensors))
+    backward = torch.ops.denseup.sample_bilinear_backward.default
+    return (*cast(tuple[Tensor, Tensor], backward(grad, *ctx.saved_tensors, ctx.padding)), None)
 
 
 def of_sample_backward(ctx: Any, grad_x: Tensor, grad_grid: Tensor) -> tuple[Tensor | None, ...]:
     """Derivative of the first derivative, by differentiating the decomposition twice."""
     grad, x, grid = (saved.detach().requires_grad_() for saved in ctx.saved_tensors)
     with torch.enable_grad():
-        first = torch.autograd.grad(sample(x, grid), (x, grid), grad, create_graph=True)
-        return torch.autograd.grad(first, (grad, x, grid), (grad_x, grad_grid))
+        first = torch.autograd.grad(sample(x, grid, ctx.padding), (x, grid), grad, create_graph=True)
+        return (*torch.autograd.grad(first, (grad, x, grid), (grad_x, grad_grid)), None)

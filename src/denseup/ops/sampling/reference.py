@@ -8,38 +8,47 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_BILINEAR, _BORDER = 0, 1  # torch's codes of the interpolation and of the padding mode
+_BILINEAR, _PADDINGS = 0, {"zeros": 0, "border": 1}  # torch's codes of the interpolation and of the padding mode
+_OUTSIDE = 4.0
+"""A coordinate that is, on a map of any length, so far outside that all four corners are."""
 
 
-def interpolate(x: Tensor, grid: Tensor) -> Tensor:
+def interpolate(x: Tensor, grid: Tensor, padding: str = "border") -> Tensor:
     """By torch's kernel: `[B, C, h, w]`, `[B, H, W, 2]` with (-1, 1) from border to border → `[B, C, H, W]`."""
-    return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False).contiguous()
+    grid = _within_reach(grid, padding)
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode=padding, align_corners=False).contiguous()
 
 
-def sample(x: Tensor, grid: Tensor) -> Tensor:
+def sample(x: Tensor, grid: Tensor, padding: str = "border") -> Tensor:
     """`interpolate`, NaN where the grid is."""
     if not x.numel():
         return x.new_zeros(*x.shape[:2], *grid.shape[1:3])
     if not _may_hold_nan(grid):
-        return interpolate(x, grid)
+        return interpolate(x, grid, padding)
     nowhere, grid = _nowhere(grid)
-    return interpolate(x, grid).masked_fill_(nowhere[:, None], torch.nan)
+    return interpolate(x, grid, padding).masked_fill_(nowhere[:, None], torch.nan)
 
 
-def sample_backward(grad: Tensor, x: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
+def sample_backward(grad: Tensor, x: Tensor, grid: Tensor, padding: str = "border") -> tuple[Tensor, Tensor]:
     """Gradients of `x` and `grid`."""
     if not grad.numel():
         return torch.zeros(x.shape, dtype=x.dtype, device=x.device), torch.zeros_like(grid).contiguous()
     if not _may_hold_nan(grid):
-        return _torchs_backward(grad, x, grid)
+        return _torchs_backward(grad, x, grid, padding)
     nowhere, grid = _nowhere(grid)
-    grad_x, grad_grid = _torchs_backward(grad.masked_fill(nowhere[:, None], 0), x, grid)
+    grad_x, grad_grid = _torchs_backward(grad.masked_fill(nowhere[:, None], 0), x, grid, padding)
     return grad_x, grad_grid.masked_fill_(nowhere[..., None], torch.nan)
 
 
-def _torchs_backward(grad: Tensor, x: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
-    grad_x, grad_grid = torch.ops.aten.grid_sampler_2d_backward(grad, x, grid, _BILINEAR, _BORDER, False, [True, True])
+def _torchs_backward(grad: Tensor, x: Tensor, grid: Tensor, padding: str) -> tuple[Tensor, Tensor]:
+    grid, codes = _within_reach(grid, padding), (_BILINEAR, _PADDINGS[padding])
+    grad_x, grad_grid = torch.ops.aten.grid_sampler_2d_backward(grad, x, grid, *codes, False, [True, True])
     return grad_x.contiguous(), grad_grid.contiguous()
+
+
+def _within_reach(grid: Tensor, padding: str) -> Tensor:
+    """Where zeros are read, infinitely far positions would weigh them with infinity: all are nearer, and outside."""
+    return grid.clamp(-_OUTSIDE, _OUTSIDE) if padding == "zeros" else grid
 
 
 def _may_hold_nan(grid: Tensor) -> bool:

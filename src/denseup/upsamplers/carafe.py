@@ -41,6 +41,7 @@ class CARAFE(Upsampler):
         ValueError: a size of a kernel is even, or groups does not divide the channels.
     """
 
+    works_channels_last = True
     official_keys = {"channel_compressor": "compress", "content_encoder": "encode"}
 
     def __init__(

@@ -53,6 +53,7 @@ class SAPA(Upsampler):
     """
 
     guided = True
+    works_channels_last = True
     official_keys = {
         "norm_y": "norm_en",
         "norm_x": "norm_de",

@@ -62,14 +62,18 @@ INLINE void NAME(turn_range)(
     }
     long outer_first = a->by_row ? first_row : first_column, outer_last = a->by_row ? last_row : last_column;
     long inner_first = a->by_row ? first_column : first_row, inner_last = a->by_row ? last_column : last_row;
-    for (long outer = outer_first; outer < outer_last; outer += BLOCK) {
-        long o = outer + BLOCK <= outer_last ? outer : outer_last - BLOCK;
+    long length = a->by_row ? BAND : BLOCK;
+    for (long band = outer_first; band < outer_last; band += length) {
+        long band_last = band + length < outer_last ? band + length : outer_last;
         for (long inner = inner_first; inner < inner_last; inner += BLOCK) {
             long n = inner + BLOCK <= inner_last ? inner : inner_last - BLOCK;
-            long i = a->by_row ? o : n, j = a->by_row ? n : o;
-            if (!a->by_row)
-                UNROLLED for (int k = 0; k < BLOCK; k++) __builtin_prefetch(from + (i + k) * C + j + AHEAD, 0, 2);
-            NAME(turn_block)(from + i * C + j, C, to + j * R + i, R, past_caches);
+            for (long outer = band; outer < band_last; outer += BLOCK) {
+                long o = outer + BLOCK <= outer_last ? outer : outer_last - BLOCK;
+                long i = a->by_row ? o : n, j = a->by_row ? n : o;
+                if (!a->by_row)
+                    UNROLLED for (int k = 0; k < BLOCK; k++) __builtin_prefetch(from + (i + k) * C + j + AHEAD, 0, 2);
+                NAME(turn_block)(from + i * C + j, C, to + j * R + i, R, past_caches);
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ from torch import Tensor
 from benchmarks.differentiable import LAYOUTS
 from benchmarks.parity import TOLERANCES, Results, worst_error
 from denseup.ops import use_backend
+from denseup.ops.geometry import like_layout
 from denseup.upsamplers import Upsampler
 
 BATCH, SIZE, BATCHES = 2, 8, 4
@@ -36,13 +37,30 @@ def check_upsampler(
     return min(errors)
 
 
-def with_backend(backend: str | None, call: Callable[[], Any]) -> Tensor:
+def with_backend(backend: str | None, call: Callable[[], Any]) -> Any:
     """A call with a back end of its own, or with denseup's choice."""
     if backend is None:
-        out: Tensor = call()
-        return out
+        return call()
     with use_backend(backend):
-        return with_backend(None, call)
+        return call()
+
+
+Outputs = tuple[Tensor, ...]
+"""The raised map, and the encoder feature of an operator that changed it."""
+
+
+def outputs_of(module: Upsampler, de: Tensor, en: Tensor, image: Tensor | None, state: Any = None) -> Outputs:
+    """All that an upsampler makes of a call."""
+    out, changed = module(de, en, image=image, state=state, return_en=True)
+    return (out, changed) if module.changes_en and changed is not en else (out,)
+
+
+def image_for(module: Upsampler, en: Tensor, generator: torch.Generator | None = None) -> Tensor | None:
+    """A made-up RGB image of the size, dtype and layout of `en` `[B, C, H, W]`, for an upsampler that needs one."""
+    if not module.needs_image:
+        return None
+    image = torch.randn(en.shape[0], 3, *en.shape[2:], generator=generator).to(en)
+    return like_layout(image, en)
 
 
 def _output_and_gradients(
@@ -62,13 +80,15 @@ def _output_and_gradients(
 
     de, en = random(module.de_channels, SIZE), random(module.en_channels, 2 * SIZE)
     grad = random(module.de_channels, 2 * SIZE).detach()
+    image = image_for(module, en, generator)
 
-    def call() -> Tensor:
+    def call() -> Outputs:
         _, state = module.downsample(en)
-        out: Tensor = module(de, en, state=state)
-        return out
+        return outputs_of(module, de, en, image, state=state)
 
-    out = with_backend(backend, call)
+    outs = with_backend(backend, call)
+    grads = [grad, *(torch.randn(x.shape, generator=generator).to(x) for x in outs[1:])]
     wanted = [de, en, *module.parameters()]
-    gradients = torch.autograd.grad(out, wanted, grad, allow_unused=True, materialize_grads=True)
-    return {"output": out.detach(), "gradients": torch.cat([g.flatten() for g in gradients])}
+    gradients = torch.autograd.grad(outs, wanted, grads, allow_unused=True, materialize_grads=True)
+    named = dict(zip(("output", "changed en"), (x.detach() for x in outs), strict=False))
+    return {**named, "gradients": torch.cat([g.flatten() for g in gradients])}

@@ -1,6 +1,6 @@
 """Forward, and forward with all gradients, of one call: the two kinds that every operator is measured in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -15,9 +15,9 @@ BASELINE = "bilinear channels_last"
 
 
 def differentiable_work(
-    compute: Callable[[], Tensor],
+    compute: Callable[[], Tensor | Sequence[Tensor]],
     wanted: Mapping[str, Tensor],
-    grad: Tensor,
+    grad: Tensor | Sequence[Tensor],
     maps: Mapping[str, Tensor],
     truth: Callable[[], Results],
     linear: bool = False,
@@ -25,23 +25,23 @@ def differentiable_work(
     """Work of a differentiable call.
 
     Args:
-        compute: the call, of no arguments.
+        compute: the call, of no arguments; it may give several outputs.
         wanted: name → leaf tensor whose gradient is computed.
-        grad: gradient of the output, which it must have the shape of.
+        grad: gradient of the output, which it must have the shape of; as many as there are outputs.
         maps: the big inputs, among `wanted`. What has to be moved are these and the output, once each forward; backward
             once more these and the output's gradient, and their gradients.
         truth: the true output and gradients, named as by `gradients`.
         linear: in all maps at once: then backward does not read them again.
     """
 
-    def forward() -> Tensor:
+    def forward() -> Tensor | Sequence[Tensor]:
         with torch.no_grad():
             return compute()
 
     def forward_and_backward() -> tuple[Tensor, ...]:
         return torch.autograd.grad(compute(), list(wanted.values()), grad)
 
-    read, written = (sum(x.numel() * x.element_size() for x in xs) for xs in (maps.values(), [grad]))
+    read, written = (sum(x.numel() * x.element_size() for x in xs) for xs in (maps.values(), _each(grad)))
     forward_traffic = read + written
     backward_traffic = written + (1 if linear else 2) * read
     traffic = {FORWARD: forward_traffic, BOTH: forward_traffic + backward_traffic}
@@ -49,12 +49,19 @@ def differentiable_work(
     return Work(calls, lambda: worst_error(gradients(compute, wanted, grad), truth()), traffic)
 
 
-def gradients(compute: Callable[[], Tensor], wanted: Mapping[str, Tensor], grad: Tensor) -> Results:
-    """Output and gradients of a call, by name."""
+def gradients(
+    compute: Callable[[], Tensor | Sequence[Tensor]], wanted: Mapping[str, Tensor], grad: Tensor | Sequence[Tensor]
+) -> Results:
+    """Outputs and gradients of a call, by name."""
     out = compute()
     found = torch.autograd.grad(out, list(wanted.values()), grad)
     named = {f"gradient of {name}": value for name, value in zip(wanted, found, strict=True)}
-    return {"output": out.detach(), **named}
+    outputs = {f"output {k}" if k else "output": x.detach() for k, x in enumerate(_each(out))}
+    return {**outputs, **named}
+
+
+def _each(x: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
+    return [x] if isinstance(x, Tensor) else x
 
 
 def leaf(x: Tensor, layout: torch.memory_format = torch.contiguous_format, dtype: torch.dtype | None = None) -> Tensor:

@@ -23,5 +23,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "bidownsample_similarity": (low, odd, 3, 2, 2),
     "sample_bilinear": (low, (2, 5, 7, 2)),
     "sample_bilinear_backward": (odd, low, (2, 5, 7, 2)),
+    "sample_positions": (low, (2, 4, 5, 7), 2, "zeros"),
+    "sample_positions_backward": (odd, low, (2, 4, 5, 7), 2, "zeros"),
     "sum_of_cells": (odd, 3, 4),
 }

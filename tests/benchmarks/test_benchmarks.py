@@ -23,8 +23,11 @@ from benchmarks.parity import worst_error
 from benchmarks.reporting import COLUMNS, as_record, targets_to_text, to_text
 from benchmarks.targets import AUTOMATIC, AUTOMATIC_NCHW, TARGETS, Target, find, floor_ratio, memory_ratio, time_ratio
 from denseup.metrics import functional as ours
-from denseup.ops import reassemble
+from denseup.ops import reassemble, resize_nearest
+from denseup.ops.geometry import Size
 from denseup.profiling import Timing
+from denseup.upsamplers import Upsampler
+from denseup.upsamplers.registry import UPSAMPLERS
 
 ROOT = Path(operators.__file__).parent.parent
 CPU = torch.device("cpu")
@@ -134,6 +137,7 @@ QUICK = ["--quick", "--device", "cpu"]
     ("benchmark", "extra", "kinds"),
     [
         (operators, [], {FORWARD, BOTH}),
+        (operators, ["--upsamplers", "fade,indexnet"], {FORWARD, BOTH}),
         (upsamplers, [], {FORWARD, BOTH}),
         (training, ["--upsamplers", "fade,max_unpool", "--formulations"], {"training step"}),
         (metrics, [], {"metric"}),
@@ -214,6 +218,10 @@ def test_wrong_options_are_explained(capsys: pytest.CaptureFixture[str]) -> None
     assert "'nothing'" in capsys.readouterr().err
     assert operators.main([*QUICK, "--dtype", "int8"]) == 2
     assert "valid: float32" in capsys.readouterr().err
+    assert operators.main([*QUICK, "--upsamplers", "fade,fads"]) == 2
+    assert "--upsamplers is fads, valid: all, " in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        operators.main([*QUICK, "--upsamplers", "all", "--dtype", "bfloat16"])
     with pytest.raises(Exception, match="4 positive"):
         numbers("1x2x3", 4)
     assert names(" a, b,") == ["a", "b"]
@@ -260,6 +268,47 @@ def test_the_table_of_upsamplers_has_both_layouts_and_kinds() -> None:
         "| `bilinear` | 1.00 | 1.00 | 2.00 | 1.00 | 30.0 | 1.00 |  |  |",
         "| `fade` | 4.00 | 4.00 | 8.00 | 4.00 | 120 | 4.00 |  |  |",
     ]
+
+
+def test_the_table_of_upsamplers_has_memory_where_it_was_measured_and_a_part_for_each_size() -> None:
+    rows = [
+        Row(f"upsamplers {size}, float32, NCHW", FORWARD, "fade", timing=Timing((0.004,)), peak_bytes=3 * 2**20)
+        for size in ("1×2×3×4", "1×2×6×8")
+    ]
+    assert upsamplers.table(rows).splitlines()[4] == "| `fade` |  |  |  |  |  |  | 4.00 |  | 3.00 |  |  |  |"
+    assert [line for line in upsamplers.table(rows).splitlines() if "×2×" in line] == [
+        "upsamplers 1×2×3×4, float32",
+        "upsamplers 1×2×6×8, float32",
+    ]
+
+
+class Painting(Upsampler):
+    """Needs an image and gives a changed encoder feature, which in float32 is wrong if `wrong` is not 0."""
+
+    guided = needs_image = changes_en = True
+    wrong = 0.0
+
+    def upsample(
+        self, de: Tensor, en: Tensor | None, size: Size, state: object, image: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        assert en is not None
+        assert image is not None
+        grey = image.mean(1, keepdim=True)
+        return resize_nearest(de, size) * grey, en * grey * (1 + self.wrong * (en.dtype is torch.float32))
+
+
+@pytest.mark.parametrize("wrong", [0.0, 0.1])
+def test_upsamplers_get_an_image_and_both_their_results_are_checked(
+    wrong: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Painting, "wrong", wrong)
+    monkeypatch.setitem(UPSAMPLERS.factories, "painting", (Painting, {}))
+    cases = dict(upsamplers.cases_of("painting", (1, 4, 3, 5), SETTINGS))
+    for make in cases.values():
+        rows = {row.entrant: row for row in measure(make(), SETTINGS)}
+        assert rows["painting"].status == (WRONG if wrong else OK)
+        assert rows["painting"].reason.startswith("changed en: error" if wrong else "")
+    assert [name.rpartition(", ")[2] for name in cases] == ["channels_last", "NCHW"]
 
 
 def test_a_start_is_timed_by_its_processor_time_and_has_to_end_as_it_should() -> None:

@@ -29,6 +29,8 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "encode_content": ((2, 16, 13, 17), (2, 16, 7, 9), (25, 16, 3, 3), None),
     "bidownsample": (high, (2, 4, 6, 8), 2, 2, 1),
     "sample_bilinear": (low, (2, 13, 17, 2)),
+    "sample_positions": (low, (2, 4, 13, 17), 2, "border", backend),
+    "sample_positions_backward": (high, low, (2, 4, 13, 17), 2, "border", backend),
     "sum_of_cells": (high, *low[2:]),
 }
 

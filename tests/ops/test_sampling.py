@@ -6,10 +6,13 @@ from rounding import check_sums
 from torch import Tensor
 from torch.nn import functional as F
 
-from denseup.ops import sample_bilinear
+from denseup.ops import sample_bilinear, use_backend
+from denseup.ops.geometry import layout as layout_of
 from denseup.ops.geometry import pad_to_even, source_positions
-from denseup.ops.sampling import decomposition
+from denseup.ops.sampling import cpu, decomposition
+from denseup.ops.sampling import positions as positions_reference
 from denseup.ops.sampling.arguments import PADDINGS
+from denseup.ops.sampling.backends import BACKENDS
 from denseup.ops.sampling.operators import sample
 
 
@@ -101,6 +104,93 @@ def test_opcheck(layout: torch.memory_format, padding: str) -> None:
     grad = torch.randn(2, 4, 4, 6, dtype=torch.float64, requires_grad=True)
     torch.library.opcheck(torch.ops.denseup.sample_bilinear.default, (x, grid, padding))
     torch.library.opcheck(torch.ops.denseup.sample_bilinear_backward.default, (grad, x, grid, padding))
+    positions = arguments()[1].detach().requires_grad_()
+    torch.library.opcheck(torch.ops.denseup.sample_positions.default, (x, positions, 2, padding))
+    torch.library.opcheck(torch.ops.denseup.sample_positions_backward.default, (grad, x, positions, 2, padding))
+
+
+TOLERANCE = 4e-6
+"""Of the largest value, 34 eps, as for the other operators in float32: see `TOLERANCES` of test_backends.py."""
+SHAPES = [  # batch, channels, groups, size of the map, of the result
+    (1, 64, 4, (6, 7), (12, 14)),
+    (2, 17, 1, (5, 3), (7, 70)),
+    (1, 96, 2, (4, 9), (3, 130)),
+    (3, 6, 3, (1, 1), (4, 5)),
+    (1, 40, 1, (8, 1), (1, 1)),
+]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_kernels_in_c(
+    instructions: str, shape: tuple, padding: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Output and gradients in every layout against float64; at a pixel itself there are two slopes."""
+    monkeypatch.setattr(cpu.native, "threads", lambda: threads)
+    batch, channels, groups, low, high = shape
+    generator = torch.Generator().manual_seed(0)
+    x, grad = (torch.randn(batch, channels, *size, generator=generator) for size in (low, high))
+    spans = torch.tensor([low[1], low[0]]).repeat_interleave(groups)[:, None, None]
+    positions = torch.rand(batch, 2 * groups, *high, generator=generator) * (spans + 4) - 2.5
+    positions = ((positions * 64).round() + 0.5) / 64  # on no pixel, and the same number in both precisions
+    exact = [t.double().requires_grad_() for t in (x, positions)]
+    truth = sample_bilinear(*exact, groups, padding)
+    truths = torch.autograd.grad(truth, exact, grad.double())
+    for layout in (torch.contiguous_format, torch.channels_last):
+        maps = [t.contiguous(memory_format=layout) for t in (x, positions, grad)]
+        assert cpu.unsupported_reasons(*maps[:2], groups) == []
+        found = cpu.sample(*maps[:2], groups, padding), *cpu.sample_backward(maps[2], *maps[:2], groups, padding)
+        assert found[0].is_contiguous(memory_format=layout_of(maps[0]))
+        for ours, true in zip(found, (truth, *truths), strict=True):
+            assert (ours.double() - true).abs().max() <= TOLERANCE * true.abs().max()
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+def test_the_kernels_and_torchs_know_nowhere_alike(instructions: str, padding: str) -> None:
+    """Positions that are not finite, and values of the map that are not, where they are read and where they are not."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, 18, 4, 5, generator=generator)
+    x[0, ::3, 0, 0], x[0, 1, 3, 4], x[0, 17, 2, 2] = torch.inf, torch.nan, -torch.inf
+    positions = torch.rand(1, 4, 6, 40, generator=generator) * 8 - 2.25
+    for k, value in enumerate((torch.nan, torch.inf, -torch.inf, 3e38, -1e30)):
+        positions[0, 0, k, 3] = positions[0, 3, k, 4] = positions[0, 1, k, 5] = positions[0, 2, k, 6] = value
+    grad = torch.randn(1, 18, 6, 40, generator=generator)
+    ours = cpu.sample(x, positions, 2, padding), *cpu.sample_backward(grad, x, positions, 2, padding)
+    theirs = (
+        positions_reference.sample(x, positions, 2, padding),
+        *positions_reference.sample_backward(grad, x, positions, 2, padding),
+    )
+    for found, expected in zip(ours[:2], theirs[:2], strict=True):
+        assert torch.equal(found.isnan(), expected.isnan())
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4, equal_nan=True)
+    assert torch.equal(ours[2].isnan(), theirs[2].isnan())
+
+
+def test_the_kernels_serve_float32_on_the_cpu() -> None:
+    if cpu.MISSING:
+        pytest.skip(cpu.MISSING)
+    x, positions = (t.detach() for t in arguments())
+    assert BACKENDS.choose(None, x.float(), positions.float(), 2) == "cpu"
+    assert BACKENDS.choose(None, x, positions, 2) == "reference"
+    assert BACKENDS.choose(None, x[:0].float(), positions[:0].float(), 2) == "reference"
+    with use_backend("reference"):
+        assert BACKENDS.choose(None, x.float(), positions.float(), 2) == "reference"
+    with pytest.raises(ValueError, match=r"dtype is torch\.float64"):
+        torch.ops.denseup.sample_positions(x, positions, 2, "border", "cpu")
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+def test_second_derivatives_in_float32(padding: str) -> None:
+    """Through the operator of the kernels, against float64."""
+    x, positions = (t.detach() for t in arguments())
+    results = []
+    for dtype in (torch.float32, torch.float64):
+        leaves = [t.to(dtype).requires_grad_() for t in (x, positions)]
+        first = torch.autograd.grad(sample_bilinear(*leaves, 2, padding).square().sum(), leaves, create_graph=True)
+        results.append(torch.autograd.grad(sum(g.square().sum() for g in first), leaves))
+    for ours, true in zip(*results, strict=True):
+        assert (ours.double() - true).abs().max() <= 10 * TOLERANCE * true.abs().max()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -14,8 +14,13 @@ def is_plain(module: nn.Module, kernel_size: int) -> bool:
         return False
     if module.stride != (1, 1) or module.dilation != (1, 1) or module.padding_mode != "zeros":
         return False
+    return module.padding in ((kernel_size // 2,) * 2, "same") and not has_hooks(module)
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether somebody waits for the module to be called."""
     hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    return module.padding in ((kernel_size // 2,) * 2, "same") and not any(hooks)
+    return any(hooks)
 
 
 def is_transformed(x: Tensor) -> bool:

@@ -92,7 +92,7 @@ class Backends(Generic[AnyBackend]):
         """
         if name:
             return self._able(name, *call)
-        wish = _in_use[-1] if _in_use else os.environ.get(ENVIRONMENT_VARIABLE)
+        wish = wished()
         if wish:
             return self._able(wish, *call) if self.bound else self._following(wish, *call)
         for name, module in self._modules.items():
@@ -131,6 +131,11 @@ class Backends(Generic[AnyBackend]):
 BACKENDS_OF: dict[str, Backends[Any]] = {}
 """By the operator's name: of every operator that has a choice."""
 _in_use: list[str] = []  # innermost `use_backend` last; a plain list, because torch.compile can look into it
+
+
+def wished() -> str | None:
+    """The back end that a scope or the variable asks for."""
+    return _in_use[-1] if _in_use else os.environ.get(ENVIRONMENT_VARIABLE) or None
 
 
 def available_backends(operator: str = "reassembly") -> list[str]:

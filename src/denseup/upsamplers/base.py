@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from denseup.ops import turning
 from denseup.ops.arguments import whole_number
-from denseup.ops.geometry import Size
+from denseup.ops.geometry import Size, layout
 from denseup.upsamplers.arguments import check_image, check_map, check_pair, check_same, two_whole_numbers
 from denseup.upsamplers.start import Start, check_start
 
@@ -41,6 +42,9 @@ class Upsampler(nn.Module):
     """Guided by the image: `upsample` then gets it as the keyword `image`."""
     changes_en: ClassVar[bool] = False
     """Gives a changed encoder feature beside the raised one: `upsample` then returns the pair (out, en')."""
+    works_channels_last: ClassVar[bool] = False
+    """Made of steps that have C kernels for channels-last maps: where these serve, NCHW maps are turned once, and the
+    result is turned back."""
     direct: ClassVar[bool] = False
     """Resizes by any factor in one step as well as in several: a chain of stages may be skipped."""
     exact_factor_only: ClassVar[str | None] = None
@@ -124,7 +128,7 @@ class Upsampler(nn.Module):
         if self.needs_image:
             options["image"] = check_image(type(self).__name__, image, de, size)
         try:
-            result = self.upsample(de, en, size, state, **options)
+            result = self._in_its_layout(de, en, size, state, **options)
         except RuntimeError:
             self._explain(de, en, **options)
             raise
@@ -138,6 +142,22 @@ class Upsampler(nn.Module):
         output; with `changes_en`, the pair (out, en').
         """
         raise NotImplementedError(f"{type(self).__name__} must implement upsample")
+
+    def _in_its_layout(self, de: Tensor, en: Tensor | None, size: Size, state: Any, **options: Tensor) -> Any:
+        """`upsample`, on channels-last maps where that is faster; results in the layouts of `de` and `en`."""
+        if not self.works_channels_last:
+            return self.upsample(de, en, size, state, **options)
+        low, high = turning.where_it_pays(de), en
+        if en is not None and self.guided:
+            high = turning.where_it_pays(en)
+        if low is de and high is en:
+            return self.upsample(de, en, size, state, **options)
+        result = self.upsample(low, high, size, state, **options)
+        out, changed = result if self.changes_en else (result, None)
+        out = turning.turned(out, layout(de))
+        if changed is None or en is None:
+            return out
+        return out, turning.turned(changed, layout(en))
 
     def extra_repr(self) -> str:
         """Channels, factor and a start that is not the published one, for `print(module)`."""

@@ -20,6 +20,7 @@ from denseup.ops import reassemble, resize_nearest
 from denseup.ops.arguments import check_groups, odd_number, whole_number
 from denseup.ops.encoding import encode_content
 from denseup.ops.geometry import Size, pixel_shuffle
+from denseup.ops.pointwise import convolve
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import Start, neutral_kernels
@@ -41,6 +42,7 @@ class CARAFE(Upsampler):
         ValueError: a size of a kernel is even, or groups does not divide the channels.
     """
 
+    works_channels_last = True
     official_keys = {"channel_compressor": "compress", "content_encoder": "encode"}
 
     def __init__(
@@ -94,4 +96,5 @@ class CARAFE(Upsampler):
 
     def kernels(self, de: Tensor, size: Size) -> Tensor:
         """Reassembly logits: `[B, C, h, w]` → `[B, G·K², *size]`."""
-        return resize_nearest(pixel_shuffle(encode_content(self.encode, self.compress(de)), self.scale_factor), size)
+        logits = encode_content(self.encode, convolve(self.compress, de))
+        return resize_nearest(pixel_shuffle(logits, self.scale_factor), size)

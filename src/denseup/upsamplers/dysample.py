@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from denseup.ops import resize_nearest, sample_bilinear
 from denseup.ops.arguments import whole_number
 from denseup.ops.geometry import Size, centre_grid, layout, pixel_shuffle
+from denseup.ops.pointwise import convolve
 from denseup.upsamplers.arguments import check_divides
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
@@ -49,6 +50,7 @@ class DySample(Upsampler):
         ValueError: unknown style, or channels that do not divide as the groups or the shuffle need.
     """
 
+    works_channels_last = True
     official_keys = {"init_pos": None}
 
     def __init__(
@@ -99,8 +101,8 @@ class DySample(Upsampler):
             x = pixel_shuffle(de, self.scale_factor)
         elif self.style == "pl":  # the same, linear on each of the s² cells before they are shuffled: no map to move
             x = de.reshape(de.shape[0], self.de_channels // cells, cells * de.shape[2], de.shape[3])
-        offsets: Tensor = self.offset(x)
-        offsets = 0.25 * offsets if self.scope is None else 0.5 * offsets * torch.sigmoid(self.scope(x))
+        offsets = convolve(self.offset, x)
+        offsets = 0.25 * offsets if self.scope is None else 0.5 * offsets * torch.sigmoid(convolve(self.scope, x))
         if shuffle_first:
             return offsets
         return pixel_shuffle(offsets.reshape(de.shape[0], 2 * self.groups * cells, *de.shape[2:]), self.scale_factor)

@@ -37,6 +37,7 @@ class FADE(Upsampler):
     """
 
     guided = True
+    works_channels_last = True
     depthwise = False
     official_keys = {**SemiShift.official_keys, "gate_generator.conv": "gate"}
 

@@ -22,13 +22,13 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from denseup.ops import local_similarity, reassemble, resize_nearest
 from denseup.ops.arguments import odd_number, whole_number
 from denseup.ops.arithmetic import blend
 from denseup.ops.geometry import Size
 from denseup.ops.normalization import LayerNorm
+from denseup.ops.pointwise import project, project_by
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import Start, quieten
@@ -53,6 +53,7 @@ class SAPA(Upsampler):
     """
 
     guided = True
+    works_channels_last = True
     official_keys = {
         "norm_y": "norm_en",
         "norm_x": "norm_de",
@@ -108,7 +109,7 @@ class SAPA(Upsampler):
         low = _channels_last(de)
         normed = self.norm_de(low)
         query = self.query(self.norm_en(_channels_last(en)), low, normed)
-        key = _channels_first(self.embed_key(normed))
+        key = project(self.embed_key, normed)
         kernels = local_similarity(query, key, self.kernel_size)
         return reassemble(de, kernels, self.kernel_size, normalize="softmax")
 
@@ -116,27 +117,22 @@ class SAPA(Upsampler):
         """Queries `[B, embed, H, W]` from normalised `en`, raw and normalised `de`, all three channels last."""
         if self.query_from == "cat":
             return self._query_of_both(en, de)
-        high = _channels_first(self.embed_query(en))
+        high = project(self.embed_query, en)
         return high if self.query_from == "en" else self._gated(high, de, normed_de)
 
     def _query_of_both(self, en: Tensor, de: Tensor) -> Tensor:
         """Of (en, de). The projection is linear: `de` is projected before it is raised, a quarter of the work at ×2."""
         of_en, of_de = torch.split(self.embed_query.weight, [self.en_channels, self.de_channels], 1)
-        high = _channels_first(F.linear(en, of_en, self.embed_query.bias))
-        low = _channels_first(F.linear(de, of_de))
+        high, low = project_by(en, of_en, self.embed_query.bias), project_by(de, of_de)
         return high + resize_nearest(low, (high.shape[2], high.shape[3]))
 
     def _gated(self, high: Tensor, de: Tensor, normed_de: Tensor) -> Tensor:
         """gate·(projection of `en`) + (1 - gate)·nearest(projection of `de`)."""
         size = (high.shape[2], high.shape[3])
-        low = resize_nearest(_channels_first(self.embed_query_de(de)), size)
-        gate = resize_nearest(_channels_first(torch.sigmoid(self.gate(normed_de))), size)
+        low = resize_nearest(project(self.embed_query_de, de), size)
+        gate = resize_nearest(torch.sigmoid(project(self.gate, normed_de)), size)
         return blend(low, high, gate)
 
 
 def _channels_last(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1)
-
-
-def _channels_first(x: Tensor) -> Tensor:
-    return x.permute(0, 3, 1, 2)

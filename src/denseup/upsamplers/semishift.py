@@ -101,6 +101,7 @@ class SemiShift(Upsampler):
     """
 
     guided = True
+    works_channels_last = True
     official_keys = {
         f"{prefix}.{key}": f"kernels.{ours}"
         for prefix in ("ker_generator", "kernel_generator")

@@ -54,14 +54,14 @@ int denseup_pointwise(const geometry *s, const float *x, const float *weights, c
     return 0;
 }
 
-/* Adds the gradient with regard to x to `to` [P, C]. 0, or -1 if memory ran out. */
-static int add_gradient(const geometry *s, const float *grad, const float *weights, float *to) {
+/* Adds the gradient with regard to x to `to` [P, C], or writes it there. 0, or -1 if memory ran out. */
+static int map_gradient(const geometry *s, const float *grad, const float *weights, float *to, int add) {
     long row = s->channels + SPARE;
     float *spaced = malloc((size_t)(s->outputs * row) * sizeof(float));
     if (!spaced) return -1;
     for (long o = 0; o < s->outputs; o++)
         for (long c = 0; c < s->channels; c++) spaced[o * row + c] = weights[o * s->channels + c];
-    arguments a = {.shape = *s, .weights = spaced, .grad = grad, .result = to};
+    arguments a = {.shape = *s, .weights = spaced, .grad = grad, .result = to, .add = add};
     run(&a, table()->add);
     free(spaced);
     return 0;
@@ -87,9 +87,9 @@ static int weigh(const geometry *s, const float *grad, const float *x, float *gr
 }
 
 /* Gradients of denseup_pointwise: those of weights and bias, both or NULL, are written, that of x is added to `to`, or
- * NULL. 0, or -1 if memory ran out. */
+ * with `add` 0 written there; NULL for none. 0, or -1 if memory ran out. */
 int denseup_pointwise_backward(const geometry *s, const float *grad, const float *x, const float *weights,
-                               float *grad_weights, float *grad_bias, float *to) {
+                               float *grad_weights, float *grad_bias, float *to, int add) {
     if (grad_weights && weigh(s, grad, x, grad_weights, grad_bias)) return -1;
-    return to ? add_gradient(s, grad, weights, to) : 0;
+    return to ? map_gradient(s, grad, weights, to, add) : 0;
 }

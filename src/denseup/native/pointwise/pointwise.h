@@ -23,7 +23,8 @@ typedef struct {
                              [outputs, channels + SPARE] */
     const float *bias;    /* [outputs] */
     const float *grad;    /* of the result: [pixels, outputs] */
-    float *result;        /* [pixels, outputs], or the map's gradient, which is added to: [pixels, channels] */
+    float *result;        /* [pixels, outputs], or the map's gradient: [pixels, channels] */
+    int add;              /* whether the gradient is added to what is there */
     float *sums;          /* [items, outputs, channels]: parts of the weights' gradient */
     double *bias_sums;    /* [items, outputs]: of the bias's */
 } arguments;

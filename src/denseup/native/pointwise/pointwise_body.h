@@ -79,7 +79,7 @@ static void NAME(add_to_pixels)(void *context, long item) {
         NAME(product) p = {
             .a = a->grad + first * O, .a_row = O, .a_step = 1,
             .b = a->weights, .b_step = C + SPARE, .steps = O,
-            .start = to, .start_row = C, .to = to, .to_row = C, .next_to = PIXELS * C,
+            .start = a->add ? to : 0, .start_row = C, .to = to, .to_row = C, .next_to = PIXELS * C,
         };
         NAME(multiply)(rows, C, p);
     }

@@ -6,6 +6,6 @@ In float32, channels-last, on the CPU, C kernels serve (`native/pointwise`): fas
 the maps have left the caches, and with few outputs. Elsewhere torch's operators do.
 """
 
-from denseup.ops.pointwise.sharing import SharedMap, convolve
+from denseup.ops.pointwise.sharing import SharedMap, convolve, project, project_by
 
-__all__ = ["SharedMap", "convolve"]
+__all__ = ["SharedMap", "convolve", "project", "project_by"]

@@ -17,7 +17,7 @@ def check_convolve(x: Tensor, weight: Tensor, bias: Tensor | None, backend: str 
 
 
 def check_backward(
-    grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, parameters: bool, backend: str = ""
+    grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, parameters: bool, backend: str = "", add: bool = True
 ) -> None:
     """The same without bias, the gradient of the result `[B, O, H, W]`, and a map like `x` or None."""
     check_convolve(x, weight, None)

@@ -25,7 +25,7 @@ class Backend(Protocol):
         ...
 
     def backward(
-        self, grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, parameters: bool
+        self, grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, parameters: bool, add: bool = True
     ) -> tuple[Tensor, Tensor]:
         """Gradients of weight and bias if asked for (`parameters`), else empty; that of `x` is added to `to`, if given.
 
@@ -35,6 +35,7 @@ class Backend(Protocol):
             weight: `[O, C, 1, 1]`.
             to: `[B, C, H, W]`; written to.
             parameters: whether those of weight and bias are wanted.
+            add: whether to add to what is in `to`; else it is written over.
         """
         ...
 

@@ -61,7 +61,9 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return out
 
 
-def backward(grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, parameters: bool) -> tuple[Tensor, Tensor]:
+def backward(
+    grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, parameters: bool, add: bool = True
+) -> tuple[Tensor, Tensor]:
     """Gradients of weight and bias if asked for, else empty; that of `x` is added to `to`.
 
     Args:
@@ -70,12 +72,13 @@ def backward(grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, paramet
         weight: `[O, C, 1, 1]`.
         to: `[B, C, H, W]`, dense and channels-last, or None.
         parameters: whether those of weight and bias are wanted.
+        add: whether to add to what is in `to`; else it is written over.
     """
     grad, x, matrix = dense(grad), dense(x), _matrix(weight)
     of_weight, of_bias = (x.new_empty(size) if parameters else x.new_empty(0) for size in (weight.shape, grad.shape[1]))
     inputs = (grad.data_ptr(), x.data_ptr(), matrix.data_ptr())
     outputs = (of_weight.data_ptr(), of_bias.data_ptr()) if parameters else (None, None)
-    check(_library().denseup_pointwise_backward(_shape(x, weight), *inputs, *outputs, pointer(to)))
+    check(_library().denseup_pointwise_backward(_shape(x, weight), *inputs, *outputs, pointer(to), add))
     return of_weight, of_bias
 
 
@@ -95,5 +98,5 @@ def _library() -> ctypes.CDLL:
     assert library is not None
     address, shape = ctypes.c_void_p, ctypes.POINTER(_Shape)
     library.denseup_pointwise.argtypes = [shape, *[address] * 4]
-    library.denseup_pointwise_backward.argtypes = [shape, *[address] * 6]
+    library.denseup_pointwise_backward.argtypes = [shape, *[address] * 6, ctypes.c_int]
     return library

@@ -20,9 +20,9 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, backend: str = "")
 
 
 def _backward(
-    grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, parameters: bool, backend: str = ""
+    grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, parameters: bool, backend: str = "", add: bool = True
 ) -> tuple[Tensor, Tensor]:
-    return BACKENDS.serving(backend, x, weight, None, to).backward(grad, x, weight, to, parameters)
+    return BACKENDS.serving(backend, x, weight, None, to).backward(grad, x, weight, to, parameters, add)
 
 
 def _fake_convolve(x: Tensor, weight: Tensor, bias: Tensor | None, backend: str = "") -> Tensor:
@@ -30,7 +30,7 @@ def _fake_convolve(x: Tensor, weight: Tensor, bias: Tensor | None, backend: str 
 
 
 def _fake_backward(
-    grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, parameters: bool, backend: str = ""
+    grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, parameters: bool, backend: str = "", add: bool = True
 ) -> tuple[Tensor, Tensor]:
     of_weight, of_bias = (x.new_empty(size) if parameters else x.new_empty(0) for size in (weight.shape, grad.shape[1]))
     return of_weight, of_bias
@@ -60,4 +60,5 @@ backward = register(
     flops=flops.of_backward,
     writes_to="to",
 )
-"""Gradients of weight and bias if asked for, else empty; that of `x` is added to `to`, if given."""
+"""Gradients of weight and bias if asked for, else empty; that of `x` is added to `to`, or with `add`
+false written there, if it is given."""

@@ -20,9 +20,13 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return torch.conv2d(x, weight, bias)
 
 
-def backward(grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, parameters: bool) -> tuple[Tensor, Tensor]:
+def backward(
+    grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, parameters: bool, add: bool = True
+) -> tuple[Tensor, Tensor]:
     """Gradients of weight and bias if asked for, else empty; that of `x` is added to `to`, in any layout."""
     if to is not None:
+        if not add:
+            to.zero_()
         _add_gradient(to, grad, weight)
     if not parameters:
         return grad.new_empty(0), grad.new_empty(0)

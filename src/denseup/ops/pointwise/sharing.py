@@ -9,8 +9,9 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from denseup.ops.convolutions import convolution_backward, is_plain, is_transformed
+from denseup.ops.convolutions import convolution_backward, has_hooks, is_plain, is_transformed
 from denseup.ops.dispatch import REFERENCE
 from denseup.ops.pointwise import operators, reference
 from denseup.ops.pointwise.backends import BACKENDS
@@ -46,7 +47,7 @@ def convolve(convolution: nn.Module, x: Tensor | SharedMap) -> Tensor:
     """`convolution(x)`, whose gradient of a `SharedMap` is added to that of the map's last use.
 
     Anything but a plain 1×1 `nn.Conv2d` without hooks in eager full-precision execution is simply called, and so is
-    every convolution of a map that is read once.
+    every convolution of a map that is read once and that the back ends leave to torch.
 
     Args:
         convolution: C → E channels.
@@ -57,21 +58,59 @@ def convolve(convolution: nn.Module, x: Tensor | SharedMap) -> Tensor:
     """
     if isinstance(x, SharedMap):
         return x.convolved(convolution)
+    if is_plain(convolution, 1) and not _is_rewritten(x):
+        weight, bias = cast(nn.Conv2d, convolution).weight, cast(nn.Conv2d, convolution).bias
+        if BACKENDS.choose(None, x, weight, bias) != REFERENCE:
+            return _apart(x, weight, bias)[0]
     out: Tensor = convolution(x)
     return out
 
 
+def project(linear: nn.Module, x: Tensor) -> Tensor:
+    """`linear(x)` of what lies channels-last, as a map: an `nn.Linear` without hooks is a 1×1 convolution.
+
+    Args:
+        linear: C → E channels.
+        x: `[B, H, W, C]`.
+
+    Returns:
+        `[B, E, H, W]`.
+    """
+    if type(linear) is nn.Linear and not has_hooks(linear):
+        return project_by(x, linear.weight, linear.bias)
+    return cast(Tensor, linear(x)).permute(0, 3, 1, 2)
+
+
+def project_by(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The same by a matrix `[E, C]` and a bias `[E]`."""
+    as_map = x.permute(0, 3, 1, 2)
+    if not _is_rewritten(x):
+        kernels = weight[:, :, None, None]
+        if BACKENDS.choose(None, as_map, kernels, bias) != REFERENCE:
+            return _apart(as_map, kernels, bias)[0]
+    return F.linear(x, weight, bias).permute(0, 3, 1, 2)
+
+
 def _branch(x: Tensor, convolution: nn.Module) -> tuple[Tensor, Tensor]:
     """`convolution(x)`, and `x` as it is to be used from here on."""
-    tracing = torch.jit.is_tracing()  # type: ignore[no-untyped-call]
-    rewritten = torch.compiler.is_compiling() or tracing  # into a graph, which is to hold no Python
-    if not is_plain(convolution, 1) or rewritten or is_transformed(x):
+    if not is_plain(convolution, 1) or _is_rewritten(x):
         return convolution(x), x
     weight, bias = cast(nn.Conv2d, convolution).weight, cast(nn.Conv2d, convolution).bias
+    if torch.is_grad_enabled() and not x.requires_grad and BACKENDS.choose(None, x, weight, bias) == REFERENCE:
+        return convolution(x), x
+    return _apart(x, weight, bias)
+
+
+def _is_rewritten(x: Tensor) -> bool:
+    """Whether what is called becomes another thing: a graph, which is to hold no Python, or by a transform."""
+    tracing = torch.jit.is_tracing()  # type: ignore[no-untyped-call]
+    return torch.compiler.is_compiling() or tracing or is_transformed(x)
+
+
+def _apart(x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The convolution by a back end, and `x` as it is to be used from here on."""
     if not torch.is_grad_enabled():
         return _forward(x, weight, bias), x
-    if not x.requires_grad:
-        return convolution(x), x
     branched: tuple[Tensor, Tensor] = _Branch.apply(x, weight, bias)  # type: ignore[no-untyped-call]
     return branched
 
@@ -93,10 +132,11 @@ class _Branch(torch.autograd.Function):
         if torch.is_grad_enabled():
             return _differentiable(grad, grad_x, x, weight, ctx.needs_input_grad)
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad
+        add = grad_x is not None
         if needs_x and grad_x is None:
-            grad_x = torch.zeros_like(x)
+            grad_x = torch.empty_like(x)
         to = grad_x if needs_x else None
-        grad_weight, grad_bias = _backward(grad, x, weight, to, needs_weight or needs_bias)
+        grad_weight, grad_bias = _backward(grad, x, weight, to, needs_weight or needs_bias, add)
         return to, grad_weight if needs_weight else None, grad_bias if needs_bias else None
 
 
@@ -107,11 +147,13 @@ def _forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return cast(Tensor, operators.convolve(x, weight, bias, chosen))
 
 
-def _backward(grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, parameters: bool) -> tuple[Tensor, Tensor]:
+def _backward(
+    grad: Tensor, x: Tensor, weight: Tensor, to: Tensor | None, parameters: bool, add: bool
+) -> tuple[Tensor, Tensor]:
     chosen = BACKENDS.choose(None, x, weight, None, to)
     if chosen == REFERENCE:
-        return reference.backward(grad, x, weight, to, parameters)
-    return cast(tuple[Tensor, Tensor], operators.backward(grad, x, weight, to, parameters, chosen))
+        return reference.backward(grad, x, weight, to, parameters, add)
+    return cast(tuple[Tensor, Tensor], operators.backward(grad, x, weight, to, parameters, chosen, add))
 
 
 def _differentiable(

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from denseup import native
-from denseup.ops.c_kernels import MISSING, check, dense, pointer
-from denseup.ops.geometry import Size, like_layout, size_of
+from denseup.ops.c_kernels import MISSING, check, dense, like_layout, pointer
+from denseup.ops.geometry import Size, size_of
 from denseup.ops.reassembly.contractions import Gradients
 
 NAME = "cpu"

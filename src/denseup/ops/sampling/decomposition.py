@@ -10,6 +10,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from denseup.ops.sampling.grid import by_grid, gradients_by_grid
+
+
+def sample_positions(x: Tensor, positions: Tensor, groups: int, padding: str = "border", backend: str = "") -> Tensor:
+    """`[B, C, h, w]`, `[B, 2·G, H, W]` in pixels → `[B, C, H, W]`."""
+    return by_grid(sample, x, positions, groups, padding)
+
+
+def sample_positions_backward(
+    grad: Tensor, x: Tensor, positions: Tensor, groups: int, padding: str = "border", backend: str = ""
+) -> tuple[Tensor, Tensor]:
+    """Gradients of `x` and `positions`."""
+    return gradients_by_grid(sample_backward, grad, x, positions, groups, padding)
+
 
 class _Corner(NamedTuple):
     """One of the four pixels around each position."""

@@ -5,9 +5,13 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from denseup.ops import transforms
 from denseup.ops.arguments import check_device, check_map, whole_number
+from denseup.ops.dispatch import REFERENCE
 from denseup.ops.sampling.arguments import check_padding
-from denseup.ops.sampling.operators import sample
+from denseup.ops.sampling.backends import BACKENDS
+from denseup.ops.sampling.grid import by_grid
+from denseup.ops.sampling.operators import sample, sample_positions
 
 
 def sample_bilinear(x: Tensor, positions: Tensor, groups: int = 1, padding: str = "border") -> Tensor:
@@ -38,9 +42,9 @@ def sample_bilinear(x: Tensor, positions: Tensor, groups: int = 1, padding: str 
     check_map("positions", positions, "[B, 2·G, H, W]")
     check_device("positions", positions, "x", x)
     dtype = torch.promote_types(torch.promote_types(x.dtype, positions.dtype), torch.float32)
-    height, width = x.shape[2:]
-    columns, rows = (half.flatten(0, 1) for half in positions.to(dtype).chunk(2, 1))
-    grid = torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], -1)
-    by_group = x.to(dtype).reshape(x.shape[0] * groups, x.shape[1] // groups, height, width)
-    out = cast(Tensor, sample(by_group, grid, padding))
-    return out.reshape(*x.shape[:2], *out.shape[2:]).to(x.dtype)
+    wide, at = x.to(dtype), positions.to(dtype)
+    if not transforms.is_taken_apart():
+        chosen = BACKENDS.choose(None, wide, at, groups)
+        if chosen != REFERENCE:
+            return cast(Tensor, sample_positions(wide, at, groups, padding, chosen)).to(x.dtype)
+    return by_grid(sample, wide, at, groups, padding).to(x.dtype)

@@ -4,6 +4,7 @@ from typing import Any
 
 low, high, odd = (2, 4, 3, 4), (2, 4, 6, 8), (2, 4, 5, 7)
 kernels, gate = (2, 18, 5, 7), (2, 1, 3, 4)
+value, attended = (2, 6, 3, 4), (2, 6, 5, 7)
 WRITES = "denseup::pointwise_backward"  # which writes to an argument
 # What they are called with: shapes stand for maps, and None for a map that is not there.
 CALLS: dict[str, tuple[Any, ...]] = {
@@ -12,6 +13,8 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "local_similarity": (odd, low, 3, 2, "reference"),
     "fused_reassemble": (low, kernels, odd, gate, 3, 2, "reference"),
     "fused_reassemble_backward": (odd, low, kernels, odd, gate, 3, 2, "reference"),
+    "neighbourhood_attention": (odd, low, value, 3, 2, 0.7, "reference"),
+    "neighbourhood_attention_backward": (attended, odd, low, value, 3, 2, 0.7, "reference"),
     "encode_content": (odd, low, (3, 4, 3, 3), (3,)),
     "encode_content_backward": ((2, 3, 5, 7), odd, low, (3, 4, 3, 3), [True] * 4),
     "pointwise": (odd, (3, 4, 1, 1), (3,)),

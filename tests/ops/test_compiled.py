@@ -24,6 +24,8 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "local_similarity": (high, low, 3, 1, backend),
     "fused_reassemble": (low, kernels, high, (2, 1, 7, 9), 3, 1, backend),
     "fused_reassemble_backward": (high, low, kernels, high, (2, 1, 7, 9), 3, 1, backend),
+    "neighbourhood_attention": (high, low, (2, 6, 7, 9), 3, 2, 0.5, backend),
+    "neighbourhood_attention_backward": ((2, 6, 13, 17), high, low, (2, 6, 7, 9), 3, 2, 0.5, backend),
     "encode_content": ((2, 16, 13, 17), (2, 16, 7, 9), (25, 16, 3, 3), None),
     "bidownsample": (high, (2, 4, 6, 8), 2, 2, 1),
     "sample_bilinear": (low, (2, 13, 17, 2)),

@@ -5,11 +5,19 @@ from typing import Any
 
 import pytest
 import torch
-from operator_calls import CALLS, WRITES, gate, kernels, low, odd
+from operator_calls import CALLS, WRITES, gate, kernels, low, odd, value
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from denseup.ops import bidownsample, local_similarity, reassemble, reassemble_gated, resize_nearest, sample_bilinear
+from denseup.ops import (
+    bidownsample,
+    local_similarity,
+    neighbourhood_attention,
+    reassemble,
+    reassemble_gated,
+    resize_nearest,
+    sample_bilinear,
+)
 
 # The public functions, of maps alone.
 FUNCTIONS: dict[str, tuple[Callable[..., Tensor], tuple[Any, ...]]] = {
@@ -17,6 +25,8 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], tuple[Any, ...]]] = {
     "softmax": (lambda de, kernels: reassemble(de, kernels, 3, 2, normalize="softmax"), (low, kernels)),
     "gated": (lambda *maps: reassemble_gated(*maps, 3, 2), (low, kernels, odd, gate)),
     "similarity": (lambda query, key: local_similarity(query, key, 3, 2), (odd, low)),
+    "attention": (lambda *maps: neighbourhood_attention(*maps, 3, 2), (odd, low, value)),
+    "attention to all": (lambda *maps: neighbourhood_attention(*maps, 6, 2), (odd, low, value)),
     "bidownsample": (lambda x, k: bidownsample(x, k, 3, 2, 2, normalize="softmax"), (odd, (2, 18, 3, 4))),
     "sample": (lambda x, positions: sample_bilinear(x, 4 * positions, 2), (low, (2, 4, 5, 7))),
     "nearest": (lambda x: resize_nearest(x, (7, 4)), (low,)),
@@ -114,7 +124,7 @@ def test_gradients_of_each_sample(function: Callable[..., Tensor], maps: list[Te
     close(mapped, torch.stack([function(x, *maps[1:]) for x in versions]))
 
 
-@pytest.mark.parametrize("name", ["reassemble", "softmax", "gated", "similarity"])
+@pytest.mark.parametrize("name", ["reassemble", "softmax", "gated", "similarity", "attention"])
 def test_whole_jacobians(name: str) -> None:
     function, shapes = FUNCTIONS[name]
     maps = [x[:1, :, :2, :2] for x in random(shapes)]
@@ -123,7 +133,7 @@ def test_whole_jacobians(name: str) -> None:
         close(transform(function, argnums=tuple(range(len(maps))))(*maps), expected)
 
 
-@pytest.mark.parametrize("name", ["reassemble", "softmax", "gated", "similarity"])
+@pytest.mark.parametrize("name", ["reassemble", "softmax", "gated", "similarity", "attention"])
 def test_the_c_kernels_give_way(name: str) -> None:
     function, shapes = FUNCTIONS[name]
     maps = random(shapes)

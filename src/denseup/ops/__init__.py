@@ -6,6 +6,7 @@ What all share stands beside the folders: the choice of a back end in `dispatch.
 """
 
 from denseup.ops import encoding, pointwise  # noqa: F401  so that every operator is registered
+from denseup.ops.attention import neighbourhood_attention
 from denseup.ops.dispatch import available_backends, use_backend
 from denseup.ops.downsampling import bidownsample
 from denseup.ops.exporting import decomposition_table, in_torch_operators
@@ -19,6 +20,7 @@ __all__ = [
     "decomposition_table",
     "in_torch_operators",
     "local_similarity",
+    "neighbourhood_attention",
     "reassemble",
     "reassemble_gated",
     "resize_nearest",

@@ -21,6 +21,15 @@ def source_index(length: int, output_length: int, device: torch.device | None = 
     return torch.arange(output_length, device=device) * length // output_length
 
 
+def window_start(length: int, output_length: int, kernel_size: int, device: torch.device | None = None) -> Tensor:
+    """First index of the window around the source index of each output index, moved inwards to stay in the map.
+
+    int64 `[output_length]`; a map shorter than the window has one that begins with it.
+    """
+    before = source_index(length, output_length, device) - kernel_size // 2
+    return before.clamp(max=length - kernel_size).clamp(min=0)
+
+
 def divided_up(length: int, divisor: int) -> int:
     """⌈length / divisor⌉ for lengths ≥ 0, also in a graph of ONNX, whose division rounds negative numbers towards 0."""
     return (length + divisor - 1) // divisor

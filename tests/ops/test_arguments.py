@@ -11,7 +11,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from denseup import native
-from denseup.ops import bidownsample, local_similarity, reassemble, reassemble_gated, resize_nearest, sample_bilinear
+from denseup.ops import (
+    bidownsample,
+    local_similarity,
+    neighbourhood_attention,
+    reassemble,
+    reassemble_gated,
+    resize_nearest,
+    sample_bilinear,
+)
 
 CALLS = {name: call for name, call in CALLS.items() if "attention" not in name} | {
     "pointwise_backward": ((2, 16, 5, 7), (2, 32, 5, 7), (16, 32, 1, 1), (2, 32, 5, 7), True),
@@ -163,6 +171,7 @@ def test_numbers_by_name(wrong: Any) -> None:
         "kernel_size": [
             lambda: reassemble(de, kernels, wrong),
             lambda: local_similarity(en, de, wrong),
+            lambda: neighbourhood_attention(en, de, de, wrong),
             lambda: bidownsample(en, de, wrong),
         ],
         "groups": [
@@ -170,6 +179,7 @@ def test_numbers_by_name(wrong: Any) -> None:
             lambda: local_similarity(en, de, 3, wrong),
             lambda: sample_bilinear(de, torch.zeros(1, 2, 6, 6), wrong),
         ],
+        "heads": [lambda: neighbourhood_attention(en, de, de, 3, wrong)],
         "scale_factor": [lambda: bidownsample(en, kernels[..., :3, :3], 3, wrong)],
         "height of output_size": [lambda: resize_nearest(de, (wrong, 3))],
     }
@@ -186,3 +196,4 @@ def test_numpys_integers() -> None:
     assert torch.equal(resize_nearest(de, (np.int64(5), two * 2)), resize_nearest(de, (5, 4)))
     en = torch.randn(1, 4, 6, 6)
     assert torch.equal(local_similarity(en, de, three, two), local_similarity(en, de, 3, 2))
+    assert torch.equal(neighbourhood_attention(en, de, de, three, two), neighbourhood_attention(en, de, de, 3, 2))

@@ -9,8 +9,10 @@ from rounding import check_sums
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from denseup import native
 from denseup.ops import available_backends, in_torch_operators, neighbourhood_attention, use_backend
-from denseup.ops.attention import decomposition, gradients, reference
+from denseup.ops.attention import cpu, decomposition, gradients, reference
+from denseup.ops.attention.backends import BACKENDS
 
 SHAPES = [  # low, high, channels of the query, of the value, heads, kernel size
     ((5, 6), (10, 12), 8, 12, 2, 3),
@@ -76,6 +78,98 @@ def check_slopes(ours: Tensor, theirs: Tensor, name: str) -> None:
         assert ours.abs().max() == 0, name
     else:
         check_sums(ours, theirs, name)
+
+
+TOLERANCES = {torch.float64: 1e-13, torch.float32: 4e-6, torch.bfloat16: 2**-7, torch.float16: 2**-10}
+"""As in `test_backends.py`, and for its reasons: the same sums, and a softmax between them."""
+
+CASES = [
+    *SHAPES,
+    ((8, 21), (8, 21), 16, 32, 2, 7),
+    ((7, 9), (14, 18), 64, 96, 2, 3),
+    ((12, 10), (71, 83), 20, 40, 1, 9),
+    ((3, 20), (3, 20), 5, 7, 1, 5),
+    ((17, 4), (17, 5), 24, 18, 3, 4),
+]
+"""Also several windows that are worked on together, more pixels of a window than are, channels of every remainder."""
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last, "strided": None}
+
+
+def laid_out(x: Tensor, name: str) -> Tensor:
+    return x.repeat_interleave(2, 3)[..., ::2] if name == "strided" else x.contiguous(memory_format=LAYOUTS[name])
+
+
+def check_backend(backend: str, dtype: torch.dtype, layout: str, shape: tuple) -> None:
+    """Output and gradients are those of the reference in float64."""
+    maps = [laid_out(x, layout) for x in tensors(shape, dtype)]
+    end = (shape[5], shape[4], 0.7)
+    reasons = BACKENDS.get(backend).unsupported_reasons(maps[0], *end[:2])
+    if reasons:
+        pytest.skip(f"{backend}: {'; '.join(reasons)}")
+    leaves = [x.requires_grad_() for x in maps]
+    out = neighbourhood_attention(*leaves, *end, backend=backend)
+    assert out.is_contiguous(memory_format=LAYOUTS[layout] or torch.contiguous_format)
+    grad = laid_out(torch.randn_like(out), layout)
+    found = [out, *torch.autograd.grad(out, leaves, grad)]
+    exact = [x.detach().double() for x in maps]
+    expected = [reference.attention(*exact, *end), *reference.attention_backward(grad.double(), *exact, *end)]
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.dtype == dtype
+        scale = theirs.abs().max().clamp(min=1e-3)
+        assert (ours.double() - theirs).abs().max() <= TOLERANCES[dtype] * scale
+
+
+@pytest.mark.parametrize("shape", CASES, ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+def test_reference_in_every_precision(dtype: torch.dtype, layout: str, shape: tuple) -> None:
+    check_backend("reference", dtype, layout, shape)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_every_instruction_set(instructions: str, dtype: torch.dtype, layout: str) -> None:
+    for shape in CASES:
+        check_backend("cpu", dtype, layout, shape)
+
+
+def test_results_that_are_streamed_past_the_caches(instructions: str) -> None:
+    """As floats from 4 MiB on are."""
+    check_backend("cpu", torch.float32, "channels_last", ((9, 8), (131, 130), 64, 64, 2, 5))
+
+
+@pytest.mark.skipif(native.library() is None, reason=str(native.why_missing()))
+def test_the_same_bits_whatever_the_threads() -> None:
+    maps = tensors(CASES[-5], torch.float32)
+    grad = torch.randn(2, 32, 8, 21)
+    found, before = [], torch.get_num_threads()
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        found.append((cpu.attention(*maps, 7, 2, 0.7), *cpu.attention_backward(grad, *maps, 7, 2, 0.7)))
+    torch.set_num_threads(before)
+    assert all(torch.equal(first, second) for first, second in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("shape", [CASES[-5], CASES[-4], SHAPES[6]], ids=str)
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_what_is_not_finite_stays_in_its_windows(instructions: str, value: float, layout: str, shape: tuple) -> None:
+    """Wherever it is, among the output's gradient too: not finite where it is by the reference, right elsewhere."""
+    heads, kernel_size = shape[4:]
+    end = (kernel_size, heads, 0.7)
+    maps = tensors(shape, torch.float32)
+    grad = torch.randn(2, shape[3], *shape[1])
+    for place in range(4):
+        spoilt = [x.clone() for x in (*maps, grad)]
+        for spot in ((0, 0, 0, 0), (0, -1, -1, -1), (1, 0, 1, 2)):
+            spoilt[place][spot] = value
+        *inputs, g = [laid_out(x, layout) for x in spoilt]
+        found = cpu.attention(*inputs, *end), *cpu.attention_backward(g, *inputs, *end)
+        expected = reference.attention(*inputs, *end), *reference.attention_backward(g, *inputs, *end)
+        for ours, theirs in zip(found, expected, strict=True):
+            assert torch.equal(ours.isfinite(), theirs.isfinite())
+            there = theirs.isfinite()
+            assert (ours - theirs)[there].abs().max() <= TOLERANCES[torch.float32] * theirs[there].abs().max()
 
 
 def test_the_scale_is_that_of_a_head() -> None:

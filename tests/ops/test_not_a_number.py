@@ -8,7 +8,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from denseup import native
-from denseup.ops import local_similarity, reassemble, reassemble_gated, sample_bilinear, use_backend
+from denseup.ops import (
+    local_similarity,
+    neighbourhood_attention,
+    reassemble,
+    reassemble_gated,
+    sample_bilinear,
+    use_backend,
+)
 from denseup.ops.encoding import cpu as cpu_encoding
 from denseup.ops.encoding.reference import encode as composed
 from denseup.ops.pointwise import cpu as cpu_pointwise
@@ -19,8 +26,14 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], tuple[str, ...]]] = {
     "softmax": (lambda k, g, *maps: reassemble(*maps, k, g, normalize="softmax"), ("de", "logits")),
     "gated": (lambda k, g, *maps: reassemble_gated(*maps, k, g), ("de", "logits", "en", "gate")),
     "similarity": (lambda k, g, *maps: local_similarity(*maps, k, g), ("en", "de")),
+    "attention": (lambda k, g, *maps: neighbourhood_attention(*maps, k, g), ("en", "de", "value")),
 }
-SHAPES = [((4, 5), (8, 10), 16, 1, 3), ((3, 4), (6, 8), 18, 2, 5), ((5, 3), (7, 8), 20, 1, 5)]
+SHAPES = [
+    ((4, 5), (8, 10), 16, 1, 3),
+    ((3, 4), (6, 8), 18, 2, 5),
+    ((5, 3), (7, 8), 20, 1, 5),
+    ((7, 9), (7, 9), 8, 2, 3),
+]
 
 
 def results(function: Callable[..., Tensor], maps: Sequence[Tensor]) -> list[Tensor]:
@@ -43,8 +56,8 @@ def assert_alike(found: Sequence[Tensor], expected: Sequence[Tensor], tolerance:
 def maps_of(shape: tuple, dtype: torch.dtype, batch: int) -> dict[str, Tensor]:
     low, high, channels, groups, kernel_size = shape
     generator = torch.Generator().manual_seed(0)
-    channels_of = {"de": channels, "logits": groups * kernel_size**2, "en": channels, "gate": 1}
-    shapes = {k: (batch, n, *(low if k in ("de", "gate") else high)) for k, n in channels_of.items()}
+    channels_of = {"de": channels, "logits": groups * kernel_size**2, "en": channels, "gate": 1, "value": channels}
+    shapes = {k: (batch, n, *(low if k in ("de", "gate", "value") else high)) for k, n in channels_of.items()}
     made = {k: torch.randn(size, generator=generator).to(dtype) for k, size in shapes.items()}
     return made | {"gate": made["gate"].sigmoid()}
 
@@ -71,7 +84,7 @@ def test_the_c_kernels(instructions: str, name: str, shape: tuple, dtype: torch.
     check("cpu", name, shape, dtype, VALUES, tolerance)
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "attention"])
 def test_tritons_kernels(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     pytest.importorskip("triton")

@@ -290,7 +290,9 @@ class OperatorCase:
         parameters, buffers = dict(self.module.named_parameters()), dict(self.module.named_buffers())
         keys = [key.split("/", 1) for key in self.expected if "/" in key]
         gradients = {
-            f"grad_param/{key}": parameters[convert(key)[0]].grad for kind, key in keys if kind == "grad_param"
+            f"grad_param/{key}": parameters[convert(key)[0]].grad.reshape(self.expected[f"grad_param/{key}"].shape)
+            for kind, key in keys
+            if kind == "grad_param"
         }
         after = {f"buf_after/{key}": buffers[convert(key)[0]].clone() for kind, key in keys if kind == "buf_after"}
         return gradients | after

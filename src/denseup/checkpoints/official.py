@@ -95,10 +95,9 @@ def _unwrap(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def _fit(value: Tensor, target: Tensor) -> Tensor:
-    """A linear layer's weight is a 1×1 convolution's without its two trailing dimensions."""
-    if value.dim() == 2 and target.dim() == 4 and target.shape[2:] == (1, 1):
-        return value[:, :, None, None]
-    return value
+    """Dimensions of length 1 do not count: a linear layer's weight is a 1×1 convolution's without the last two."""
+    same = [n for n in value.shape if n != 1] == [n for n in target.shape if n != 1]
+    return value.reshape(target.shape) if same else value
 
 
 def _is_inplace_abn(module: nn.Module, tensors: Mapping[str, Tensor]) -> bool:

@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from denseup.ops import reassemble, resize_nearest, sample_bilinear
 from denseup.ops.arguments import odd_number, whole_number
@@ -86,14 +87,27 @@ class FRFU(Upsampler):
         """`[B, C, h, w]` → `[B, C, *size]`."""
         offsets = self.offsets(de, size)
         sampled = sample_bilinear(de, centre_grid(de, size, offsets.dtype, self.groups) + offsets, self.groups)
-        logits = self.encode(sampled) * torch.sigmoid(self.encode_gate(sampled))
+        logits = _gated(sampled, self.encode, self.encode_gate)
         return reassemble(sampled, logits, self.kernel_size, normalize="softmax")
 
     def offsets(self, de: Tensor, size: Size) -> Tensor:
         """`[B, C, h, w]` → `[B, 2·G, *size]` in pixels of `de`, the columns of all groups first."""
-        offsets = self.offset(de) * torch.sigmoid(self.offset_gate(de))
+        offsets = _gated(de, self.offset, self.offset_gate)
         by_axis = offsets.unflatten(1, (self.groups, self.scale_factor**2, 2))  # x, y
         cells = by_axis.movedim(3, 1).flatten(1, 3)
         raised = pixel_shuffle(cells.to(torch.promote_types(cells.dtype, torch.float32)), self.scale_factor)
         x, y = resize_nearest(raised, size).chunk(2, 1)
         return torch.cat([x * (de.shape[3] / size[1]), y * (de.shape[2] / size[0])], 1)
+
+
+def _gated(x: Tensor, value: nn.Conv2d, gate: nn.Conv2d) -> Tensor:
+    """value(x) · σ(gate(x)), by one convolution.
+
+    On some processors torch's bfloat16 gradient of a convolution with an odd number of outputs lets NaN leak into the
+    pixel before (torch 2.13); those of both together are even.
+    """
+    assert value.bias is not None
+    assert gate.bias is not None
+    weight, bias = torch.cat([value.weight, gate.weight]), torch.cat([value.bias, gate.bias])
+    of_value, of_gate = F.conv2d(x, weight, bias).chunk(2, 1)
+    return of_value * torch.sigmoid(of_gate)

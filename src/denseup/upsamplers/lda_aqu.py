@@ -110,7 +110,7 @@ class LDAAQU(Upsampler):
             nn.GELU(),
             nn.Conv2d(own, 2 * taps, encoder_kernel_size, padding=encoder_kernel_size // 2),
         )
-        self.bias = nn.Parameter(torch.zeros(1, self.heads, 1, taps, embed // self.heads)) if position_bias else None
+        self.bias = nn.Parameter(torch.zeros(self.heads, taps, embed // self.heads)) if position_bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -161,7 +161,7 @@ class LDAAQU(Upsampler):
         products = products.unflatten(1, (self.heads, -1)).sum(2)
         if self.bias is not None:
             of_heads = query.unflatten(1, (self.heads, -1))
-            products = products + torch.einsum("bnchw,nkc->bnkhw", of_heads, self.bias[0, :, 0])
+            products = products + torch.einsum("bnchw,nkc->bnkhw", of_heads, self.bias)
         return products / math.sqrt(query.shape[1] // self.heads)
 
     def _of_blocks(self, positions: Tensor, blocks: int) -> Tensor:

@@ -24,6 +24,7 @@ image_encoder.encoder, image_encoder.sem_encoder → branches.0, branches.1. The
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -42,8 +43,6 @@ from denseup.upsamplers.drawing import Drawing
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import Start, quieten
 
-LARGEST_IMAGE = 4
-"""Times the output's size; a larger image is resized."""
 NORM_GROUPS = 8
 BASE = 100.0
 """Of the periods of rotary positions."""
@@ -64,6 +63,7 @@ class NAF(Upsampler):
         rotary_heads: parts of the queries that are rotated alike.
         blocks: L, of each branch.
         image_channels: of the image.
+        largest_image: times the output's size; a larger image is resized to that. Time and memory go with its square.
         neighbours: at ratios that are no whole numbers, the "published" ones or "regular" ones.
 
     Raises:
@@ -90,6 +90,7 @@ class NAF(Upsampler):
         rotary_heads: int = 4,
         blocks: int = 2,
         image_channels: int = 3,
+        largest_image: int = 4,
         neighbours: Literal["published", "regular"] = "published",
         start: Start = "published",
     ) -> None:
@@ -111,7 +112,7 @@ class NAF(Upsampler):
             raise ValueError(f"neighbours is {neighbours!r}, valid: {', '.join(map(repr, NEIGHBOURS))}")
         self.neighbours = neighbours
         self.image_channels = whole_number("image_channels", image_channels)
-        blocks = whole_number("blocks", blocks)
+        self.largest_image, blocks = whole_number("largest_image", largest_image), whole_number("blocks", blocks)
         self.branches = nn.ModuleList(
             nn.Sequential(
                 FoldedConv2d(self.image_channels, embed_channels // 2, size),
@@ -149,7 +150,7 @@ class NAF(Upsampler):
 
     def query(self, image: Tensor, size: Size) -> Tensor:
         """`[B, C_img, ≥ H, ≥ W]` → `[B, D, *size]`."""
-        image = _no_larger(image, size)
+        image = _no_larger(image, [self.largest_image * length for length in size])
         features = [adaptive_average(branch(image), size) for branch in self.branches]
         heads = torch.cat(features, 1).unflatten(1, (self.rotary_heads, -1))
         rotated: Tensor = self.rotation(heads).flatten(1, 2)
@@ -280,9 +281,9 @@ def _nearest(length: int, output_length: int, device: torch.device) -> Tensor:
     return (2 * torch.arange(output_length, device=device) + 1) * length // (2 * output_length)
 
 
-def _no_larger(image: Tensor, size: Size) -> Tensor:
-    """The image, resized where a side is more than `LARGEST_IMAGE` times the output's."""
-    limits = [at_most(length, LARGEST_IMAGE * out) for length, out in zip(size_of(image), size, strict=True)]
+def _no_larger(image: Tensor, most: Sequence[int]) -> Tensor:
+    """The image, resized where a side is longer than `most`."""
+    limits = [at_most(*lengths) for lengths in zip(size_of(image), most, strict=True)]
     if not transforms.is_taken_apart() and tuple(limits) == size_of(image):
         return image
     return F.interpolate(image, limits, mode="bilinear", align_corners=False)

@@ -38,6 +38,13 @@ OVERVIEW = {
     "fade_lite.md": ("fade_lite", "semishift"),
     "sapa.md": ("sapa", "sapa_cat", "sapa_gate"),
     "dysample.md": ("dysample", "dysample_scope", "dysample_pl", "dysample_pl_scope"),
+    "sapa_d.md": ("sapa_d",),
+    "freqfusion.md": ("freqfusion", "freqfusion_resample"),
+    "dlu.md": ("dlu",),
+    "lda_aqu.md": ("lda_aqu",),
+    "frfu.md": ("frfu",),
+    "jbu.md": ("jbu", "jbu_stack"),
+    "naf.md": ("naf",),
 }
 """Page → registered names."""
 
@@ -80,7 +87,7 @@ def name_table(names: Sequence[str]) -> str:
         needs = "`de` and `en`, as many channels" if upsampler.equal_channels_only else "`de` and `en`"
         sizes = "whole factors" if upsampler.exact_factor_only else "any"
         pools = "yes" if upsampler.paired else "no"
-        seen = needs if upsampler.guided else "`de`"
+        seen = needs if upsampler.guided else "`de` and the image" if upsampler.needs_image else "`de`"
         lines.append([f"`{name}`", f"`denseup.{type(upsampler).__name__}`", fixed, seen, sizes, pools])
     return texts(["name", "class", "fixes", "looks at", "sizes", "pools its encoder stage"], lines)
 
@@ -121,10 +128,14 @@ def overview_table(names: Sequence[str]) -> str:
     for page, members in OVERVIEW.items():
         for name in members:
             found = evidence(name)
-            seen = [f"[`{name}`]({page})", "yes" if built(name).guided else "", f"{parameters(name, 256):,}"]
+            seen = [f"[`{name}`]({page})", _guide(built(name)), f"{parameters(name, 256):,}"]
             counted = f"{float(costs()['segmentation', name]['counted_gflops']):.2f}" if name != "bilinear" else "0.00"
             lines.append([*seen, counted, times(name)[0], found[0], found[4], found[5], found[7]])
     return table(header, lines)
+
+
+def _guide(upsampler: Upsampler) -> str:
+    return "image" if upsampler.needs_image else "yes" if upsampler.guided else ""
 
 
 def evidence(name: str) -> list[str]:

@@ -9,7 +9,8 @@ from rounding import exact, quotients, spread
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from denseup.upsamplers import carafe, dysample, semishift
+from denseup.ops.geometry import centre_grid
+from denseup.upsamplers import carafe, dlu, dysample, freqfusion, frfu, jbu, lda_aqu, naf, sapa_d, semishift
 
 Plant = Callable[[nn.Module, pytest.MonkeyPatch], None]
 FADE, FADE_LITE, SEMISHIFT = "L2H_FADE_C16_k5", "L2H_FADELite_C16_k5", "L2H_SemiShiftUp_en12_de8_k5"
@@ -40,7 +41,7 @@ def leaving_out(parent: str, name: str) -> Plant:
 
 
 def changing(holder: object, name: str, change: Callable[..., Callable[..., Tensor]]) -> Plant:
-    """Put a wrapper around a function that the operator calls."""
+    """Put a wrapper around a function that the operator calls, or change a constant of its module."""
     return lambda module, patch: patch.setattr(holder, name, change(getattr(holder, name)))
 
 
@@ -89,6 +90,36 @@ def doubled_gradient(module: nn.Module, patch: pytest.MonkeyPatch) -> None:
     convolve = embed.forward
     patch.setattr(embed, "forward", lambda x: 2 * (out := convolve(x)) - out.detach())
 
+
+def with_corners(interpolate: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return lambda x, size, mode, align_corners: interpolate(x, size, mode=mode, align_corners=not align_corners)
+
+
+def of_centres(parent_grid: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return centre_grid
+
+
+def swapped_rows(attend: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Positions with rows before columns."""
+    return lambda one, other, positions: attend(one, other, positions.flip(2))
+
+
+def padded_with_zeros(pad: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return lambda x, edge: F.pad(x, (edge,) * 4)
+
+
+def in_another_order(taps: list[int]) -> list[int]:
+    return taps[::-1]
+
+
+def one_window_on(attend: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Keys and values moved by one pixel to the right."""
+    return lambda query, key, value, *rest: attend(query, key.roll(1, 3), value.roll(1, 3), *rest)
+
+
+FREQFUSION, RESAMPLED = "FreqFusion_default_compressed6", "FreqFusion_resample_hammingFalse_groups2"
+DLU, FRFU, SAPA_D = "DLUPack_channels12_compressed8", "FRFU_in16_default", "SAPADeform_dimy12_dimx8_embed6"
+JBU, LDA, NAF = "JBULearnedRange_published", "LDA_AQU_in16_default", "NAF_dim32_kernel3"
 
 MISTAKES: dict[str, tuple[str, str, str, Plant]] = {
     "fade: bias counted once": ("fade", FADE, "eval", scaling("kernels.encode.bias", 0.5)),
@@ -139,6 +170,36 @@ MISTAKES: dict[str, tuple[str, str, str, Plant]] = {
         changing(F, "pixel_shuffle", transposed_cells),
     ),
     "dysample: down and right": ("dysample", DYSAMPLE, "eval", changing(dysample, "sample_bilinear", swapped_axes)),
+    "freqfusion: bias counted once": ("freqfusion", FREQFUSION, "eval", scaling("encode_high.bias", 0.5)),
+    "freqfusion: window": ("freqfusion", FREQFUSION, "eval", setting("window", None)),
+    "freqfusion: taps": ("freqfusion", FREQFUSION, "eval", changing(freqfusion, "reassemble", transposed_taps)),
+    "freqfusion: epsilon": ("freqfusion", RESAMPLED, "eval", setting("resampler.norm_en.eps", 1e-6)),
+    "freqfusion: neighbours": ("freqfusion", RESAMPLED, "eval", changing(freqfusion, "NEIGHBOURS", in_another_order)),
+    "dlu: centres": ("dlu", DLU, "eval", changing(dlu, "parent_grid", of_centres)),
+    "dlu: down and right": ("dlu", DLU, "eval", changing(dlu, "sample_bilinear", swapped_axes)),
+    "frfu: order of the shuffle": ("frfu", FRFU, "eval", changing(F, "pixel_shuffle", transposed_cells)),
+    "frfu: gate": ("frfu", FRFU, "eval", scaling("encode_gate.weight", -1)),
+    "frfu: down and right": ("frfu", FRFU, "eval", changing(frfu, "sample_bilinear", swapped_axes)),
+    "sapa-d: down and right": (
+        "sapa_d",
+        SAPA_D,
+        "eval",
+        both(changing(sapa_d, "point_similarity", swapped_rows), changing(sapa_d, "gather_points", swapped_rows)),
+    ),
+    "sapa-d: centres": ("sapa_d", SAPA_D, "eval", changing(sapa_d, "parent_grid", of_centres)),
+    "jbu: zeros or reflection": ("jbu", JBU, "eval", changing(jbu, "pad_by_reflection", padded_with_zeros)),
+    "jbu: correction": ("jbu", JBU, "eval", changing(jbu, "CORRECTION", lambda factor: 2 * factor)),
+    "lda-aqu: corners of the query": ("lda_aqu", LDA, "eval", changing(F, "interpolate", with_corners)),
+    "lda-aqu: reach": ("lda_aqu", LDA, "eval", setting("reach", 10)),
+    "lda-aqu: down and right": (
+        "lda_aqu",
+        LDA,
+        "eval",
+        both(changing(lda_aqu, "point_similarity", swapped_rows), changing(lda_aqu, "gather_points", swapped_rows)),
+    ),
+    "naf: window": ("naf", NAF, "eval", changing(naf, "neighbourhood_attention", one_window_on)),
+    "naf: zeros or reflection": ("naf", NAF, "eval", changing(naf, "pad_by_reflection", padded_with_zeros)),
+    "naf: periods": ("naf", NAF, "eval", changing(naf, "BASE", lambda base: 1.01 * base)),
 }
 
 

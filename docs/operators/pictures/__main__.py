@@ -131,6 +131,13 @@ PICTURES: dict[str, Callable[[], list[Panel]]] = {
     "semishift": lambda: guided("semishift"),
     "sapa": lambda: guided("sapa"),
     "dysample": dysample,
+    "sapa_d": lambda: guided("sapa_d"),
+    "freqfusion": lambda: guided("freqfusion"),
+    "dlu": lambda: unguided("dlu"),
+    "lda_aqu": lambda: unguided("lda_aqu"),
+    "frfu": lambda: unguided("frfu"),
+    "jbu": lambda: guided("jbu"),
+    "naf": lambda: guided("naf"),
 }
 
 

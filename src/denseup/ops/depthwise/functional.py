@@ -30,9 +30,9 @@ def convolve_channels(x: Tensor, weight: Tensor, stride: int, padding: int) -> T
     Raises:
         ValueError: an argument does not fit; the message names it.
     """
-    check_depthwise(x, weight, stride, padding)
     if is_transformed(x) or transforms.is_taken_apart():
         return reference.convolve(x, weight, stride, padding)
+    check_depthwise(x, weight, stride, padding)
     chosen = BACKENDS.choose(None, x, weight)
     if chosen != REFERENCE:
         return cast(Tensor, depthwise(x, weight, stride, padding, chosen))

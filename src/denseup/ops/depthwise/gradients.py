@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from denseup.ops.depthwise import reference
+from denseup.ops.registration import OPERATORS
 
 
 def save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -17,8 +18,8 @@ def save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def of_depthwise(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     """Of map and weight."""
     needs = list(ctx.needs_input_grad[:2])
-    backward = torch.ops.denseup.depthwise_backward.default
-    found = backward(grad, *ctx.saved_tensors, ctx.stride, ctx.padding, needs, ctx.backend)
+    backward = OPERATORS["depthwise_backward"]
+    found = backward.computed(grad, *ctx.saved_tensors, ctx.stride, ctx.padding, needs, ctx.backend)
     return *(x if need else None for x, need in zip(found, needs, strict=True)), None, None, None
 
 

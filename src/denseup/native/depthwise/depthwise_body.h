@@ -94,18 +94,20 @@ INLINE void NAME(weigh_row)(const geometry *s, const float *map, const float *gr
     }
 }
 
-INLINE void NAME(weigh_channels)(const arguments *a, long image, long i, long channel, int K, vf *sums) {
+/* All kernel rows at one row of the result after the other, so that a row of the map is in the caches for all that read it. */
+INLINE void NAME(weigh_channels)(const arguments *a, long image, long channel, int K, vf *sums) {
     const geometry *s = &a->shape;
     long C = s->channels;
-    range rows = outputs_of(i, s->stride, s->padding, s->height, s->out_height);
-    vf own[MOST_TAPS] = {0}; /* of a constant number, which stay in registers */
-    for (long row = rows.first; row < rows.last; row++) {
-        long y = row * s->stride - s->padding + i;
-        const float *map = a->map + (image * s->height + y) * s->width * C + channel;
-        const float *grad = a->grad + (image * s->out_height + row) * s->out_width * C + channel;
-        NAME(weigh_row)(s, map, grad, K, own);
-    }
-    UNROLLED for (int j = 0; j < K; j++) sums[j] += own[j];
+    for (long row = 0; row < s->out_height; row++)
+        for (int i = 0; i < K; i++) {
+            long y = row * s->stride - s->padding + i;
+            if (y < 0 || y >= s->height) continue;
+            const float *map = a->map + (image * s->height + y) * s->width * C + channel;
+            const float *grad = a->grad + (image * s->out_height + row) * s->out_width * C + channel;
+            vf own[MOST_TAPS] = {0}; /* of a constant number, which stay in registers */
+            NAME(weigh_row)(s, map, grad, K, own);
+            UNROLLED for (int j = 0; j < K; j++) sums[i * K + j] += own[j];
+        }
 }
 
 /* The gradient of the weights: an item is a vector of channels, of one image where each has its own kernels. The last
@@ -136,16 +138,14 @@ static void NAME(weigh)(void *context, long item) {
         return;
     }
     if (channel > C - V) channel = C - V;
-    for (long i = 0; i < K; i++) {
-        vf sums[MOST_TAPS] = {0};
-        for (long image = first; image < last; image++) {
+    vf sums[MOST_TAPS * MOST_TAPS] = {0};
+    for (long image = first; image < last; image++) {
 #define CASE(TAPS) \
-    case TAPS: NAME(weigh_channels)(a, image, i, channel, TAPS, sums); break;
-            switch (K) {
-                CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
-            }
-#undef CASE
+    case TAPS: NAME(weigh_channels)(a, image, channel, TAPS, sums); break;
+        switch (K) {
+            CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
         }
-        for (long j = 0; j < K; j++) NAME(store_float)(to + (i * K + j) * C + channel, sums[j]);
+#undef CASE
     }
+    for (long k = 0; k < K * K; k++) NAME(store_float)(to + k * C + channel, sums[k]);
 }

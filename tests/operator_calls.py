@@ -25,5 +25,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "sample_bilinear_backward": (odd, low, (2, 5, 7, 2)),
     "sample_positions": (low, (2, 4, 5, 7), 2, "zeros"),
     "sample_positions_backward": (odd, low, (2, 4, 5, 7), 2, "zeros"),
+    "depthwise": (odd, (1, 4, 3, 3), 2, 1),
+    "depthwise_backward": ((2, 4, 3, 4), odd, (1, 4, 3, 3), 2, 1, [True, True]),
     "sum_of_cells": (odd, 3, 4),
 }

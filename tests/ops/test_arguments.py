@@ -91,8 +91,8 @@ def test_what_does_not_fit(backend: str, name: str, place: int) -> None:
         assert [x.shape for x in found] != [x.shape for x in expected] or (name, place) in ANY_NUMBER, what
 
 
-ANY_NUMBER = {("sum_of_cells", 0)}
-"""Maps that nothing else need fit."""
+ANY_NUMBER = {("sum_of_cells", 0), ("depthwise", 1), ("depthwise_backward", 2)}
+"""Maps that nothing else need fit, or kernels that may be those of one image."""
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -31,6 +31,8 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "sample_bilinear": (low, (2, 13, 17, 2)),
     "sample_positions": (low, (2, 4, 13, 17), 2, "border", backend),
     "sample_positions_backward": (high, low, (2, 4, 13, 17), 2, "border", backend),
+    "depthwise": (high, (1, 4, 4, 4), 2, 1, backend),
+    "depthwise_backward": ((2, 4, 6, 8), high, (1, 4, 4, 4), 2, 1, [True, True], backend),
     "sum_of_cells": (high, *low[2:]),
 }
 

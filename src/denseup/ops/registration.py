@@ -37,14 +37,29 @@ class Gradient(NamedTuple):
 class Operator:
     """A registered operator, called like a function."""
 
-    def __init__(self, overload: Any, exported: Callable[..., Any] | None) -> None:
-        self.overload, self.exported = overload, exported
+    def __init__(
+        self, overload: Any, implementation: Callable[..., Any], exported: Callable[..., Any] | None, writes: bool
+    ) -> None:
+        self.overload, self.implementation, self.exported, self.writes = overload, implementation, exported, writes
 
     def __call__(self, *args: Any) -> Any:
         """Call it; or what it is made of, where a graph of torch's own operators is being made."""
         if self.exported is not None and transforms.is_taken_apart():
             return self.exported(*args)
+        return self.computed(*args)
+
+    def computed(self, *args: Any) -> Any:
+        """Call it, as gradients do, past torch's dispatcher where nothing there waits for it: that takes as long as
+        the smaller kernels."""
+        alone = not (torch.is_grad_enabled() or self.writes or torch.compiler.is_compiling())
+        if alone and transforms.nothing_looks_on() and not any(map(_is_special, args)):
+            return self.implementation(*args)
         return self.overload(*args)
+
+
+def _is_special(x: Any) -> bool:
+    """A tensor that is more than its values."""
+    return isinstance(x, torch.Tensor) and type(x) not in (torch.Tensor, torch.nn.Parameter)
 
 
 OPERATORS: dict[str, Operator] = {}
@@ -80,7 +95,8 @@ def register(
         writes_to: an argument that is written to.
     """
     writes = (writes_to,) if writes_to else ()
-    operator = torch.library.custom_op(f"denseup::{name}", _checked(check, implementation), mutates_args=writes)
+    checked = _checked(check, implementation)
+    operator = torch.library.custom_op(f"denseup::{name}", checked, mutates_args=writes)
     operator.register_fake(fake)
     if gradient is not None:
         operator.register_autograd(gradient.backward, setup_context=gradient.save)
@@ -89,7 +105,7 @@ def register(
         operator.register_vmap(_fold_batch(operator))
     if flops is not None:
         register_flop_formula(getattr(torch.ops.denseup, name))(flops)
-    OPERATORS[name] = Operator(operator._opoverload, exported or composed)
+    OPERATORS[name] = Operator(operator._opoverload, checked, exported or composed, bool(writes))
     return OPERATORS[name]
 
 

@@ -22,6 +22,13 @@ def in_forward_mode() -> bool:
     return torch.autograd.forward_ad._current_level >= 0
 
 
+def nothing_looks_on() -> bool:
+    """Whether no mode of torch (a FLOP counter, fake tensors, a profiler, …) and no transform wants to see a call."""
+    if torch._C._len_torch_dispatch_stack() or torch._C._len_torch_function_stack() or are_active():
+        return False
+    return not (torch.autograd._profiler_enabled() or torch.jit.is_tracing())  # type: ignore[no-untyped-call]
+
+
 def is_taken_apart() -> bool:
     """Whether a graph of torch's operators is being made: by `torch.onnx.export`, `torch.jit.trace`, or as asked."""
     if torch.compiler.is_compiling():

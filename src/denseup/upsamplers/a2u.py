@@ -26,6 +26,7 @@ from torch.nn import functional as F
 
 from denseup.ops import bidownsample, reassemble
 from denseup.ops.arguments import odd_number, whole_number
+from denseup.ops.depthwise import convolve_channels
 from denseup.ops.geometry import Size, pad_to_even, pixel_shuffle
 from denseup.ops.normalization import GroupNorm
 from denseup.ops.pooling import adaptive_average
@@ -57,6 +58,7 @@ class A2U(Upsampler):
 
     guided = True
     paired = True
+    works_channels_last = True
     official_keys = {
         f"{prefix}{key}": ours
         for prefix in ("", "kernel_gen.")
@@ -163,7 +165,5 @@ def _convolve_each(x: Tensor, kernels: Tensor) -> Tensor:
     if isinstance(batch, torch.SymInt) or batch == 0:  # a convolution must know its number of groups, and have one
         everywhere = kernels.flatten(1)[..., None, None].expand(-1, -1, height // 2, width // 2)
         return bidownsample(x, everywhere.to(x.dtype), size, 2, groups=kernels.shape[1])
-    weight = kernels.expand(batch, channels, size, size).reshape(batch * channels, 1, size, size)
-    maps = x.reshape(1, batch * channels, height, width)
-    out = F.conv2d(maps, weight.to(x.dtype), stride=2, padding=(size - 1) // 2, groups=batch * channels)
-    return out.reshape(batch, channels, height // 2, width // 2)
+    weight = kernels.expand(batch, channels, size, size).to(x.dtype)
+    return convolve_channels(x, weight, 2, (size - 1) // 2)

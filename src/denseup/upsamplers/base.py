@@ -153,11 +153,11 @@ class Upsampler(nn.Module):
         if low is de and high is en:
             return self.upsample(de, en, size, state, **options)
         result = self.upsample(low, high, size, state, **options)
-        out, changed = result if self.changes_en else (result, None)
+        if not self.changes_en:
+            return turning.turned(result, layout(de))
+        out, changed = result
         out = turning.turned(out, layout(de))
-        if changed is None or en is None:
-            return out
-        return out, turning.turned(changed, layout(en))
+        return out, en if changed is high else turning.turned(changed, layout(changed if en is None else en))
 
     def extra_repr(self) -> str:
         """Channels, factor and a start that is not the published one, for `print(module)`."""

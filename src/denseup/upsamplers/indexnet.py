@@ -23,7 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from denseup.ops.geometry import Size, pad_to_even, pixel_shuffle
+from denseup.ops import transforms
+from denseup.ops.depthwise import convolve_channels
+from denseup.ops.geometry import Size, layout, pad_to_even, pixel_shuffle
 from denseup.ops.nearest import resize_nearest
 from denseup.upsamplers.arguments import check_state_size
 from denseup.upsamplers.base import Upsampler
@@ -66,6 +68,7 @@ class IndexNet(Upsampler):
     guided = True
     paired = True
     changes_en = True
+    works_channels_last = True
     official_keys: ClassVar[dict[str, str | None]] = {
         f"{prefix}{key}": ours
         for prefix in ("", "index_net.")
@@ -109,12 +112,17 @@ class IndexNet(Upsampler):
 
     def index(self, en: Tensor) -> tuple[Tensor, Tensor]:
         """Indices of the pooling and of the upsampling, each `[B, C or 1, H, W]`; H and W even."""
-        logits = [branch(en) for branch in self.branches]
-        blocks = torch.stack(logits, 2) if len(logits) == 4 else logits[0].unsqueeze(1)  # [B, C or 1, 4, H/2, W/2]
-        y = torch.sigmoid(blocks.to(torch.promote_types(blocks.dtype, torch.float32)))
+        y = torch.stack(self._of_blocks(en), 2)
         z = y.softmax(2)
-        pooling, upsampling = (pixel_shuffle(values.flatten(1, 2), 2).to(en.dtype) for values in (z, y))
+        pooling, upsampling = (_raised(values).to(en.dtype) for values in (z, y))
         return pooling, upsampling
+
+    def _of_blocks(self, en: Tensor) -> list[Tensor]:
+        """The four indices of every 2×2 block, row by row, in at least float32: each `[B, C or 1, H/2, W/2]`."""
+        logits = [branch(en) for branch in self.branches]
+        if len(logits) == 1:
+            logits = list(logits[0].split(1, 1))
+        return [torch.sigmoid(x.to(torch.promote_types(x.dtype, torch.float32))) for x in logits]
 
     def downsample(self, en: Tensor) -> tuple[Tensor, IndexState]:
         """Indexed pooling: `[B, C, H, W]` → `[B, C, ⌈H/2⌉, ⌈W/2⌉]` and the state."""
@@ -132,11 +140,41 @@ class IndexNet(Upsampler):
         """Indexed upsampling, `[B, C, h, w]` → `[B, C, *size]`, and the masked encoder feature if there is a state."""
         if state is None:
             assert en is not None
-            indices = torch.sigmoid(self.index(pad_to_even(en))[1])[..., : size[0], : size[1]]
+            weights = [torch.sigmoid(y.to(en.dtype)).to(de.dtype) for y in self._of_blocks(pad_to_even(en))]
+            compiled = torch.compiler.is_compiling() or transforms.is_taken_apart()  # which take any size
+            if not compiled and size == (2 * de.shape[2], 2 * de.shape[3]):
+                return _side_by_side([weight * de for weight in weights]), en
+            indices = _raised(torch.stack(weights, 2))[..., : size[0], : size[1]]
         else:
             indices, en = state.indices, state.masked
             check_state_size(type(self).__name__, (indices.shape[2], indices.shape[3]), size)
         return indices.to(de.dtype) * resize_nearest(de, size), en
+
+
+def _raised(blocks: Tensor) -> Tensor:
+    """The four values of every block put in their places: `[B, C, 4, h, w]` → `[B, C, 2h, 2w]`."""
+    return pixel_shuffle(blocks.flatten(1, 2), 2)
+
+
+def _side_by_side(parts: list[Tensor]) -> Tensor:
+    """Four maps `[B, C, h, w]`, one for each place in the blocks, as one `[B, C, 2h, 2w]`, in their layout."""
+    if layout(parts[0]) is not torch.channels_last:
+        return _raised(torch.stack(parts, 2))
+    last = [part.permute(0, 2, 3, 1) for part in parts]  # [B, h, w, C]: whole pixels are moved
+    rows = [torch.cat(last[k : k + 2], 3) for k in (0, 2)]  # [B, h, w, 2·C], left and right
+    batch, height, width, channels = last[0].shape
+    return torch.stack(rows, 2).reshape(batch, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
+
+
+class _EachChannel(nn.Conv2d):
+    """A depthwise convolution without bias, which torch computes channel by channel where maps are channels-last."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dtype != self.weight.dtype:
+            return super().forward(x)
+        (stride, _), padding = self.stride, self.padding[0]
+        assert isinstance(padding, int)
+        return convolve_channels(x, self.weight.transpose(0, 1), stride, padding)
 
 
 def _index_block(
@@ -145,7 +183,9 @@ def _index_block(
     """Index logits at half the size: `[B, C, H, W]` → `[B, out_channels, H/2, W/2]`."""
     kernel_size, padding = (4, 1) if context else (2, 0)
     first = hidden if nonlinear else out_channels
-    block = nn.Sequential(nn.Conv2d(channels, first, kernel_size, 2, padding, groups=groups, bias=False))
+    convolution = nn.Conv2d if groups == 1 else _EachChannel
+    block = nn.Sequential(convolution(channels, first, kernel_size, 2, padding, groups=groups, bias=False))
     if nonlinear:
-        block.extend([nn.BatchNorm2d(first), nn.ReLU6(), nn.Conv2d(first, out_channels, 1, groups=groups, bias=False)])
+        last = convolution(first, out_channels, 1, groups=groups, bias=False)
+        block.extend([nn.BatchNorm2d(first), nn.ReLU6(), last])
     return block

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from denseup.ops.encoding.reference import encode
+from denseup.ops.registration import OPERATORS
 
 
 def save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -17,7 +18,7 @@ def save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def of_encode(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     """Of high, low, weight and bias."""
     needs = list(ctx.needs_input_grad[:4])
-    found = torch.ops.denseup.encode_content_backward.default(grad, *ctx.saved_tensors, needs, ctx.backend)
+    found = OPERATORS["encode_content_backward"].computed(grad, *ctx.saved_tensors, needs, ctx.backend)
     return *(x if need else None for x, need in zip(found, needs, strict=True)), None
 
 

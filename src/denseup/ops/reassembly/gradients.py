@@ -12,8 +12,7 @@ from torch import Tensor
 
 from denseup.ops.geometry import Size, size_of
 from denseup.ops.reassembly.contractions import softmax_reassemble_backward
-
-_OURS = torch.ops.denseup
+from denseup.ops.registration import OPERATORS
 
 
 def save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -58,7 +57,8 @@ def save_all(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
 def of_softmax_reassemble(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     """Of de, logits, en and gate."""
     tensors = ctx.saved_tensors
-    grads = _OURS.fused_reassemble_backward.default(grad, *tensors, ctx.kernel_size, ctx.groups, ctx.backend)
+    backward = OPERATORS["fused_reassemble_backward"]
+    grads = backward.computed(grad, *tensors, ctx.kernel_size, ctx.groups, ctx.backend)
     found = (None if x is None else value for x, value in zip(tensors, grads, strict=True))
     return *found, None, None, None
 
@@ -86,11 +86,11 @@ class _Contractions:
         self.backend = backend
 
     def reassemble(self, de: Tensor, kernels: Tensor, kernel_size: int, groups: int) -> Tensor:
-        return cast(Tensor, _OURS.reassemble.default(de, kernels, kernel_size, groups, self.backend))
+        return cast(Tensor, OPERATORS["reassemble"].computed(de, kernels, kernel_size, groups, self.backend))
 
     def adjoint(self, grad: Tensor, kernels: Tensor, kernel_size: int, groups: int, size: Size) -> Tensor:
-        out = _OURS.reassemble_adjoint.default(grad, kernels, kernel_size, groups, *size, self.backend)
+        out = OPERATORS["reassemble_adjoint"].computed(grad, kernels, kernel_size, groups, *size, self.backend)
         return cast(Tensor, out)
 
     def similarity(self, query: Tensor, key: Tensor, kernel_size: int, groups: int) -> Tensor:
-        return cast(Tensor, _OURS.local_similarity.default(query, key, kernel_size, groups, self.backend))
+        return cast(Tensor, OPERATORS["local_similarity"].computed(query, key, kernel_size, groups, self.backend))

@@ -5,6 +5,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from denseup.ops.registration import OPERATORS
 from denseup.ops.sampling.decomposition import sample, sample_positions
 
 
@@ -36,8 +37,8 @@ def save_positions(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
 
 def of_sample_positions(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     """Of map and positions."""
-    backward = torch.ops.denseup.sample_positions_backward.default
-    return *backward(grad, *ctx.saved_tensors, ctx.groups, ctx.padding, ctx.backend), None, None, None
+    backward = OPERATORS["sample_positions_backward"]
+    return *backward.computed(grad, *ctx.saved_tensors, ctx.groups, ctx.padding, ctx.backend), None, None, None
 
 
 def of_sample_positions_backward(ctx: Any, grad_x: Tensor, grad_positions: Tensor) -> tuple[Tensor | None, ...]:

@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Sequence
 
-from benchmarks import data, metrics, operators, startup, training, upsamplers
+from benchmarks import attention, data, metrics, operators, startup, training, upsamplers
 
 BENCHMARKS = {
     "operators": operators.main,
+    "attention": attention.main,
     "upsamplers": upsamplers.main,
     "training": training.main,
     "metrics": metrics.main,

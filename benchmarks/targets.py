@@ -137,6 +137,18 @@ def _metric(case: str, limit: float) -> Target:
     return Target(f"{case}: naive of ours", "cpu", time_ratio(case, METRIC, "naive", "denseup"), limit, at_most=False)
 
 
+_ATTENTION = "attention 1×384×32×32 → 448×448, D=256, K=9, N=4, float32"
+
+
+def _cpu_attention(layout: str, entrant: str) -> list[Target]:
+    faster = time_ratio(_ATTENTION, FORWARD, "windows", entrant)
+    smaller = memory_ratio(_ATTENTION, FORWARD, entrant, "windows")
+    return [
+        Target(f"{_ATTENTION}, {layout}: {FORWARD}, time of windows, of ours", "cpu", faster, 20, at_most=False),
+        Target(f"{_ATTENTION}, {layout}: {FORWARD}, our peak memory, of that of windows", "cpu", smaller, 0.1),
+    ]
+
+
 TARGETS: dict[str, list[Target]] = {
     "operators": [
         _cpu_reassembly(_SMALL, FORWARD, 1.5),
@@ -156,6 +168,7 @@ TARGETS: dict[str, list[Target]] = {
         ),
         *map(_gpu_fade, ("unfold", "unfused")),
     ],
+    "attention": [*_cpu_attention("channels_last", AUTOMATIC), *_cpu_attention("NCHW", AUTOMATIC_NCHW)],
     "training": [*map(_cpu_step, ("matting published", "matting small")), *map(_gpu_step, ("unfold", "unfused"))],
     "metrics": [_metric("conn 1080×1920", 10), _metric("boundary IoU 512×683, 150 classes", 50)],
     "data": [],

@@ -12,7 +12,18 @@ import torch
 from processes import python
 from torch import Tensor
 
-from benchmarks import data, fade, metrics, naive_metrics, operators, reassembly, startup, training, upsamplers
+from benchmarks import (
+    attention,
+    data,
+    fade,
+    metrics,
+    naive_metrics,
+    operators,
+    reassembly,
+    startup,
+    training,
+    upsamplers,
+)
 from benchmarks.bandwidth import copy_bandwidth, require_memory
 from benchmarks.cases import FAILED, OK, SKIPPED, WRONG, Case, Entrant, Row, Settings, SkipError, Work, measure
 from benchmarks.differentiable import BOTH, FORWARD, differentiable_work
@@ -59,6 +70,16 @@ def test_every_entrant_equals_the_truth(build: object, dtype: torch.dtype) -> No
     assert [f"{row.entrant}: {row.reason}" for row in rows if row.status in (WRONG, FAILED)] == []
     assert {"bilinear NCHW", "unfold", "unfold, einsum", "denseup/reference"} <= {
         row.entrant for row in rows if row.status == OK
+    }
+
+
+@pytest.mark.parametrize("size", [(4, 6, 5, 10), (4, 2, 3, 7), (2, 2, 9, 9)])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_every_way_to_attend_equals_the_truth(size: attention.Size, dtype: torch.dtype) -> None:
+    rows = measure(attention.attention_case(attention.Problem(size, dtype, CPU, 5, 2)), SETTINGS)
+    assert [f"{row.entrant}: {row.reason}" for row in rows if row.status in (WRONG, FAILED)] == []
+    assert {(row.entrant, row.kind) for row in rows if row.status == OK} >= {
+        (entrant, kind) for entrant in ("windows", "denseup/reference") for kind in (FORWARD, BOTH)
     }
 
 
@@ -203,6 +224,7 @@ def test_targets_name_cases_that_exist() -> None:
                 for name in operators.PRECISIONS[kind]:
                     label = reassembly.Problem(*shape, getattr(torch, name), CPU).label
                     made["operators"].add(f"{operator} {label}")
+    made["attention"] = {f"attention {attention.Problem(size, torch.float32, CPU).label}" for size in attention.SIZES}
     made["training"] = {"matting published", "matting small"}
     made["metrics"] = {"conn 1080×1920", "boundary IoU 512×683, 150 classes"}
     for what, targets in TARGETS.items():

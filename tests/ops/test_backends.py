@@ -35,6 +35,11 @@ SHAPES = [  # low, high, channels, groups, kernel size
     ((3, 4), (12, 16), 80, 4, 7),
     ((18, 2), (36, 5), 130, 1, 5),
     ((2, 33), (4, 66), 8, 1, 3),
+    ((5, 21), (5, 21), 9, 1, 3),
+    ((6, 39), (6, 39), 66, 1, 5),
+    ((9, 13), (9, 13), 50, 2, 7),
+    ((7, 10), (7, 10), 3, 3, 9),
+    ((3, 4), (3, 4), 130, 1, 9),
 ]
 INTERPRETED = 20_000
 """Multiply-adds up to which a case is small enough for Triton's interpreter."""

@@ -29,6 +29,7 @@ typedef struct {
     int normalize;
     void *result;
     int stream;          /* `result` is written past the caches */
+    int lines;           /* every source pixel has one output pixel, and there are kernels for that */
     float *grad_kernels; /* backward of the fused form: gradient of the logits, */
     float *scaled;       /* (1 - gate) · kernels, */
     float *grad_gate;    /* and of the gate */

@@ -147,6 +147,73 @@ static void FN(reassemble_any)(
 #undef PIXELS
 }
 
+/* Where every source pixel has one output pixel, neighbouring ones share most of their windows: some of them stay in
+ * registers, and a vector that is read goes to all of whose window it is. rows: the K packed rows of the window of the first pixel, each from its first column on. */
+INLINE void FN(line_tile)(
+    const float *const *rows, int kernel_size, const float *weights, long next_weights, T *out, const T *en,
+    const float *gate, long channels, int stream, int pixels, int block, int rest
+) {
+    vf sums[LINE][BLOCK];
+    UNROLLED for (int n = 0; n < pixels; n++)
+        UNROLLED for (int v = 0; v < block; v++) sums[n][v] = (vf){0};
+    for (int i = 0; i < kernel_size; i++)
+        UNROLLED for (int u = 0; u < kernel_size + pixels - 1; u++) {
+            vf x[BLOCK];
+            UNROLLED for (int v = 0; v < block; v++) x[v] = NAME(load_float)(rows[i] + (u * block + v) * V);
+            UNROLLED for (int n = 0; n < pixels; n++) {
+                if (u < n || u - n >= kernel_size) continue;
+                float weight = weights[n * next_weights + i * kernel_size + u - n];
+                UNROLLED for (int v = 0; v < block; v++) sums[n][v] += weight * x[v];
+            }
+        }
+    if (en)
+        UNROLLED for (int n = 0; n < pixels; n++)
+            UNROLLED for (int v = 0; v < block; v++)
+                sums[n][v] = gate[n] * FN(get)(en + n * channels + v * V, rest) + (1.0f - gate[n]) * sums[n][v];
+    UNROLLED for (int n = 0; n < pixels; n++)
+        UNROLLED for (int v = 0; v < block; v++) FN(put)(out + n * channels + v * V, sums[n][v], rest, stream);
+}
+
+/* A whole row. */
+INLINE void FN(line_of)(
+    const arguments *a, const float *const *rows, int kernel_size, const float *weights, T *out, const T *en,
+    const float *gate, int block, int rest
+) {
+    const geometry *s = &a->shape;
+    long next_weights = s->groups * kernel_size * kernel_size, C = s->channels, x = 0;
+    const float *from[MAX_KERNEL_SIZE];
+    for (int i = 0; i < kernel_size; i++) from[i] = rows[i];
+#define TILES_OF(PIXELS)                                                                                       \
+    for (; x + PIXELS <= s->width; x += PIXELS) {                                                              \
+        FN(prefetch)(0, en ? en + x * C : 0, PIXELS * C, block * V);                                           \
+        FN(line_tile)                                                                                          \
+        (from, kernel_size, weights + x * next_weights, next_weights, out + x * C, en ? en + x * C : 0,        \
+         gate ? gate + x : 0, C, a->stream, PIXELS, block, rest);                                              \
+        for (int i = 0; i < kernel_size; i++) from[i] += PIXELS * block * V;                                   \
+    }
+    if (block == 1) {
+        TILES_OF(LINE)
+    }
+    TILES_OF(4)
+    TILES_OF(1)
+#undef TILES_OF
+}
+
+static void FN(line)(
+    const arguments *a, const float *const *rows, const float *weights, T *out, const T *en, const float *gate, int block,
+    int rest
+) {
+    switch (a->shape.kernel_size) {
+#define CASE(K)                                                                       \
+    case K:                                                                           \
+        if (block == BLOCK) FN(line_of)(a, rows, K, weights, out, en, gate, BLOCK, 0); \
+        else FN(line_of)(a, rows, K, weights, out, en, gate, 1, rest);                 \
+        break;
+        LINE_SIZES(CASE)
+#undef CASE
+    }
+}
+
 /* One block of channels of the rows of a band. */
 static void FN(reassemble_block)(
     const arguments *a, const band *b, const float *kernels, long channel, int block, int rest
@@ -171,6 +238,13 @@ static void FN(reassemble_block)(
         long out_rows[2] = {first_output(source, s->height, s->out_height), first_output(source + 1, s->height, s->out_height)};
         for (long i = 0; i < s->kernel_size; i++)
             rows[i] = b->ring + (source - radius + i + s->kernel_size) % s->kernel_size * row_length;
+        if (a->lines) {
+            long first = source * s->width;
+            const float *gates = a->gate ? a->gate + b->image * s->height * s->width + first : 0;
+            FN(line)
+            (a, rows, kernels + (first * s->groups + g) * taps, high + first * C, en ? en + first * C : 0, gates, block, rest);
+            continue;
+        }
         const T *next_row = y + 1 < s->height ? low + (y + 1) * s->width * C : 0; /* will be packed after this one */
         for (long x = 0; x < s->width; x++) {
             FN(prefetch)(0, next_row, x * C, lanes);
@@ -296,9 +370,13 @@ static void FN(adjoint_any)(
     int K = (int)s->kernel_size;
     if (block == ADJOINT_BLOCK && K == 5) TILE(5, ADJOINT_BLOCK, 0);
     else if (block == ADJOINT_BLOCK && K == 3) TILE(3, ADJOINT_BLOCK, 0);
+    else if (block == ADJOINT_LESS && !rest && K == 7) TILE(7, ADJOINT_LESS, 0);
+    else if (block == ADJOINT_LESS && !rest && K == 9) TILE(9, ADJOINT_LESS, 0);
     else if (block == ADJOINT_BLOCK) TILE(K, ADJOINT_BLOCK, 0);
     else if (K == 5) TILE(5, 1, rest);
     else if (K == 3) TILE(3, 1, rest);
+    else if (K == 7) TILE(7, 1, rest);
+    else if (K == 9) TILE(9, 1, rest);
     else TILE(K, 1, rest);
 #undef TILE
 }
@@ -343,7 +421,8 @@ static void FN(adjoint_rows)(void *context, long item) {
     band b;
     if (!open_band(&b, a, item / (blocks * s->groups), full * s->kernel_size * rows * s->out_width, 0)) return;
     for (long c = first; c < end;) {
-        int block = end - c >= full ? ADJOINT_BLOCK : 1;
+        int most = s->kernel_size == 7 || s->kernel_size == 9 ? ADJOINT_LESS : ADJOINT_BLOCK;
+        int block = end - c >= most * V ? most : 1;
         int rest = end - c < V ? (int)(end - c) : 0;
         FN(adjoint_block)(a, &b, g * per_group + c, block, rest);
         c += rest ? rest : block * V;
@@ -587,6 +666,8 @@ static void FN(fused_backward_row)(void *context, long item) {
     }
     NAME(streamed)();
 }
+
+#include "reassembly/lines_body.h"
 
 #undef FN
 #undef T

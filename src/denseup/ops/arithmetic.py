@@ -1,5 +1,7 @@
 """Sums, softmax and blends of maps, as all operators have them."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -12,6 +14,12 @@ def accumulate(x: Tensor) -> Tensor:
 def by_group(x: Tensor, groups: int) -> Tensor:
     """`[B, G·K², H, W]` → `[B, G, K², H, W]`."""
     return x.reshape(x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
+
+
+def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
+    """torch's, whose result has no type."""
+    split: Tensor = x.unflatten(dim, sizes)  # type: ignore[no-untyped-call]
+    return split
 
 
 def softmax_by_group(logits: Tensor, groups: int) -> Tensor:

@@ -4,6 +4,8 @@ Output row y of H' belongs to source row floor(y·h / H'), computed in integers,
 rounding of a floating-point scale. For an integer factor s this is floor(y / s), the published definition.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -83,8 +85,8 @@ def parent_grid(low: Tensor, size: Size, dtype: torch.dtype, groups: int = 1) ->
 def at_most(length: int, limit: int) -> int:
     """The lesser of two sizes, also where they are symbols, or tensors as in `torch.jit.trace`."""
     if torch.is_tensor(length) or torch.is_tensor(limit):
-        return torch.minimum(torch.as_tensor(length), torch.as_tensor(limit))  # type: ignore[return-value]
-    return torch.sym_min(length, limit)
+        return cast(int, torch.minimum(torch.as_tensor(length), torch.as_tensor(limit)))
+    return cast(int, torch.sym_min(length, limit))  # type: ignore[no-untyped-call]
 
 
 def pad_to_even(x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from denseup.ops import transforms
 from denseup.ops.arithmetic import accumulate
-from denseup.ops.geometry import Size, divided_up, size_of
+from denseup.ops.geometry import Size, size_of
 
 
 def adaptive_average(x: Tensor, size: Size) -> Tensor:
@@ -26,6 +26,6 @@ def _bins(length: int, number: int, like: Tensor) -> Tensor:
     """The share of each of `length` pixels in each of the bins: `[number, length]`."""
     bins = torch.arange(number, device=like.device)[:, None]
     pixels = torch.arange(length, device=like.device)
-    first, end = bins * length // number, divided_up((bins + 1) * length, number)
+    first, end = bins * length // number, ((bins + 1) * length + number - 1) // number
     inside = (pixels >= first) & (pixels < end)
     return inside.to(like.dtype) / inside.sum(1, keepdim=True).to(like.dtype)

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from denseup.ops import reassemble, resize_nearest, sample_bilinear
 from denseup.ops.arguments import check_groups, odd_number, whole_number
-from denseup.ops.arithmetic import softmax_by_group
+from denseup.ops.arithmetic import softmax_by_group, unflatten
 from denseup.ops.encoding import encode_content
 from denseup.ops.geometry import Size, parent_grid, pixel_shuffle
 from denseup.upsamplers.base import Upsampler
@@ -108,5 +108,5 @@ class DLU(Upsampler):
     def offsets(self, embedded: Tensor, size: Size) -> Tensor:
         """`[B, embed_channels, h, w]` → `[B, 2·G, *size]` in pixels of `de`, the columns of all groups first."""
         shuffled = pixel_shuffle(encode_content(self.offset, embedded), self.scale_factor)
-        offsets = shuffled.unflatten(1, (self.groups, 2)).transpose(1, 2).flatten(1, 2)
+        offsets = unflatten(shuffled, 1, (self.groups, 2)).transpose(1, 2).flatten(1, 2)
         return resize_nearest(offsets.to(torch.promote_types(offsets.dtype, torch.float32)), size)

@@ -83,6 +83,10 @@ class FreqFusion(Upsampler):
 
     guided = True
     changes_en = True
+    window: Tensor | None
+    high_window: Tensor | None
+    encode_high: nn.Conv2d | None
+    resampler: "Resampler | None"
     official_keys = {
         "hr_channel_compressor": "compress_en",
         "lr_channel_compressor": "compress_de",
@@ -299,11 +303,15 @@ class Resampler(nn.Module):
 def neighbour_cosines(x: Tensor) -> Tensor:
     """Cosines of `[B, C, H, W]` with its eight neighbours two pixels away, 0 beyond the map: `[B, 8, H, W]`."""
     unit = F.normalize(x, dim=1, eps=1e-8)
-    return local_similarity(unit, unit, 5)[:, NEIGHBOURS]
+    cosines: Tensor = local_similarity(unit, unit, 5)[:, NEIGHBOURS]
+    return cosines
 
 
 def _weighted(logits: Tensor, window: Tensor | None) -> Tensor:
-    return logits if window is None else logits + window.to(logits.dtype).log()[:, None, None]
+    if window is None:
+        return logits
+    weights: Tensor = window.to(logits.dtype).log()[:, None, None]
+    return logits + weights
 
 
 def _window(kernel_size: int) -> Tensor:

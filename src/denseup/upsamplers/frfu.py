@@ -26,6 +26,7 @@ from torch.nn import functional as F
 
 from denseup.ops import reassemble, resize_nearest, sample_bilinear
 from denseup.ops.arguments import odd_number, whole_number
+from denseup.ops.arithmetic import unflatten
 from denseup.ops.geometry import Size, centre_grid, pixel_shuffle
 from denseup.upsamplers.arguments import check_divides
 from denseup.upsamplers.base import Upsampler
@@ -93,7 +94,7 @@ class FRFU(Upsampler):
     def offsets(self, de: Tensor, size: Size) -> Tensor:
         """`[B, C, h, w]` → `[B, 2·G, *size]` in pixels of `de`, the columns of all groups first."""
         offsets = _gated(de, self.offset, self.offset_gate)
-        by_axis = offsets.unflatten(1, (self.groups, self.scale_factor**2, 2))  # x, y
+        by_axis = unflatten(offsets, 1, (self.groups, self.scale_factor**2, 2))  # x, y
         cells = by_axis.movedim(3, 1).flatten(1, 3)
         raised = pixel_shuffle(cells.to(torch.promote_types(cells.dtype, torch.float32)), self.scale_factor)
         x, y = resize_nearest(raised, size).chunk(2, 1)

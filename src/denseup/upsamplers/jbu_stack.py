@@ -83,7 +83,8 @@ class JBUStack(Upsampler):
         out, last = de, len(self.steps) - 1
         for number, step in enumerate(self.steps):
             out = step(out, adaptive_average(image, size if number == last else _doubled(out, size)))
-        return out + CORRECTION * self.correct(out)
+        correction: Tensor = self.correct(out)
+        return out + CORRECTION * correction
 
 
 def _doubled(x: Tensor, most: Size) -> Size:

@@ -33,7 +33,7 @@ from torch.nn import functional as F
 
 from denseup.ops import neighbourhood_attention, transforms
 from denseup.ops.arguments import whole_number
-from denseup.ops.arithmetic import accumulate
+from denseup.ops.arithmetic import accumulate, unflatten
 from denseup.ops.geometry import Size, at_most, pad_by_reflection, size_of
 from denseup.ops.normalization import GroupNorm
 from denseup.ops.pooling import adaptive_average
@@ -152,7 +152,7 @@ class NAF(Upsampler):
         """`[B, C_img, ≥ H, ≥ W]` → `[B, D, *size]`."""
         image = _no_larger(image, [self.largest_image * length for length in size])
         features = [adaptive_average(branch(image), size) for branch in self.branches]
-        heads = torch.cat(features, 1).unflatten(1, (self.rotary_heads, -1))
+        heads = unflatten(torch.cat(features, 1), 1, (self.rotary_heads, -1))
         rotated: Tensor = self.rotation(heads).flatten(1, 2)
         return rotated
 
@@ -228,11 +228,10 @@ def attend_by_residue(query: Tensor, key: Tensor, value: Tensor, kernel_size: in
     large_key, large_value = (x.index_select(2, rows).index_select(3, columns) for x in (key, value))
     bands = []
     for row in range(steps[0]):
-        parts = [
-            [x[..., row :: steps[0], column :: steps[1]] for x in (query, large_key, large_value)]
-            for column in range(steps[1])
-        ]
-        found = [neighbourhood_attention(*part, kernel_size, heads) for part in parts]
+        found = []
+        for column in range(steps[1]):
+            part = (..., slice(row, None, steps[0]), slice(column, None, steps[1]))
+            found.append(neighbourhood_attention(query[part], large_key[part], large_value[part], kernel_size, heads))
         bands.append(torch.cat(found, 3))
     of_rows, of_columns = (_by_residue(out, step, query.device) for out, step in zip(size, steps, strict=True))
     return torch.cat(bands, 2).index_select(2, of_rows).index_select(3, of_columns)
@@ -251,10 +250,11 @@ def attend_by_index(query: Tensor, key: Tensor, value: Tensor, kernel_size: int,
         beside = x.index_select(2, rows[:, tap]).index_select(3, columns.flatten())
         return accumulate(beside).reshape(x.shape[0], heads, -1, *size_of(query), kernel_size)
 
-    asking = accumulate(query).unflatten(1, (heads, -1)).unsqueeze(-1) / math.sqrt(query.shape[1] // heads)
+    asking = unflatten(accumulate(query), 1, (heads, -1)).unsqueeze(-1) / math.sqrt(query.shape[1] // heads)
     logits = torch.stack([(asking * band(key, tap)).sum(2) for tap in range(kernel_size)], 4)
     nowhere = no_row[:, None, :, None] | no_column[:, None, :]
-    weights = logits.masked_fill(nowhere, -torch.inf).flatten(4).softmax(4).unflatten(4, (kernel_size, kernel_size))
+    weights = logits.masked_fill(nowhere, -torch.inf).flatten(4).softmax(4)
+    weights = unflatten(weights, 4, (kernel_size, kernel_size))
     rows_of_sums = [(weights[..., tap, :].unsqueeze(2) * band(value, tap)).sum(5) for tap in range(kernel_size)]
     return torch.stack(rows_of_sums).sum(0).flatten(1, 2).to(value.dtype)
 

@@ -28,6 +28,7 @@ from denseup.ops.arguments import check_groups, odd_number, whole_number
 from denseup.ops.arithmetic import softmax_by_group, unflatten
 from denseup.ops.encoding import encode_content
 from denseup.ops.geometry import Size, parent_grid, pixel_shuffle
+from denseup.ops.pointwise import convolve
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import Start, neutral_kernels
@@ -49,6 +50,7 @@ class DLU(Upsampler):
         ValueError: a size of a kernel is even, or groups does not divide the channels.
     """
 
+    works_channels_last = True
     official_keys = {"channel_compressor": "compress", "kernel_space_generator": "encode", "conv_offset": "offset"}
 
     def __init__(
@@ -100,7 +102,7 @@ class DLU(Upsampler):
 
     def kernels(self, de: Tensor, size: Size) -> Tensor:
         """Normalised kernels, at least in float32: `[B, C, h, w]` → `[B, G·K², *size]`."""
-        embedded = self.compress(de)
+        embedded = convolve(self.compress, de)
         kernels = softmax_by_group(encode_content(self.encode, embedded), self.groups)
         offsets = self.offsets(embedded, size)
         return sample_bilinear(kernels, parent_grid(de, size, offsets.dtype, self.groups) + offsets, self.groups)

@@ -40,8 +40,10 @@ from torch.nn import functional as F
 from denseup.ops import local_similarity, reassemble, resize_nearest, sample_bilinear
 from denseup.ops.arguments import odd_number, whole_number
 from denseup.ops.arithmetic import softmax_by_group
+from denseup.ops.encoding import encode_content
 from denseup.ops.geometry import Size, pixel_shuffle, position_grid, size_of
 from denseup.ops.normalization import GroupNorm
+from denseup.ops.pointwise import convolve
 from denseup.upsamplers.arguments import check_divides
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
@@ -83,6 +85,7 @@ class FreqFusion(Upsampler):
 
     guided = True
     changes_en = True
+    works_channels_last = True
     window: Tensor | None
     high_window: Tensor | None
     encode_high: nn.Conv2d | None
@@ -177,7 +180,7 @@ class FreqFusion(Upsampler):
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> tuple[Tensor, Tensor]:
         """`[B, C_de, h, w]`, `[B, C_en, *size]` → `[B, C_de, *size]`, `[B, C_en, *size]`."""
         assert en is not None
-        high, low = self.compress_en(en), self.compress_de(de)
+        high, low = convolve(self.compress_en, en), convolve(self.compress_de, de)
         high, logits, high_logits = self._kernels(high, low)
         raised = de if self.semi_conv else resize_nearest(de, size)
         out = reassemble(raised, logits, self.kernel_size, normalize="softmax")
@@ -190,7 +193,7 @@ class FreqFusion(Upsampler):
 
     def kernels(self, de: Tensor, en: Tensor) -> Tensor:
         """The normalised low-pass kernels: `[B, C_de, h, w]`, `[B, C_en, H, W]` → `[B, K², H, W]`."""
-        _, logits, _ = self._kernels(self.compress_en(en), self.compress_de(de))
+        _, logits, _ = self._kernels(convolve(self.compress_en, en), convolve(self.compress_de, de))
         return softmax_by_group(logits, 1)
 
     def _kernels(self, high: Tensor, low: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -200,20 +203,21 @@ class FreqFusion(Upsampler):
         size, encode_high = size_of(high), self.encode_high
         if not self.semi_conv:
             both = high + resize_nearest(low, size)
-            return high, self._low(self.encode(both)), None if encode_high is None else self._high(encode_high(both))
-        logits = self._low(self.encode(high) + resize_nearest(self.encode(low), size))
+            high_logits = None if encode_high is None else self._high(encode_content(encode_high, both))
+            return high, self._low(encode_content(self.encode, both)), high_logits
+        logits = self._low(encode_content(self.encode, high, low))
         if encode_high is None:
             return high, logits, None
-        return high, logits, self._high(encode_high(high) + resize_nearest(encode_high(low), size))
+        return high, logits, self._high(encode_content(encode_high, high, low))
 
     def _refined(self, high: Tensor, low: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         assert self.encode_high is not None
-        of_high = self.encode_high(high)
+        of_high = encode_content(self.encode_high, high)
         high = 2 * high - reassemble(high, self._high(of_high), self.high_kernel_size, normalize="softmax")
-        of_low = self.encode(high)
-        raised = reassemble(self.encode(low), self._low(of_low), self.kernel_size, normalize="softmax")
+        of_low = encode_content(self.encode, high)
+        raised = reassemble(encode_content(self.encode, low), self._low(of_low), self.kernel_size, normalize="softmax")
         logits = self._low(of_low + raised)
-        raised = reassemble(self.encode_high(low), logits, self.kernel_size, normalize="softmax")
+        raised = reassemble(encode_content(self.encode_high, low), logits, self.kernel_size, normalize="softmax")
         return high, logits, self._high(of_high + raised)
 
     def _low(self, logits: Tensor) -> Tensor:

@@ -47,6 +47,7 @@ class FRFU(Upsampler):
         ValueError: kernel_size is even, or groups does not divide the channels.
     """
 
+    works_channels_last = True
     official_keys = {"offset_mask": "offset_gate", "sample_kernel": "encode", "kernel_mask": "encode_gate"}
 
     def __init__(

@@ -117,6 +117,7 @@ class JBU(Upsampler):
     """
 
     needs_image = True
+    works_channels_last = True
     official_keys = {theirs: f"step.{ours}" for theirs, ours in OF_A_STEP.items()}
 
     def __init__(

@@ -42,6 +42,7 @@ class JBUStack(Upsampler):
 
     needs_image = True
     direct = True
+    works_channels_last = True
     official_keys = {
         f"up{number + 1}.{theirs}": f"steps.{number}.{ours}"
         for number in range(MOST_STEPS)

@@ -263,7 +263,7 @@ def _neighbours(length: int, output_length: int, kernel_size: int, device: torch
     """Source indices of the window of each output index, `[output_length, K]`, and which of them are none."""
     step = output_length // length
     outputs = torch.arange(output_length, device=device)
-    residue = outputs % step
+    residue = outputs - outputs // step * step  # exporters have no remainder of a size
     count = (output_length - residue + step - 1) // step
     first = torch.minimum((outputs // step - kernel_size // 2).clamp(min=0), (count - kernel_size).clamp(min=0))
     place, count = first[:, None] + torch.arange(kernel_size, device=device), count[:, None]

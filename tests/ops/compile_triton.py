@@ -18,21 +18,26 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from denseup.ops import geometry
+from denseup.ops.attention import triton as attention_backend
+from denseup.ops.attention.triton import kernels as attention_kernels
 from denseup.ops.reassembly import triton as triton_backend
 from denseup.ops.reassembly.triton import kernels as triton_kernels
 from denseup.ops.reassembly.triton import launching as triton_launch
 
-TYPES = {torch.float32: "*fp32", torch.bfloat16: "*bf16"}
+TYPES = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.int64: "*i64"}
 INSTRUCTIONS = r"(?:ld|st)\.(?:global|shared)[.\w:]*|bar\.sync|shfl\.sync|fma\.rn\.f32"
 
 
 def compile_launch(name: str, programs: int, arguments: tuple[Any, ...], constants: dict[str, int]) -> None:
     """In the place of `triton_backend.launch`: compile with the specialisations that Triton would choose."""
-    kernel = getattr(triton_kernels, name)
+    kernel = getattr(triton_kernels, name, None) or getattr(attention_kernels, name)
     signature, values, attributes = {}, {}, {}
     for index, (argument, value) in enumerate(zip(kernel.arg_names, arguments, strict=False)):
         if isinstance(value, Tensor):
             signature[argument] = TYPES[value.dtype]
+        elif isinstance(value, float):
+            signature[argument] = "fp32"
+            continue
         elif value == 1:
             signature[argument], values[(index,)] = "constexpr", 1
         else:
@@ -79,9 +84,20 @@ def compile_all(low: tuple[int, int], high: tuple[int, int], kernel_size: int, l
     triton_backend.softmax_reassemble_backward(en, de, kernels, en, gate, kernel_size, 1)
 
 
+def compile_attention(low: tuple[int, int], high: tuple[int, int], layout: torch.memory_format) -> None:
+    """NAF's: 256 channels of the query, 384 of the value, four heads, 9 × 9."""
+    shapes = (1, 256, *high), (1, 256, *low), (1, 384, *low), (1, 384, *high)
+    maps = (torch.empty(shape, dtype=torch.bfloat16, device="meta", memory_format=layout) for shape in shapes)
+    query, key, value, grad = maps
+    print(f"-- attention, {low} to {high}, {layout}")
+    attention_backend.attention(query, key, value, 9, 4, 0.125)
+    attention_backend.attention_backward(grad, query, key, value, 9, 4, 0.125)
+
+
 if __name__ == "__main__":
-    triton_backend.launch = compile_launch
-    triton_backend.empty_map = empty
+    triton_backend.launch = attention_backend._launch = compile_launch
+    triton_backend.empty_map = attention_backend.empty_map = empty
     for layout in (torch.contiguous_format, torch.channels_last):
         compile_all((64, 64), (128, 128), 5, layout)
+        compile_attention((32, 32), (448, 448), layout)
     compile_all((33, 33), (67, 71), 3, torch.contiguous_format)

@@ -126,6 +126,23 @@ def test_reference_in_every_precision(dtype: torch.dtype, layout: str, shape: tu
     check_backend("reference", dtype, layout, shape)
 
 
+@pytest.mark.parametrize("shape", [SHAPES[1], SHAPES[3], SHAPES[4], SHAPES[5], SHAPES[7]], ids=str)
+@pytest.mark.parametrize(
+    ("dtype", "layout"),
+    [
+        (torch.float32, "contiguous"),
+        (torch.float32, "channels_last"),
+        (torch.bfloat16, "channels_last"),
+        (torch.float16, "strided"),
+    ],
+    ids=str,
+)
+def test_tritons_kernels(dtype: torch.dtype, layout: str, shape: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no GPU in Triton's interpreter, on small maps."""
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    check_backend("triton", dtype, layout, shape)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_every_instruction_set(instructions: str, dtype: torch.dtype, layout: str) -> None:

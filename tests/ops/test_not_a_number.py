@@ -84,7 +84,7 @@ def test_the_c_kernels(instructions: str, name: str, shape: tuple, dtype: torch.
     check("cpu", name, shape, dtype, VALUES, tolerance)
 
 
-@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "attention"])
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_tritons_kernels(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     pytest.importorskip("triton")

@@ -103,20 +103,23 @@ int denseup_adjoint(const geometry *shape, int bfloat16, const void *high, const
     return run_bands(&a, k->adjoint[bfloat16], shape->groups * blocks);
 }
 
-/* Whether the similarity of lines is the faster one. Measured, with AVX-512: up to 35 times with few channels, at 64 still
- * no slower with any kernel, at 128 slower with most; and what it packs should stay in the caches of a core. */
+/* Whether the similarity of lines is the faster one. Measured, with AVX-512: up to 35 times with few channels; at 64 faster
+ * but for K 5, of whose row the other keeps all sums in registers, and at 128 slower with most. With the softmax's gradient
+ * it is faster at 64 with any. What it packs should stay in the caches of a core. */
 #define LINE_CHANNELS 64
+#define LINE_CHANNELS_OF_5 48
 #define LINE_BYTES (1L << 20)
 
-static int packs_lines(const geometry *s) {
-    return in_lines(s) && s->channels / s->groups <= LINE_CHANNELS &&
+static int packs_lines(const geometry *s, int alone) {
+    long most = alone && s->kernel_size == 5 ? LINE_CHANNELS_OF_5 : LINE_CHANNELS;
+    return in_lines(s) && s->channels / s->groups <= most &&
            s->channels * s->kernel_size * s->width * (long)sizeof(float) <= LINE_BYTES;
 }
 
 /* Local similarity of `high` (query) and `low` (key): `to` [B, H, W, G·K²]. */
 void denseup_similarity(const geometry *shape, int bfloat16, const void *high, const void *low, float *to) {
     arguments a = {.shape = *shape, .high = high, .low = low, .grad_kernels = to};
-    if (packs_lines(shape) && run_bands(&a, table()->similarity_lines[bfloat16], 1) == 0) return; /* else, without memory: */
+    if (packs_lines(shape, 1) && run_bands(&a, table()->similarity_lines[bfloat16], 1) == 0) return; /* else, without memory: */
     denseup_parallel(shape->batch * shape->height, shape->threads, table()->similarity[bfloat16], &a);
 }
 
@@ -138,7 +141,7 @@ void denseup_fused_backward(const geometry *shape, int bfloat16, const void *hig
         .scaled = scaled,
         .grad_gate = grad_gate,
     };
-    if (packs_lines(shape) && !en && run_bands(&a, table()->fused_backward_lines[bfloat16], 1) == 0) return;
+    if (packs_lines(shape, 0) && !en && run_bands(&a, table()->fused_backward_lines[bfloat16], 1) == 0) return;
     if (grad_en) denseup_ask_for_huge_pages(grad_en, high_bytes(shape, bfloat16));
     denseup_parallel(shape->batch * shape->height, shape->threads, table()->fused_backward[bfloat16], &a);
 }

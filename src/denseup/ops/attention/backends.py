@@ -5,7 +5,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor
 
-from denseup.ops.attention import cpu, reference
+from denseup.ops.attention import cpu, reference, triton
 from denseup.ops.dispatch import Backends
 
 Gradients = tuple[Tensor, Tensor, Tensor]
@@ -38,4 +38,6 @@ def _example(dtype: torch.dtype, device: str) -> tuple[Any, ...]:
     return torch.empty(1, 16, 4, 4, dtype=dtype, device=device), 5, 1
 
 
-BACKENDS: Backends[Backend] = Backends("attention", [cast(Backend, module) for module in (cpu, reference)], _example)
+BACKENDS: Backends[Backend] = Backends(
+    "attention", [cast(Backend, module) for module in (cpu, triton, reference)], _example
+)

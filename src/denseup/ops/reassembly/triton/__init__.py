@@ -33,17 +33,23 @@ ROWS_OF_ADJOINT = 4  # of `adjoint_kernel`
 
 def unsupported_reasons(de: Tensor, kernel_size: int, groups: int) -> list[str]:
     """Why this back end cannot serve a call."""
-    found = []
-    if not _INSTALLED:
-        found.append("triton is not installed")
-    if not de.is_cuda and not (os.environ.get("TRITON_INTERPRET") == "1" and de.device.type == "cpu"):
-        found.append(f"the tensors are on {de.device.type!r}, not on 'cuda' (or on 'cpu' with TRITON_INTERPRET=1)")
+    found = machine_reasons(de)
     if de.dtype not in DTYPES:
         found.append(f"dtype is {de.dtype}, it has float32, float16 and bfloat16")
     if kernel_size < 1 or kernel_size % 2 == 0 or kernel_size > MAX_KERNEL_SIZE:
         found.append(f"kernel_size is {kernel_size}, it has odd ones up to {MAX_KERNEL_SIZE}")
     if groups < 1 or de.shape[1] % groups:
         found.append(f"groups is {groups}, not a divisor of the {de.shape[1]} channels")
+    return found
+
+
+def machine_reasons(x: Tensor) -> list[str]:
+    """Why no Triton kernel can run here on such a tensor."""
+    found = []
+    if not _INSTALLED:
+        found.append("triton is not installed")
+    if not x.is_cuda and not (os.environ.get("TRITON_INTERPRET") == "1" and x.device.type == "cpu"):
+        found.append(f"the tensors are on {x.device.type!r}, not on 'cuda' (or on 'cpu' with TRITON_INTERPRET=1)")
     return found
 
 

@@ -5,7 +5,7 @@ What all share stands beside the folders: the choice of a back end in `dispatch.
 `registration.py`.
 """
 
-from denseup.ops import encoding, pointwise  # noqa: F401  so that every operator is registered
+from denseup.ops import encoding, points, pointwise  # noqa: F401  so that every operator is registered
 from denseup.ops.attention import neighbourhood_attention
 from denseup.ops.dispatch import available_backends, use_backend
 from denseup.ops.downsampling import bidownsample

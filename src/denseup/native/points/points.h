@@ -7,6 +7,7 @@
 
 #define RUN 16   /* output pixels of a row that are worked on together: whole vectors, however wide */
 #define BLOCK 16 /* points of each of them */
+#define LINE 16  /* floats of a cache line */
 
 typedef struct {
     long batch, height, width; /* of the map that is read */

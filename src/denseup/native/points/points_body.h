@@ -48,20 +48,22 @@ INLINE void NAME(find_corners)(
     corners *c
 ) {
     int width = (int)a->shape.width, height = (int)a->shape.height;
-    float columns[RUN], rows[RUN];
-    for (int p = 0; p < points; p++) {
+    float columns[BLOCK][RUN], rows[BLOCK][RUN];
+    for (int p = 0; p < points; p++) { /* all at first: whole vectors of what was just written float by float would wait */
         const float *at = NAME(number_at)(&a->where, image, group, point + p, row, column);
-        NAME(load_run)(at, a->where.column, count, columns);
-        NAME(load_run)(at + a->where.axis, a->where.column, count, rows);
+        NAME(load_run)(at, a->where.column, count, columns[p]);
+        NAME(load_run)(at + a->where.axis, a->where.column, count, rows[p]);
         if (weighed) {
             at = NAME(number_at)(&a->weights, image, group, point + p, row, column);
             NAME(load_run)(at, a->weights.column, count, c->own[p]);
         }
+    }
+    for (int p = 0; p < points; p++)
         for (int k = 0; k < RUN; k += V) {
             vi left, top;
             vf right, down;
-            NAME(split)(NAME(load_float)(columns + k), width, &left, &right);
-            NAME(split)(NAME(load_float)(rows + k), height, &top, &down);
+            NAME(split)(NAME(load_float)(columns[p] + k), width, &left, &right);
+            NAME(split)(NAME(load_float)(rows[p] + k), height, &top, &down);
             vi there = (right + down) == (right + down);
             vi lefts = (left >= 0) & (left < width) & there, rights = (left >= -1) & (left < width - 1) & there;
             vi tops = (top >= 0) & (top < height), bottoms = (top >= -1) & (top < height - 1);
@@ -79,7 +81,6 @@ INLINE void NAME(find_corners)(
             NAME(store_float)(c->down[p] + k, down);
             NAME(store_float)(c->right[p] + k, right);
         }
-    }
 }
 
 /* The channels of the four corners of a point, of a map from some channel on. */
@@ -90,6 +91,15 @@ INLINE void NAME(find_channels)(
         int pixel = c->pixel[p][n][k];
         at[n] = pixel < 0 ? a->nothing : map + pixel * a->shape.channels;
     }
+}
+
+/* What is read soon, for maps of high resolution lie in no cache, and no processor foresees the order of groups. */
+INLINE void NAME(bring_near)(const float *from, long channels) {
+    for (long lane = 0; lane < channels; lane += LINE) __builtin_prefetch(from + lane, 0, 3);
+}
+
+INLINE void NAME(bring_near_to_write)(float *to, long channels) {
+    for (long lane = 0; lane < channels; lane += LINE) __builtin_prefetch(to + lane, 1, 3);
 }
 
 /* A task's item that is a row of an image: its runs, groups and blocks of points, with the corners of each. */
@@ -106,6 +116,7 @@ INLINE void NAME(find_channels)(
                 int points = s->points - point < BLOCK ? (int)(s->points - point) : BLOCK;                      \
                 const float *map = image_map + group * channels;                                                \
                 long high_at = (item * s->out_width + from) * C + group * channels;                             \
+                long ahead = group + 1 < s->groups ? channels : count * C - group * channels;                   \
                 NAME(find_corners)(a, image, group, point, points, row, from, count, WEIGHED, &c);
 
 /* ---- Products with a query ---- */
@@ -140,6 +151,7 @@ static void NAME(similarity)(void *context, long item) {
         __builtin_memset(products, 0, sizeof products);
         for (int k = 0; k < count; k++) {
             const float *query = a->high + high_at + k * C;
+            NAME(bring_near)(query + ahead, channels);
             long lane = 0;
 #define TILE(VECTORS) NAME(similarity_tile)(VECTORS, a, &c, points, k, query + lane, map + lane, products);
             TILES(TILE)
@@ -186,6 +198,7 @@ static void NAME(gather)(void *context, long item) {
     EACH_BLOCK(1)
         for (int k = 0; k < count; k++) {
             float *to = a->of_high + high_at + k * C;
+            NAME(bring_near_to_write)(to + ahead, channels);
             long lane = 0;
 #define TILE(VECTORS) NAME(gather_tile)(VECTORS, a, &c, points, k, map + lane, point > 0, to + lane);
             TILES(TILE)
@@ -273,6 +286,8 @@ static void NAME(read_backward)(void *context, long item) {
         for (int k = 0; k < count; k++) {
             const float *high = a->high + high_at + k * C;
             float *of_high = a->of_high ? a->of_high + high_at + k * C : NULL;
+            NAME(bring_near)(high + ahead, channels);
+            if (of_high) NAME(bring_near_to_write)(of_high + ahead, channels);
             long lane = 0;
 #define TILE(VECTORS)                                                                                                        \
     {                                                                                                                        \
@@ -319,23 +334,26 @@ static void NAME(spread)(void *context, long item) {
     const arguments *a = context;
     const geometry *s = &a->shape;
     long image = item / a->items, part = item % a->items, C = s->channels, each = C / s->groups;
-    long units = s->groups * a->slices, whole = each / SLICE;
+    long units = s->groups * a->slices, whole = each / SLICE, unit_from = part * units / a->items;
+    long start = unit_from / a->slices * each + unit_from % a->slices * whole / a->slices * SLICE;
     float *image_map = a->of_map + image * s->height * s->width * C, *sink = a->sink + item * a->sink_length;
     corners c;
     for (long row = 0; row < s->out_height; row++)
         for (long from = 0; from < s->out_width; from += RUN)
-            for (long unit = part * units / a->items; unit < (part + 1) * units / a->items; unit++) {
+            for (long unit = unit_from; unit < (part + 1) * units / a->items; unit++) {
                 long group = unit / a->slices, slice = unit % a->slices;
                 long first = slice * whole / a->slices * SLICE;
                 long channels = (slice + 1 < a->slices ? (slice + 1) * whole / a->slices * SLICE : each) - first;
                 float *map = image_map + group * each + first;
                 int count = s->out_width - from < RUN ? (int)(s->out_width - from) : RUN;
+                long after = unit + 1 < (part + 1) * units / a->items ? channels : count * C - (group * each + first - start);
                 const float *run = a->high + ((image * s->out_height + row) * s->out_width + from) * C + group * each + first;
                 for (long point = 0; point < s->points; point += BLOCK) {
                     int points = s->points - point < BLOCK ? (int)(s->points - point) : BLOCK;
                     NAME(find_corners)(a, image, group, point, points, row, from, count, 1, &c);
                     for (int k = 0; k < count; k++) {
                         const float *high = run + k * C;
+                        NAME(bring_near)(high + after, channels);
                         long lane = 0;
 #define TILE(VECTORS) NAME(spread_tile)(VECTORS, a, &c, points, k, high + lane, map + lane, sink);
                         TILES(TILE)

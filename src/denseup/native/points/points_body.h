@@ -15,12 +15,17 @@ INLINE float *NAME(number_at)(const per_point *p, long image, long group, long p
     return p->at + image * p->image + group * p->group + point * p->point + row * p->row + column * p->column;
 }
 
+/* Brings the next run near too: there are more rows of numbers than any processor follows. */
 INLINE void NAME(load_run)(const float *from, long step, int count, float *to) {
     if (step == 1 && count == RUN) {
+        __builtin_prefetch(from + RUN, 0, 3);
         __builtin_memcpy(to, from, RUN * sizeof(float));
         return;
     }
-    for (int k = 0; k < count; k++) to[k] = from[k * step];
+    for (int k = 0; k < count; k++) {
+        __builtin_prefetch(from + (k + RUN) * step, 0, 3);
+        to[k] = from[k * step];
+    }
     for (int k = count; k < RUN; k++) to[k] = 0;
 }
 
@@ -329,31 +334,29 @@ INLINE void NAME(spread_tile)(
         }
 }
 
-/* An item is some slices of the groups of an image: no other writes to these channels. */
+/* An item is some slices of the groups of an image: no other writes to these channels. One after the other, so that what is
+ * added to for a row of the output stays near for the next one. */
 static void NAME(spread)(void *context, long item) {
     const arguments *a = context;
     const geometry *s = &a->shape;
     long image = item / a->items, part = item % a->items, C = s->channels, each = C / s->groups;
-    long units = s->groups * a->slices, whole = each / SLICE, unit_from = part * units / a->items;
-    long start = unit_from / a->slices * each + unit_from % a->slices * whole / a->slices * SLICE;
-    float *image_map = a->of_map + image * s->height * s->width * C, *sink = a->sink + item * a->sink_length;
+    long units = s->groups * a->slices, whole = each / SLICE;
+    float *sink = a->sink + item * a->sink_length;
     corners c;
-    for (long row = 0; row < s->out_height; row++)
-        for (long from = 0; from < s->out_width; from += RUN)
-            for (long unit = unit_from; unit < (part + 1) * units / a->items; unit++) {
-                long group = unit / a->slices, slice = unit % a->slices;
-                long first = slice * whole / a->slices * SLICE;
-                long channels = (slice + 1 < a->slices ? (slice + 1) * whole / a->slices * SLICE : each) - first;
-                float *map = image_map + group * each + first;
-                int count = s->out_width - from < RUN ? (int)(s->out_width - from) : RUN;
-                long after = unit + 1 < (part + 1) * units / a->items ? channels : count * C - (group * each + first - start);
-                const float *run = a->high + ((image * s->out_height + row) * s->out_width + from) * C + group * each + first;
+    for (long unit = part * units / a->items; unit < (part + 1) * units / a->items; unit++) {
+        long group = unit / a->slices, slice = unit % a->slices;
+        long first = slice * whole / a->slices * SLICE;
+        long channels = (slice + 1 < a->slices ? (slice + 1) * whole / a->slices * SLICE : each) - first;
+        float *map = a->of_map + image * s->height * s->width * C + group * each + first;
+        for (long row = 0; row < s->out_height; row++)
+            for (long from = 0; from < s->out_width; from += RUN)
                 for (long point = 0; point < s->points; point += BLOCK) {
+                    int count = s->out_width - from < RUN ? (int)(s->out_width - from) : RUN;
                     int points = s->points - point < BLOCK ? (int)(s->points - point) : BLOCK;
+                    const float *high = a->high + ((image * s->out_height + row) * s->out_width + from) * C + group * each + first;
                     NAME(find_corners)(a, image, group, point, points, row, from, count, 1, &c);
-                    for (int k = 0; k < count; k++) {
-                        const float *high = run + k * C;
-                        NAME(bring_near)(high + after, channels);
+                    for (int k = 0; k < count; k++, high += C) {
+                        NAME(bring_near)(high + RUN * C, channels);
                         long lane = 0;
 #define TILE(VECTORS) NAME(spread_tile)(VECTORS, a, &c, points, k, high + lane, map + lane, sink);
                         TILES(TILE)
@@ -366,7 +369,7 @@ static void NAME(spread)(void *context, long item) {
                             }
                     }
                 }
-            }
+    }
 }
 
 #undef EACH_BLOCK

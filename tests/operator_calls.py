@@ -5,6 +5,7 @@ from typing import Any
 low, high, odd = (2, 4, 3, 4), (2, 4, 6, 8), (2, 4, 5, 7)
 kernels, gate = (2, 18, 5, 7), (2, 1, 3, 4)
 value, attended = (2, 6, 3, 4), (2, 6, 5, 7)
+placed, weighed = (2, 3, 2, 2, 5, 7), (2, 2, 3, 5, 7)
 WRITES = "denseup::pointwise_backward"  # which writes to an argument
 # What they are called with: shapes stand for maps, and None for a map that is not there.
 CALLS: dict[str, tuple[Any, ...]] = {
@@ -27,5 +28,9 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "sample_positions_backward": (odd, low, (2, 4, 5, 7), 2, "zeros"),
     "depthwise": (odd, (1, 4, 3, 3), 2, 1),
     "depthwise_backward": ((2, 4, 3, 4), odd, (1, 4, 3, 3), 2, 1, [True, True]),
+    "point_similarity": (odd, low, placed, "reference"),
+    "point_similarity_backward": (weighed, odd, low, placed, "reference"),
+    "gather_points": (low, weighed, placed, "reference"),
+    "gather_points_backward": (odd, low, weighed, placed, "reference"),
     "sum_of_cells": (odd, 3, 4),
 }

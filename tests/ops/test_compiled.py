@@ -16,6 +16,7 @@ from denseup.ops import reassemble, resize_nearest
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 low, high = (2, 4, 7, 9), (2, 4, 13, 17)
 kernels = (2, 9, 13, 17)
+placed, weighed = (2, 3, 2, 2, 13, 17), (2, 2, 3, 13, 17)
 backend = "reference"
 # What they are called with: shapes stand for maps.
 CALLS: dict[str, tuple[Any, ...]] = {
@@ -33,6 +34,10 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "sample_positions_backward": (high, low, (2, 4, 13, 17), 2, "border", backend),
     "depthwise": (high, (1, 4, 4, 4), 2, 1, backend),
     "depthwise_backward": ((2, 4, 6, 8), high, (1, 4, 4, 4), 2, 1, [True, True], backend),
+    "point_similarity": (high, low, placed, backend),
+    "point_similarity_backward": (weighed, high, low, placed, backend),
+    "gather_points": (low, weighed, placed, backend),
+    "gather_points_backward": (high, low, weighed, placed, backend),
     "sum_of_cells": (high, *low[2:]),
 }
 
@@ -44,17 +49,32 @@ def test_a_compiler_expects_the_layout_that_results_have(name: str, layout: torc
     if name == "encode_content" and native.library() is None:
         pytest.skip(str(native.why_missing()))
     operator = getattr(torch.ops.denseup, name)
-    inputs = [torch.randn(x).contiguous(memory_format=layout) if isinstance(x, tuple) else x for x in CALLS[name]]
-    symbols = StatelessSymbolicContext([DimDynamic.STATIC] * 2 + [DimDynamic.DYNAMIC] * 2)
+    inputs = [laid_out(torch.randn(x), layout) if isinstance(x, tuple) else x for x in CALLS[name]]
     mode = FakeTensorMode(shape_env=ShapeEnv())
-    fakes = [mode.from_tensor(x, symbolic_context=symbols) if isinstance(x, Tensor) else x for x in inputs]
+    fakes = [mode.from_tensor(x, symbolic_context=symbols(x)) if isinstance(x, Tensor) else x for x in inputs]
     with mode:
         expected = operator(*fakes)
     found = operator(*inputs)
     for fake, real in zip(*((x,) if isinstance(x, Tensor) else x for x in (expected, found)), strict=True):
         assert fake.dtype == real.dtype
-        for channels_last in LAYOUTS:
-            assert fake.is_contiguous(memory_format=channels_last) == real.is_contiguous(memory_format=channels_last)
+        assert fake.is_contiguous() == real.is_contiguous()
+        if real.dim() == 4:
+            last = torch.channels_last
+            assert fake.is_contiguous(memory_format=last) == real.is_contiguous(memory_format=last)
+        elif real.numel():
+            assert [int(x) for x in fake.stride()] == [*real.stride()]
+
+
+def laid_out(x: Tensor, layout: torch.memory_format) -> Tensor:
+    """In a memory format; of what is no map, the channels last or first."""
+    if x.dim() == 4:
+        return x.contiguous(memory_format=layout)
+    return x.movedim(-1, 1).contiguous().movedim(1, -1) if layout is torch.channels_last else x
+
+
+def symbols(x: Tensor) -> StatelessSymbolicContext:
+    """Height and width."""
+    return StatelessSymbolicContext([DimDynamic.STATIC] * (x.dim() - 2) + [DimDynamic.DYNAMIC] * 2)
 
 
 @pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="inductor needs a C++ compiler")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from operator_calls import CALLS, WRITES, gate, kernels, low, odd, value
+from operator_calls import CALLS, WRITES, gate, kernels, low, odd, placed, value, weighed
 from torch import Tensor
 from torch.autograd import forward_ad
 
@@ -18,6 +18,7 @@ from denseup.ops import (
     resize_nearest,
     sample_bilinear,
 )
+from denseup.ops.points import gather_points, point_similarity
 
 # The public functions, of maps alone.
 FUNCTIONS: dict[str, tuple[Callable[..., Tensor], tuple[Any, ...]]] = {
@@ -30,6 +31,8 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], tuple[Any, ...]]] = {
     "bidownsample": (lambda x, k: bidownsample(x, k, 3, 2, 2, normalize="softmax"), (odd, (2, 18, 3, 4))),
     "sample": (lambda x, positions: sample_bilinear(x, 4 * positions, 2), (low, (2, 4, 5, 7))),
     "sample of zeros": (lambda x, positions: sample_bilinear(x, 6 * positions, 2, "zeros"), (low, (2, 4, 5, 7))),
+    "point similarity": (lambda q, k, positions: point_similarity(q, k, 6 * positions), (odd, low, placed)),
+    "gathered points": (lambda v, w, positions: gather_points(v, w, 6 * positions), (low, weighed, placed)),
     "nearest": (lambda x: resize_nearest(x, (7, 4)), (low,)),
     "nearest of a power of two": (lambda x: resize_nearest(x, (6, 8)), (low,)),
 }
@@ -134,7 +137,7 @@ def test_whole_jacobians(name: str) -> None:
         close(transform(function, argnums=tuple(range(len(maps))))(*maps), expected)
 
 
-@pytest.mark.parametrize("name", ["reassemble", "softmax", "gated", "similarity", "attention"])
+@pytest.mark.parametrize("name", ["reassemble", "softmax", "gated", "similarity", "attention", "gathered points"])
 def test_the_c_kernels_give_way(name: str) -> None:
     function, shapes = FUNCTIONS[name]
     maps = random(shapes)

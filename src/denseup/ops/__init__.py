@@ -11,6 +11,7 @@ from denseup.ops.dispatch import available_backends, use_backend
 from denseup.ops.downsampling import bidownsample
 from denseup.ops.exporting import decomposition_table, in_torch_operators
 from denseup.ops.nearest import resize_nearest
+from denseup.ops.points import gather_points, point_similarity
 from denseup.ops.reassembly import local_similarity, reassemble, reassemble_gated
 from denseup.ops.sampling import sample_bilinear
 
@@ -18,9 +19,11 @@ __all__ = [
     "available_backends",
     "bidownsample",
     "decomposition_table",
+    "gather_points",
     "in_torch_operators",
     "local_similarity",
     "neighbourhood_attention",
+    "point_similarity",
     "reassemble",
     "reassemble_gated",
     "resize_nearest",

@@ -30,6 +30,7 @@ from denseup.ops.arguments import odd_number, whole_number
 from denseup.ops.geometry import Size, at_most, position_grid, size_of
 from denseup.ops.normalization import LayerNorm
 from denseup.ops.points import gather_points, point_similarity
+from denseup.ops.pointwise import convolve
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import Start, quieten
@@ -66,6 +67,7 @@ class LDAAQU(Upsampler):
         ValueError: a size of a kernel is even, or the channels do not divide by reduction times groups and heads.
     """
 
+    works_channels_last = True
     official_keys = {
         "proj_q": "embed_query",
         "proj_k": "embed_key",
@@ -132,12 +134,12 @@ class LDAAQU(Upsampler):
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
         """`[B, C, h, w]` → `[B, C, *size]`."""
         normed = self.norm(de)
-        query = F.interpolate(self.embed_query(normed), size, mode="bilinear", align_corners=True)
+        query = F.interpolate(convolve(self.embed_query, normed), size, mode="bilinear", align_corners=True)
         positions = self.positions(query, size_of(de))
-        weights = self.logits(query, self.embed_key(normed), positions).softmax(2)
+        weights = self.logits(query, convolve(self.embed_key, normed), positions).softmax(2)
         blocks = math.lcm(self.groups, self.heads)
         weights = weights.repeat_interleave(blocks // self.heads, 1)
-        return gather_points(de, weights.to(de.dtype), self._of_blocks(positions, blocks))
+        return gather_points(de, weights, self._of_blocks(positions, blocks))
 
     def positions(self, query: Tensor, low: Size) -> Tensor:
         """Where the taps lie: `[B, embed, H, W]` → `[B, k², 2, G, H, W]` in pixels of `de`, columns first."""

@@ -28,6 +28,7 @@ from denseup.ops.arguments import whole_number
 from denseup.ops.geometry import Size, parent_grid, pixel_shuffle
 from denseup.ops.normalization import GroupNorm
 from denseup.ops.points import gather_points, point_similarity
+from denseup.ops.pointwise import convolve
 from denseup.upsamplers.arguments import check_divides
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
@@ -56,6 +57,7 @@ class SAPAD(Upsampler):
     """
 
     guided = True
+    works_channels_last = True
     official_keys = {"norm_y": "norm_en", "norm_x": "norm_de", "q": "embed_query", "k": "embed_key"}
 
     def __init__(
@@ -108,17 +110,19 @@ class SAPAD(Upsampler):
         assert en is not None
         normed = self.norm_de(de)
         positions = self.positions(normed, size)
-        logits = point_similarity(self.embed_query(self.norm_en(en)), self.embed_key(normed), positions)
+        query, key = convolve(self.embed_query, self.norm_en(en)), convolve(self.embed_key, normed)
+        logits = point_similarity(query, key, positions)
         weights = logits.softmax(2, dtype=torch.promote_types(logits.dtype, torch.float32))
-        return gather_points(de, weights.to(de.dtype), positions)
+        return gather_points(de, weights, positions)
 
     def positions(self, de: Tensor, size: Size) -> Tensor:
         """`[B, C_de, h, w]` → `[B, P, 2, G, *size]` in pixels of `de`, columns first."""
-        offsets = self.offset(de)
+        offsets = convolve(self.offset, de)
         if self.fine_offsets:
             offsets = pixel_shuffle(offsets, self.scale_factor)
         offsets = resize_nearest(offsets.to(torch.promote_types(offsets.dtype, torch.float32)), size)
-        by_point = offsets.unflatten(1, (self.groups, self.points, 2)).permute(0, 2, 3, 1, 4, 5)
+        of_groups = offsets.reshape(offsets.shape[0], self.groups, self.points, 2, *size)
+        by_point = of_groups.permute(0, 2, 3, 1, 4, 5)
         return by_point + parent_grid(de, size, offsets.dtype)[:, None]
 
     def _around_the_centre(self) -> Tensor:

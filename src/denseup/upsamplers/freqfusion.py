@@ -291,8 +291,9 @@ class Resampler(nn.Module):
     def offsets(self, high: Tensor, low: Tensor) -> Tensor:
         """`[B, 2·G, H, W]` in pixels of the low-resolution map, the columns of all groups first."""
         (offset_high, scale_high), (offset_low, scale_low) = self._seen(high), self._seen(low)
-        offsets = self._raised(self.offset_de(offset_low), high) + self.offset_en(offset_high)
-        return offsets * torch.sigmoid(self._raised(self.scale_de(scale_low), high) + self.scale_en(scale_high))
+        offsets: Tensor = self._raised(self.offset_de(offset_low), high) + self.offset_en(offset_high)
+        scale: Tensor = self._raised(self.scale_de(scale_low), high) + self.scale_en(scale_high)
+        return offsets * torch.sigmoid(scale)
 
     def _seen(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What the convolutions of offsets and of scales are given."""

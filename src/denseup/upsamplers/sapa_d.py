@@ -78,6 +78,8 @@ class SAPAD(Upsampler):
         check_divides("groups", self.groups, self.de_channels)
         embed = self.groups * whole_number("embed_channels", embed_channels)
         self.fine_offsets = fine_offsets
+        self.norm_en: nn.Module
+        self.norm_de: nn.Module
         for name in ("en", "de"):
             channels = getattr(self, f"{name}_channels")
             if norm and channels % NORM_GROUPS:

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseup.ops.arguments import odd_number, whole_number
-from denseup.ops.arithmetic import unflatten
+from denseup.ops.arithmetic import by_group
 from denseup.ops.geometry import Size, at_most, position_grid, size_of
 from denseup.ops.normalization import LayerNorm
 from denseup.ops.points import gather_points, point_similarity
@@ -145,10 +145,9 @@ class LDAAQU(Upsampler):
     def positions(self, query: Tensor, low: Size) -> Tensor:
         """Where the taps lie: `[B, embed, H, W]` → `[B, k², 2, G, H, W]` in pixels of `de`, columns first."""
         high, taps = size_of(query), self.kernel_size**2
-        moves = self.offset(unflatten(query, 1, (self.groups, -1)).flatten(0, 1))
+        moves = self.offset(by_group(query, self.groups).flatten(0, 1))
         moves = moves.to(torch.promote_types(moves.dtype, torch.float32))
-        moves = unflatten(self.reach * torch.tanh(moves), 0, (-1, self.groups))
-        moves = unflatten(moves, 2, (taps, 2))  # rows first
+        moves = self.reach * torch.tanh(moves).reshape(query.shape[0], self.groups, taps, 2, *high)  # rows first
         line = torch.arange(self.kernel_size, device=moves.device, dtype=moves.dtype) - self.kernel_size // 2
         grid = torch.stack([line.repeat_interleave(self.kernel_size), line.repeat(self.kernel_size)], 1)
         moves = (moves + grid[:, :, None, None]).permute(0, 2, 3, 1, 4, 5).flip(2)
@@ -162,10 +161,9 @@ class LDAAQU(Upsampler):
         blocks = math.lcm(self.groups, self.heads)
         products = point_similarity(query, key, self._of_blocks(positions, blocks))
         products = products.to(torch.promote_types(products.dtype, torch.float32))
-        products = unflatten(products, 1, (self.heads, -1)).sum(2)
+        products = by_group(products, self.heads).sum(2)
         if self.bias is not None:
-            of_heads = unflatten(query, 1, (self.heads, -1))
-            products = products + torch.einsum("bnchw,nkc->bnkhw", of_heads, self.bias)
+            products = products + torch.einsum("bnchw,nkc->bnkhw", by_group(query, self.heads), self.bias)
         return products / math.sqrt(query.shape[1] // self.heads)
 
     def _of_blocks(self, positions: Tensor, blocks: int) -> Tensor:

@@ -56,6 +56,8 @@ class SAPAD(Upsampler):
         ValueError: groups does not divide de_channels, or with norm 32 does not divide both channels.
     """
 
+    norm_en: nn.Module
+    norm_de: nn.Module
     guided = True
     works_channels_last = True
     official_keys = {"norm_y": "norm_en", "norm_x": "norm_de", "q": "embed_query", "k": "embed_key"}

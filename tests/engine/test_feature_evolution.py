@@ -45,7 +45,8 @@ def test_every_upsampler_is_seen_in_both_networks(name: str) -> None:
 
     head = SegFormerHead([8, 12, 16, 20], 5, name, embed_dim=16, dropout=0.0).eval()
     maps = [torch.randn(1, c, 16 >> i, 24 >> i) for i, c in enumerate((8, 12, 16, 20))]
-    assert upsampled_features(head, lambda: head(maps))[0].shape == (3 * 16, 16, 24)
+    image = torch.randn(1, 3, 64, 96)
+    assert upsampled_features(head, lambda: head(maps, image))[0].shape == (3 * 16, 16, 24)
     assert not any(module._forward_hooks for module in (*matting.modules(), *head.modules()))
 
 

@@ -24,7 +24,7 @@ from docs.results.tables import number, published_gain, rows, table
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 PAGES = (*sorted(HERE.glob("*.md")), HERE.parent / "reproducing.md")
-TIMES = ROOT / "benchmarks/results/2026-11-28_upsamplers_cpu.json"
+TIMES = ROOT / "benchmarks/results/2026-11-29_upsamplers_cpu.json"
 CHANNELS = (64, 256)
 BLOCK = re.compile(r"(<!-- table: (\w+) ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 OVERVIEW = {

@@ -25,7 +25,8 @@ SIZES = [
 
 # What torch 2.13's inductor refuses where sizes are symbols: it cannot order the strides of a view that it saves for
 # the backward of a convolution ("cannot determine truth value of Relational").
-STATIC_ONLY = {(name, torch.channels_last) for name in ("dysample_pl", "dysample_pl_scope")}
+STATIC_ONLY = {(name, torch.channels_last) for name in ("dysample_pl", "dysample_pl_scope", "lda_aqu")}
+STATIC_ONLY |= {("lda_aqu", torch.contiguous_format)}  # whose query is resized from a normalised view
 
 
 def build(name: str, **kwargs) -> Upsampler:

@@ -34,6 +34,8 @@ def test_every_upsampler_learns(name: str) -> None:
     ups = [module for module in model.modules() if isinstance(module, Upsampler)]
     assert len(ups) == 2
     assert model(torch.randn(3, 3, 64, 48)).shape == (3, 2, 32, 24)
+    for parameter in nn.ModuleList(ups).parameters():  # a start of zeros has no gradient before it
+        parameter.data.add_(0.01 * torch.randn_like(parameter))
     model(torch.randn(X)).square().sum().backward()
     lacking = [key for up in ups for key, p in up.named_parameters() if p.grad is None or not p.grad.any()]
     assert lacking == []

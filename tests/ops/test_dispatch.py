@@ -114,6 +114,20 @@ def test_convolutions_follow_a_scope_where_they_can() -> None:
         POINTWISE.choose("cpu", *narrow)
 
 
+def test_a_scope_binds_the_operators_that_have_its_back_end() -> None:
+    """mmcv has no attention, whose reference then serves; a name that nobody has is refused by all that are bound."""
+    attention, query = BACKENDS_OF["attention"], torch.randn(1, 16, 4, 4)
+    with use_backend("mmcv"):
+        assert attention.choose(None, query, 5, 1) == "reference"
+        with pytest.raises(ValueError, match="backend 'mmcv' cannot serve this call"):
+            REASSEMBLY.choose(None, query, 5, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DENSEUP_BACKEND", "cpuu")
+        for backends in (attention, REASSEMBLY):
+            with pytest.raises(ValueError, match="backend 'cpuu' is unknown; valid: "):
+                backends.choose(None, query, 5, 1)
+
+
 @pytest.mark.parametrize("operator", BACKENDS_OF)
 def test_nothing_stands_against_the_reference(operator: str) -> None:
     backends = BACKENDS_OF[operator]

@@ -94,7 +94,7 @@ class Backends(Generic[AnyBackend]):
             return self._able(name, *call)
         wish = wished()
         if wish:
-            return self._able(wish, *call) if self.bound else self._following(wish, *call)
+            return self._able(wish, *call) if self._is_bound_by(wish) else self._following(wish, *call)
         for name, module in self._modules.items():
             if not module.unsupported_reasons(*call):
                 return name
@@ -116,6 +116,11 @@ class Backends(Generic[AnyBackend]):
         if reasons:
             raise _unable(name, reasons)
         return module
+
+    def _is_bound_by(self, wish: str) -> bool:
+        """Not by a back end that only other operators have: a misspelt one is refused."""
+        elsewhere = any(wish in backends.names() for backends in BACKENDS_OF.values())
+        return self.bound and (wish in self._modules or not elsewhere)
 
     def _able(self, name: str, *call: Any) -> str:
         reasons = self.get(name).unsupported_reasons(*call)

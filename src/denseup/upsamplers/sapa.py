@@ -23,14 +23,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from denseup.ops import local_similarity, reassemble, reassemble_gated, resize_nearest
+from denseup.ops import local_similarity, reassemble, resize_nearest
 from denseup.ops.arguments import odd_number, whole_number
-from denseup.ops.arithmetic import blend
-from denseup.ops.dispatch import REFERENCE
 from denseup.ops.geometry import Size
 from denseup.ops.normalization import LayerNorm
 from denseup.ops.pointwise import project, project_by
-from denseup.ops.reassembly.backends import BACKENDS
+from denseup.ops.reassembly import blend_nearest
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import Start, quieten
@@ -131,11 +129,7 @@ class SAPA(Upsampler):
     def _gated(self, high: Tensor, de: Tensor, normed_de: Tensor) -> Tensor:
         """gate·(projection of `en`) + (1 - gate)·nearest(projection of `de`)."""
         low, gate = project(self.embed_query_de, de), torch.sigmoid(project(self.gate, normed_de))
-        if BACKENDS.choose(None, low, 1, 1) != REFERENCE:  # kernels for all in one
-            alone = high.new_zeros(high.shape[0], 1, *high.shape[2:])  # logits of windows of one pixel
-            return reassemble_gated(low, alone, high, gate, 1)
-        size = (high.shape[2], high.shape[3])
-        return blend(resize_nearest(low, size), high, resize_nearest(gate, size))
+        return blend_nearest(low, high, gate)
 
 
 def _channels_last(x: Tensor) -> Tensor:

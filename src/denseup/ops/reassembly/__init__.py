@@ -8,6 +8,6 @@ with (y_t, x_t) the t-th pixel of the window around the source pixel of (y, x). 
 similarity are each other's gradients.
 """
 
-from denseup.ops.reassembly.functional import local_similarity, reassemble, reassemble_gated
+from denseup.ops.reassembly.functional import blend_nearest, local_similarity, reassemble, reassemble_gated
 
-__all__ = ["local_similarity", "reassemble", "reassemble_gated"]
+__all__ = ["blend_nearest", "local_similarity", "reassemble", "reassemble_gated"]

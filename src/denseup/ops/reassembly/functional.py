@@ -5,7 +5,10 @@ from typing import Literal, cast
 from torch import Tensor
 
 from denseup.ops.arguments import odd_number, whole_number
-from denseup.ops.geometry import Size
+from denseup.ops.arithmetic import blend
+from denseup.ops.dispatch import REFERENCE
+from denseup.ops.geometry import Size, size_of
+from denseup.ops.nearest import resize_nearest
 from denseup.ops.reassembly import operators
 from denseup.ops.reassembly.arguments import check_gate, check_kernels, check_query
 from denseup.ops.reassembly.backends import BACKENDS
@@ -88,6 +91,26 @@ def reassemble_gated(
     check_gate(de, logits, en, gate)
     chosen = BACKENDS.choose(backend, de, kernel_size, groups)
     return cast(Tensor, operators.softmax_reassemble(de, logits, en.to(de.dtype), gate, kernel_size, groups, chosen))
+
+
+def blend_nearest(low: Tensor, high: Tensor, gate: Tensor) -> Tensor:
+    """gate·high + (1 - gate)·low, `low` and `gate` raised by nearest neighbour.
+
+    That is `reassemble_gated` with windows of one pixel, in one pass where a back end has kernels for all of it.
+
+    Args:
+        low: `[B, C, h, w]`.
+        high: `[B, C, H, W]`.
+        gate: `[B, 1, h, w]`.
+
+    Returns:
+        `[B, C, H, W]` with the dtype of `high`.
+    """
+    if BACKENDS.choose(None, low, 1, 1) != REFERENCE:
+        alone = high.new_zeros(high.shape[0], 1, *high.shape[2:])  # logits of windows of one pixel
+        return reassemble_gated(low, alone, high, gate, 1)
+    size = size_of(high)
+    return blend(resize_nearest(low, size), high, resize_nearest(gate, size))
 
 
 def local_similarity(

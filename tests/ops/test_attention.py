@@ -384,9 +384,15 @@ def test_errors_name_the_argument(arguments: dict, words: list[str]) -> None:
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
-def test_a_scope_binds_it() -> None:
+def test_a_scope_binds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its own back ends; by one that only other operators have, the reference serves; a misspelt name is refused."""
     maps = tensors(SHAPES[0])
     with use_backend("reference"):
-        neighbourhood_attention(*maps, 3, 2)
-    with use_backend("mmcv"), pytest.raises(ValueError, match="backend 'mmcv' is unknown"):
+        expected = neighbourhood_attention(*maps, 3, 2)
+    with use_backend("mmcv"):
+        torch.testing.assert_close(neighbourhood_attention(*maps, 3, 2), expected, rtol=0, atol=0)
+    with pytest.raises(ValueError, match="backend 'mmcv' is unknown"):
+        neighbourhood_attention(*maps, 3, 2, backend="mmcv")
+    monkeypatch.setenv("DENSEUP_BACKEND", "mcmv")
+    with pytest.raises(ValueError, match="backend 'mcmv' is unknown"):
         neighbourhood_attention(*maps, 3, 2)

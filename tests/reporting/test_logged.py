@@ -53,5 +53,6 @@ def test_what_is_no_run_of_ours_is_told(tmp_path: Path) -> None:
         assert run.status == "unreadable"
         assert words in run.error
     (tmp_path / "notes.txt").write_text("")
-    with pytest.raises(ValueError, match=r"notes\.txt'.*expected a run, a folder with runs in it, or a file run-<id>"):
+    expected = "a run, a folder with runs in it, an archive of runs, or a file run-<id>"
+    with pytest.raises(ValueError, match=rf"notes\.txt'.*expected {expected}"):
         load_runs([tmp_path / "notes.txt"])

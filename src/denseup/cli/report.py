@@ -24,6 +24,7 @@ def run(
     latency: bool = True,
     link_pictures: bool = False,
     evaluation: str | None = None,
+    archive: Path | None = None,
 ) -> Path:
     """Read the runs in `paths`, and write their report into `output`, else into report/ in the first path's folder.
 
@@ -35,17 +36,21 @@ def run(
         latency: whether it has latency and memory.
         link_pictures: the page links its pictures and holds none.
         evaluation: which of each run's is told; None for what its protocol says, else the best.
+        archive: file in which what the report needs of the runs is kept too (`denseup.reporting.write_archive`).
 
     Raises:
-        ValueError: no runs in a path, a file of measurements that is none, or an evaluation that no run has.
+        ValueError: no runs in a path, a file of measurements that is none, an evaluation that no run has, or runs that
+            the archive can't hold.
     """
     with quick_imports():
         from denseup.cli.rebuild import count, measure, predict
-        from denseup.reporting import load_runs, read_measurements, write_report
+        from denseup.reporting import load_runs, read_measurements, write_archive, write_report
         from denseup.reporting.costs import MeasureCosts
         from denseup.reporting.html import MAX_EMBEDDED
 
     runs = load_runs(paths)
+    if archive is not None:
+        write_archive(runs, archive, evaluation)
     given = None if complexity is None else read_measurements(complexity)
     known: MeasureCosts = measure if given is None else lambda group: given
     first = Path(paths[0])
@@ -85,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
         "words",
         nargs="+",
         metavar="PATH|KEY=VALUE",
-        help="a run, a sweep, offline W&B runs, or a folder that holds them; or a value of the config",
+        help="a run, a sweep, an archive, offline W&B runs, or a folder that holds them; or a value of the config",
     )
     found.add_argument("--output", metavar="DIR", help="where to write; default: report/ in the first PATH")
     found.add_argument(
@@ -93,6 +98,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="complexity.json of the command complexity, whose measurements are shown",
     )
+    found.add_argument("--archive", metavar="FILE", help="also keep what the report needs of the runs in a .tar.xz")
     found.add_argument("--link-pictures", action="store_true", help="the page links its pictures and holds none")
     found.add_argument("--no-latency", action="store_false", dest="latency", help="leave out latency and memory")
     found.add_argument("--examples", metavar="N", help="validation images shown with predictions; 0: none")
@@ -123,7 +129,8 @@ def _checked(cfg: DictConfig) -> dict[str, Any]:
             raise ValueError(f"{name} is {options[name]!r}, expected true or false")
     if not str(options["examples"]).isdecimal():
         raise ValueError(f"examples is {options['examples']!r}, expected a whole number ≥ 0")
-    files = {name: None if options[name] is None else Path(options[name]) for name in ("output", "complexity")}
+    paths = ("output", "complexity", "archive")
+    files = {name: None if options[name] is None else Path(options[name]) for name in paths}
     return {**options, **files, "examples": int(options["examples"])}
 
 

@@ -4,6 +4,7 @@
 `denseup.reporting.plots`, and `Group.compare` for the differences of one metric (`denseup.statistics`).
 """
 
+from denseup.reporting.archive import write_archive
 from denseup.reporting.costs import COUNT_SIZE, Cost, Measurements, collect_costs, conditions, read_measurements
 from denseup.reporting.group import REFERENCE, Group
 from denseup.reporting.grouping import group_runs
@@ -40,5 +41,6 @@ __all__ = [
     "read_measurements",
     "styles",
     "t_quantile",
+    "write_archive",
     "write_report",
 ]

@@ -32,7 +32,7 @@ def read_images(run: Run, evaluation: str) -> Images:
     Values of images stand for a metric only if they give its value: those of segmentation do not average to mIoU, and
     runs of earlier versions have no others.
     """
-    folder = RunFolder(run.source)
+    folder = RunFolder(run.files)
     try:
         rows = read_rows(folder.per_image).get(evaluation, [])
         counts = read_counts(folder.per_image_counts).get(evaluation, {})

@@ -26,7 +26,7 @@ class Run:
     """One training run, or one evaluation of its weights on other data, wherever it was read from.
 
     Args:
-        source: the folder or file it was read from.
+        source: the folder or file it was read from; of an archive: the run's name below the archive's path.
         status: "finished", or what else became of it.
         task, upsampler, seed: which combination; "?" and None where it failed too early to say.
         config: all that it was configured with.
@@ -45,6 +45,7 @@ class Run:
             `config` names; "" of a training run.
         features: folder of its frames of features (`denseup.engine.callbacks.frames`), where there are any.
         error: why it did not finish, or why it cannot be read.
+        unpacked: where its files lie, if not in `source`.
     """
 
     source: Path
@@ -68,6 +69,12 @@ class Run:
     weights: str = ""
     features: Path | None = None
     error: str = ""
+    unpacked: Path | None = None
+
+    @property
+    def files(self) -> Path:
+        """Folder of its files, or the W&B file that it is."""
+        return self.unpacked or self.source
 
     @property
     def best(self) -> Values:

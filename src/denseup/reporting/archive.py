@@ -1,0 +1,136 @@
+"""Runs in one small file: what a report needs of their folders, to pass on and to keep, and nothing of this machine."""
+
+import io
+import json
+import lzma
+import re
+import tarfile
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from denseup.engine.folder import write_atomic
+from denseup.engine.per_image import read_counts
+from denseup.reporting.grouping import group_runs
+from denseup.reporting.loading import Run
+
+SUFFIX = ".tar.xz"
+KEPT = ("config.yaml", "metrics.csv", "per_image.csv", "per_image_counts.npz", "result.json")
+"""Of a run's folder; no weights, no pictures, no logs."""
+MAX_UNPACKED = 2**30
+"""Bytes; a run has some hundred thousand."""
+START = r"(?:~?/|[A-Za-z]:[\\/])"
+ABSOLUTE = re.compile(START + r"(?:[^\\/]*[\\/])*([^\\/]+)[\\/]?")
+MENTIONED = re.compile(r"(?<![\w.:/~\\-])" + START + r"(?:[^\s'\"\\/:]+[\\/])*([^\s'\"\\/:]+)[\\/]?")
+
+
+def write_archive(runs: Sequence[Run], file: Path, evaluation: str | None = None) -> None:
+    """Keep runs in a file that `load_runs` reads; the same runs give the same bytes.
+
+    Absolute paths in their configs and results become their last part, for nobody else has the rest. Values of images
+    are kept of one evaluation of each run, that which a report tells of it.
+
+    Args:
+        runs: read from run folders, or from such a file.
+        file: ends in .tar.xz.
+        evaluation: see `group_runs`.
+
+    Raises:
+        ValueError: another ending, a run that is an offline W&B run and has no folder, or an evaluation that none has.
+    """
+    groups, _ = group_runs(runs, evaluation)
+    told = {id(run): group.evaluation for group in groups for by in group.members.values() for run in by.values()}
+    if not is_archive(file):
+        raise ValueError(f"archive is {str(file)!r}, expected a name that ends in {SUFFIX}")
+    content: dict[str, bytes] = {}
+    for run in sorted(runs, key=lambda run: str(run.source)):
+        files = run.files
+        if not files.is_dir():
+            raise ValueError(f"archive: {str(run.source)!r} is an offline W&B run; only run folders can be kept")
+        name, again = run.source.name, 1
+        while any(known.startswith(f"{name}/") for known in content):
+            again += 1
+            name = f"{run.source.name}_{again}"
+        kept = [files / kept for kept in KEPT if (files / kept).is_file()]
+        content |= {f"{name}/{file.name}": _portable(file, told.get(id(run), "")) for file in kept}
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:xz", preset=9) as tar:
+        # alike beside alike: the files of a kind are nearly the same in all runs
+        for name in sorted(content, key=lambda name: (KEPT.index(name.rpartition("/")[2]), name)):
+            member = tarfile.TarInfo(name)
+            member.size = len(content[name])
+            tar.addfile(member, io.BytesIO(content[name]))
+    write_atomic(file, packed.getvalue())
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is one of these by its name."""
+    return path.name.endswith(SUFFIX)
+
+
+def unpacked(file: Path) -> Path:
+    """A folder with the run folders of an archive, there until the program ends.
+
+    Raises:
+        ValueError: it is none, holds something else than runs, or more than `MAX_UNPACKED` bytes.
+    """
+    state = file.stat()
+    return Path(_unpacked(file.resolve(), state.st_mtime_ns, state.st_size).name)
+
+
+@cache
+def _unpacked(file: Path, changed: int, size: int) -> "tempfile.TemporaryDirectory[str]":
+    folder = tempfile.TemporaryDirectory(prefix="denseup_runs_")
+    total = 0
+    try:
+        with tarfile.open(file, "r:xz") as tar:
+            for member in tar:
+                run, _, kept = member.name.rpartition("/")
+                total += member.size
+                reasons = {
+                    "it is no file of a run": kept not in KEPT or not member.isreg(),
+                    "a run's folder is one name": Path(run).name != run or run in ("", ".", ".."),
+                    f"it has over {MAX_UNPACKED} bytes": total > MAX_UNPACKED,
+                }
+                if wrong := [reason for reason, holds in reasons.items() if holds]:
+                    raise ValueError(f"{str(file)!r} holds {member.name!r}, but {wrong[0]}")
+                source = tar.extractfile(member)
+                target = Path(folder.name, run, kept)
+                target.parent.mkdir(exist_ok=True)
+                target.write_bytes(source.read() if source else b"")
+    except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
+        raise ValueError(f"{str(file)!r} is not an archive of runs: {error}") from error
+    return folder
+
+
+def _portable(file: Path, evaluation: str) -> bytes:
+    """What is kept of a file, of the images those of one evaluation."""
+    if file.suffix == ".json":
+        return (json.dumps(_shortened(json.loads(file.read_text())), indent=1) + "\n").encode()
+    if file.suffix == ".yaml":
+        return yaml.safe_dump(_shortened(yaml.safe_load(file.read_text())), sort_keys=False).encode()
+    if file.suffix == ".npz":  # uncompressed: runs are compressed together
+        counts = read_counts(file).get(evaluation, {})
+        content = io.BytesIO()
+        np.savez(content, **{f"{evaluation}/{key}": array for key, array in counts.items()})  # type: ignore[arg-type]
+        return content.getvalue()
+    if file.name == "per_image.csv":
+        header, *rows = file.read_text().splitlines(keepends=True)
+        return "".join([header, *(row for row in rows if row.startswith(f"{evaluation},"))]).encode()
+    return file.read_bytes()
+
+
+def _shortened(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _shortened(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_shortened(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    whole = ABSOLUTE.fullmatch(value)
+    return whole[1] if whole else MENTIONED.sub(r"\1", value)

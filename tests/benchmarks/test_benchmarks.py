@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from processes import python
 from torch import Tensor
 
 from benchmarks import (
@@ -349,15 +348,3 @@ def test_a_start_is_timed_by_its_processor_time_and_has_to_end_as_it_should() ->
     for name, words in (("another code", "exit code 1, expected 0"), ("says nothing", "3 and 'word'; printed nothing")):
         assert rows[name].status == FAILED
         assert words in rows[name].reason
-
-
-def test_two_versions_are_timed_in_turns(tmp_path: Path) -> None:
-    output = tmp_path / "versions.json"
-    options = ["--rounds", "2", "--repeats", "0", "--case", "bilinear, with", "--output", str(output)]
-    done = python("-m", "benchmarks.versions", ".", *options)
-    assert done.returncode == 0, done.stderr
-    (row,) = json.loads(output.read_text())["rows"]
-    assert row["case"] == "bilinear, with gradients"
-    assert len(row["seconds"]) == 2
-    assert all(seconds > 0 for pair in row["seconds"] for seconds in pair)
-    assert "bilinear, with gradients" in done.stdout

@@ -19,7 +19,7 @@ class DistortColours(Step):
 
     - brightness: grey levels at most; contrast, saturation: factors, from and to; hue: degrees at most
 
-    Contrast comes before or after saturation and hue, at random.
+    Contrast comes before or after saturation and hue, at random. These two share one conversion to HSV, in bytes.
     """
 
     name: ClassVar[str] = "photometric"

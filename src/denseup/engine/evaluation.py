@@ -14,6 +14,7 @@ from denseup.data.datamodules import DenseData
 from denseup.engine.callbacks.history import flat
 from denseup.engine.callbacks.predictions import SavePredictions
 from denseup.engine.classes import class_entries
+from denseup.engine.compiling import COMPILE, compiled, without_compile
 from denseup.engine.folder import CONFIG_KEY, RunFolder
 from denseup.engine.former import upgraded
 from denseup.engine.info import RunInfo
@@ -59,7 +60,7 @@ def evaluate(
     Args:
         task, data, folder, info: as in `train`.
         checkpoint: where the weights came from, for the record.
-        trainer: arguments of `pytorch_lightning.Trainer`.
+        trainer: as in `train`.
 
     Returns:
         What result.json holds: status "finished", metrics, the trivial answer, seconds.
@@ -111,12 +112,16 @@ def _measure(
 ) -> dict[str, float]:
     with quiet_lightning():
         trainer = pl.Trainer(
-            logger=loggers or False, callbacks=[SavePredictions(folder)], default_root_dir=folder.path, **options
+            logger=loggers or False,
+            callbacks=[SavePredictions(folder)],
+            default_root_dir=folder.path,
+            **without_compile(options),
         )
         if trainer.world_size > 1:
             raise ValueError(f"trainer.devices is {options.get('devices')!r}, expected 1: evaluation is one process's")
         try:
-            trainer.test(task, datamodule=data, verbose=False)
+            with compiled(task.network, bool(options.get(COMPILE))):
+                trainer.test(task, datamodule=data, verbose=False)
         except DivergedError as error:
             raise DivergedError(f"ckpt={checkpoint}: {error}") from error
     return {name: float(value) for name, value in task.metrics.compute().items()}

@@ -195,9 +195,7 @@ def test_out_of_memory_halves_the_parts(
     short, small = matting(), matting()
     short.micro_batch = small.micro_batch = micro_batch
     raising(limit, way, first_step, short, ERRORS[error])
-    with pytest.warns(
-        UserWarning, match=f"out of memory .*with {fitting} at once, the batch is still 8; batch norms"
-    ):
+    with pytest.warns(UserWarning, match=f"out of memory .*with {fitting} at once, the batch is still 8; batch norms"):
         found = train(short)
     expected = train(small, BATCH, PartsFrom(first_step, fitting))
     for key, value in small.state_dict().items():

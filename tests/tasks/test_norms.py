@@ -76,7 +76,7 @@ def test_frozen_statistics_outlast_everything(tmp_path: Any) -> None:
     for one in (module, resumed):
         norms = backbone_norms(one.network)
         assert all(torch.equal(x, y) for x, y in zip(statistics(norms), before, strict=True))
-        assert any(norm.weight.grad.abs().max() > 0 for norm in norms)
+        assert not all(torch.equal(norm.weight, torch.ones_like(norm.weight)) for norm in norms)  # they learn
     assert not any(torch.equal(x, y) for x, y in zip(statistics(free), moving, strict=True))
 
 

@@ -14,7 +14,7 @@ from denseup.data.datamodules import DenseData
 from denseup.engine.callbacks.history import flat
 from denseup.engine.callbacks.predictions import SavePredictions
 from denseup.engine.classes import class_entries
-from denseup.engine.compiling import COMPILE, compiled, without_compile
+from denseup.engine.compiling import without_compile
 from denseup.engine.folder import CONFIG_KEY, RunFolder
 from denseup.engine.former import upgraded
 from denseup.engine.info import RunInfo
@@ -60,7 +60,7 @@ def evaluate(
     Args:
         task, data, folder, info: as in `train`.
         checkpoint: where the weights came from, for the record.
-        trainer: as in `train`.
+        trainer: as in `train`; `compile` is for training and counts for nothing.
 
     Returns:
         What result.json holds: status "finished", metrics, the trivial answer, seconds.
@@ -120,8 +120,7 @@ def _measure(
         if trainer.world_size > 1:
             raise ValueError(f"trainer.devices is {options.get('devices')!r}, expected 1: evaluation is one process's")
         try:
-            with compiled(task.network, bool(options.get(COMPILE))):
-                trainer.test(task, datamodule=data, verbose=False)
+            trainer.test(task, datamodule=data, verbose=False)
         except DivergedError as error:
             raise DivergedError(f"ckpt={checkpoint}: {error}") from error
     return {name: float(value) for name, value in task.metrics.compute().items()}

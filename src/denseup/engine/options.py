@@ -69,7 +69,7 @@ def _norm(value: Any) -> bool:
     return value is None or is_number(value, 0)
 
 
-SWITCHES = ("enable_progress_bar", "enable_model_summary", "detect_anomaly", "sync_batchnorm", COMPILE)
+SWITCHES = ("enable_progress_bar", "enable_model_summary", "detect_anomaly", "sync_batchnorm")
 BATCHES = "a number of batches ≥ 1, or a share of them in (0, 1]"
 
 RULES: dict[str, Rule] = {
@@ -86,6 +86,7 @@ RULES: dict[str, Rule] = {
     "log_every_n_steps": (_whole(0, None), "a number of steps ≥ 1, or 0 for none"),
     "accumulate_grad_batches": (_whole(1), "a number of batches ≥ 1"),
     "gradient_clip_val": (_norm, "a number ≥ 0, or null"),
+    COMPILE: (lambda value: isinstance(value, bool | str), "true, false or the name of a back end of torch.compile"),
     "devices": (_devices, "a number of devices ≥ 1, -1 for all, or auto"),
     **dict.fromkeys(SWITCHES, (_switch, "true or false")),
     "fast_dev_run": (lambda value: isinstance(value, bool) or is_whole(value, 0), "true, false or a number of batches"),

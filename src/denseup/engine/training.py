@@ -53,7 +53,7 @@ def train(
         data: of the same task.
         folder: where everything goes.
         info: names the run.
-        trainer: arguments of `pytorch_lightning.Trainer`, and `compile`: whether the network is run by torch.compile.
+        trainer: arguments of `pytorch_lightning.Trainer`, and `compile` (`compiling.compiled`).
         resume: checkpoint to go on from.
         callbacks: of the trainer, beside those that every run has.
         average: evaluate an exponential average of the weights too (`AverageWeights`), over this share of the steps.
@@ -93,7 +93,7 @@ def train(
             check_norms(lightning)
             with (
                 batches_of(effective_batch_size, task, data, lightning),
-                compiled(task.network, bool(trainer.get(COMPILE))),
+                compiled(task, trainer.get(COMPILE, False)),
             ):
                 lightning.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
                 _evaluate_at_the_end(lightning, task, data, folder, history, weights)

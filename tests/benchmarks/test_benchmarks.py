@@ -12,7 +12,7 @@ import torch
 from processes import python
 from torch import Tensor
 
-from benchmarks import (
+from benchmarks import (, steps
     attention,
     data,
     fade,
@@ -361,3 +361,17 @@ def test_two_versions_are_timed_in_turns(tmp_path: Path) -> None:
     assert len(row["seconds"]) == 2
     assert all(seconds > 0 for pair in row["seconds"] for seconds in pair)
     assert "bilinear, with gradients" in done.stdout
+
+
+def test_steps_of_the_recipes_are_timed_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the pipeline, with what comes before and after; the slowest is named."""
+    from denseup.data import DemoMatting, MattingAugmentation
+
+    monkeypatch.setattr(steps, "CROP", 32)
+    dataset = DemoMatting("train", length=4, augmentation=MattingAugmentation.scaled(32))
+    measured = steps.measure("composition1k", dataset, samples=2, rounds=2)
+    assert [*measured.steps] == ["source", *dataset._composites.pipeline.names, "tensors"]
+    assert min(measured.steps.values()) >= 0
+    known = steps.Measured("ade20k", {"crop": 4.0, "pad": 1.0})
+    assert (known.per_second, known.slowest) == (200, "crop")
+    assert "200.0 samples/s of a core (goal 60: met); slowest step: crop, 80%" in str(known)

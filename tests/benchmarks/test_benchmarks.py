@@ -12,7 +12,7 @@ import torch
 from processes import python
 from torch import Tensor
 
-from benchmarks import (, steps
+from benchmarks import (
     attention,
     data,
     fade,
@@ -21,6 +21,7 @@ from benchmarks import (, steps
     operators,
     reassembly,
     startup,
+    steps,
     training,
     upsamplers,
 )

@@ -104,20 +104,26 @@ def test_a_back_end_that_there_is_not(value: str, words: str, tmp_path: Path) ->
         train.run(tiny_run(f"trainer.compile={value}"), RunFolder(tmp_path))
 
 
-@pytest.mark.parametrize("backend", ["eager", pytest.param("true", marks=[pytest.mark.slow, needs_compiler])])
-def test_compiled_runs_go_on_uncompiled_and_the_reverse(backend: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ("eager", "false"),
+        pytest.param("false", "eager", marks=pytest.mark.slow),
+        pytest.param("true", "false", marks=[pytest.mark.slow, needs_compiler]),
+        pytest.param("false", "true", marks=[pytest.mark.slow, needs_compiler]),
+    ],
+)
+def test_compiled_runs_go_on_uncompiled_and_the_reverse(first: str, then: str, tmp_path: Path) -> None:
     """Their checkpoints have the same keys, load, and are resumed, whichever way they were made."""
     torch._dynamo.reset()
-    for first, then in ((backend, "false"), ("false", backend)):
-        folder = tmp_path / first
-        train.run(tiny_run(f"trainer.compile={first}", "trainer.max_steps=2", "recipe.average=0.5"), RunFolder(folder))
-        checkpoint = folder / "checkpoints/last.ckpt"
-        weights = torch.load(checkpoint, weights_only=True)["state_dict"]
-        assert denseup.load(checkpoint).state_dict().keys() == weights.keys()
-        assert not any("_orig_mod" in key for key in weights)
-        resumed = tiny_run(f"trainer.compile={then}", "trainer.max_steps=4", f"resume='{checkpoint}'")
-        with pytest.warns(UserWarning, match=r"trainer\.compile is"):
-            assert train.run(resumed, RunFolder(tmp_path / f"{first} resumed"))["steps"] == 4
+    train.run(tiny_run(f"trainer.compile={first}", "trainer.max_steps=2", "recipe.average=0.5"), RunFolder(tmp_path))
+    checkpoint = tmp_path / "checkpoints/last.ckpt"
+    weights = torch.load(checkpoint, weights_only=True)["state_dict"]
+    assert denseup.load(checkpoint).state_dict().keys() == weights.keys()
+    assert not any("_orig_mod" in key for key in weights)
+    resumed = tiny_run(f"trainer.compile={then}", "trainer.max_steps=4", f"resume='{checkpoint}'")
+    with pytest.warns(UserWarning, match=r"trainer\.compile is"):
+        assert train.run(resumed, RunFolder(tmp_path / "resumed"))["steps"] == 4
 
 
 @pytest.mark.parametrize("task", TINY)

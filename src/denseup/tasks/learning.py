@@ -111,7 +111,7 @@ class Learns(TakesPictures):
         keep = factor is None and step.end == step.size
         if not keep and factor is None and step.opens:
             self._begin()
-        held = Held(self.network) if self._alone and not keep else None
+        held = Held(self) if self._alone and not keep else None
         loss = None
         with self._trying(step):
             loss = self._loss_of_part(step)
@@ -126,7 +126,7 @@ class Learns(TakesPictures):
 
     def _finish(self, step: Step, factor: Tensor) -> None:
         """Gradients of the last part; if they do not fit into memory, of its samples in smaller ones."""
-        held, last = Held(self.network), step.last
+        held, last = Held(self), step.last
         step.last = None
         with self._trying(step):
             assert last is not None

@@ -77,20 +77,20 @@ class Before:
 
 
 class Held:
-    """The gradients that a network has so far, put aside while a backward pass may fail half-way.
+    """The gradients that a module has so far, put aside while a backward pass may fail half-way.
 
     Args:
-        network: whose gradients are None from then on, until `add`.
+        module: whose gradients are None from then on, until `add`.
     """
 
-    def __init__(self, network: nn.Module) -> None:
-        self.network = network
-        self.gradients = {parameter: parameter.grad for parameter in network.parameters()}
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.gradients = {parameter: parameter.grad for parameter in module.parameters()}
         self.clear()
 
     def clear(self) -> None:
         """Forget what a failed pass has left."""
-        self.network.zero_grad()
+        self.module.zero_grad()
 
     def add(self) -> None:
         """Add them to what has come since."""

@@ -1,4 +1,5 @@
-"""How fast training batches and evaluation samples of the embedded demo set are made, with and without workers.
+"""How fast training batches and evaluation samples of the embedded demo set are made, with and without workers; and
+what each step of the published recipes takes (`benchmarks.steps`).
 
 Needs denseup with numpy and OpenCV.
 """
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from benchmarks import steps
 from benchmarks.cases import Case, Entrant, Settings, Work
 from benchmarks.options import missing, names, parser
 from benchmarks.parity import Results, worst_error
@@ -31,12 +33,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if absent:
         print(f"benchmarks.data: skipped: not installed: {', '.join(absent)}")
         return 0
-    return run("data", options, lambda how: _cases(options, how))
+    if not options.steps_only:
+        code = run("data", options, lambda how: _cases(options, how))
+    steps.report(*((2, 1) if options.quick else (32, 5)))
+    return 0 if options.steps_only else code
 
 
 def _parser() -> argparse.ArgumentParser:
     options = parser("data", __doc__)
     options.add_argument("--length", type=int, help=f"samples of an epoch (default: 64), in batches of {BATCH}")
+    options.add_argument("--steps-only", action="store_true", help="only what each step of the recipes takes")
     options.add_argument("--workers", default="0,2", help="numbers of worker processes, comma-separated")
     return options
 

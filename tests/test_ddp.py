@@ -13,11 +13,13 @@ import numpy as np
 import pausing
 import pytest
 import torch.distributed as dist
+from configuring import TINY as CONFIGURED
 from configuring import configure
 from processes import processes_of, python, started, wait_for
 from wandb_server import clean_environment
 
 from denseup.cli import evaluate
+from denseup.cli import train as training
 from denseup.engine import RunFolder
 from denseup.engine.loggers.wandb_reader import find_runs, read_run
 from denseup.engine.per_image import read_counts
@@ -116,6 +118,26 @@ def test_a_failure_in_both_processes_is_told_once(tmp_path: Path) -> None:
     assert "PixelShuffle: output_size" in (tmp_path / "error.txt").read_text()
     (run,) = (read_run(file) for file in find_runs(tmp_path))
     assert run.exit_code == 1
+
+
+def test_processes_share_the_effective_batch_and_take_it_in_parts(tmp_path: Path) -> None:
+    """Two processes with two parts of a sample each learn what one process learns from all four at once."""
+    same = ["task=matting", "upsampler=bilinear", *CONFIGURED["matting"], "trainer.max_steps=2", "logger=csv"]
+    exact = ["trainer.precision=64-true", "recipe.effective_batch_size=4", "recipe.optimization.freeze_norms_after=0"]
+    done = train(f"hydra.run.dir={tmp_path / 'two'}", *same, *exact, "data.batch_size=1")
+    assert done.returncode == 0, done.stderr
+    one = ["trainer=default", "trainer.accelerator=cpu", "data.batch_size=4", "trainer.val_check_interval=2"]
+    alone = configure(*same, *exact, *TINY[:3], "data.train_length=20", *one)
+    expected = training.run(alone, RunFolder(tmp_path / "one"))["metrics"]["last"]
+    found = result(tmp_path / "two")["metrics"]["last"]
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_batch_norms_cannot_be_synchronised_on_a_cpu(tmp_path: Path) -> None:
+    """torch does it on GPUs only: said before anything is trained. What would be: `tests/tasks/test_norms.py`."""
+    done = train(f"hydra.run.dir={tmp_path}", "task=matting", "trainer.sync_batchnorm=true", "trainer.max_steps=1")
+    assert done.returncode == 1
+    assert "torch synchronises batch norms on GPUs only" in result(tmp_path)["error"]
 
 
 @pytest.mark.slow

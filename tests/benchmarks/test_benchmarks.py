@@ -20,6 +20,7 @@ from benchmarks import (
     operators,
     reassembly,
     startup,
+    steps,
     training,
     upsamplers,
 )
@@ -348,3 +349,17 @@ def test_a_start_is_timed_by_its_processor_time_and_has_to_end_as_it_should() ->
     for name, words in (("another code", "exit code 1, expected 0"), ("says nothing", "3 and 'word'; printed nothing")):
         assert rows[name].status == FAILED
         assert words in rows[name].reason
+
+
+def test_steps_of_the_recipes_are_timed_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the pipeline, with what comes before and after; the slowest is named."""
+    from denseup.data import DemoMatting, MattingAugmentation
+
+    monkeypatch.setattr(steps, "CROP", 32)
+    dataset = DemoMatting("train", length=4, augmentation=MattingAugmentation.scaled(32))
+    measured = steps.measure("composition1k", dataset, samples=2, rounds=2)
+    assert [*measured.steps] == ["source", *dataset._composites.pipeline.names, "tensors"]
+    assert min(measured.steps.values()) >= 0
+    known = steps.Measured("ade20k", {"crop": 4.0, "pad": 1.0})
+    assert (known.per_second, known.slowest) == (200, "crop")
+    assert "200.0 samples/s of a core (goal 60: met); slowest step: crop, 80%" in str(known)

@@ -107,17 +107,17 @@ def _features(cfg: DictConfig, data: DenseData) -> Features:
     return Features(
         SampleCache(cache_folder(cfg.cache.folder), cfg.cache.limit_gb * 1e9),
         plain(cfg),
-        samples=_samples(cfg.trainer, data.batch_size),
+        samples=_samples(cfg.trainer, data.batch_size, cfg.recipe.get("effective_batch_size")),
         device=torch.device("cpu" if on_cpu else "cuda"),
         progress=bool(cfg.trainer.get("enable_progress_bar", True)),
     )
 
 
-def _samples(trainer: DictConfig, batch_size: int) -> float:
+def _samples(trainer: DictConfig, batch_size: int, effective: int | None) -> float:
     """How many training samples a run draws at most; infinity where no number of steps bounds it."""
     devices = trainer.devices if isinstance(trainer.devices, int) and trainer.devices > 0 else 1
     steps = trainer.max_steps if trainer.max_steps >= 0 else math.inf
-    return float(steps * batch_size * devices * trainer.get("accumulate_grad_batches", 1))
+    return float(steps * (effective or batch_size * devices * trainer.get("accumulate_grad_batches", 1)))
 
 
 def taken(names: Sequence[str], source: Any) -> dict[str, Any]:

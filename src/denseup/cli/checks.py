@@ -37,6 +37,9 @@ def check_config(cfg: DictConfig) -> None:
     name = cfg.upsampler.get("name")
     if not isinstance(name, str) or not name:
         raise ValueError(f"upsampler.name is {name!r}, expected the name of an upsampler, such as fade")
+    effective = cfg.recipe.get("effective_batch_size")
+    if effective is not None:
+        check_whole("recipe.effective_batch_size", effective, 1)
     if cfg.resume is not None:
         check_path("resume", cfg.resume, "file")
     check_protocol(cfg)

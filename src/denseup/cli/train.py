@@ -46,6 +46,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         resume=cfg.resume,
         callbacks=build_callbacks(cfg),
         average=cfg.recipe.get("average"),
+        effective_batch_size=cfg.recipe.get("effective_batch_size"),
     )
 
 

@@ -14,6 +14,7 @@ from denseup.data.datamodules import DenseData
 from denseup.engine.callbacks.history import flat
 from denseup.engine.callbacks.predictions import SavePredictions
 from denseup.engine.classes import class_entries
+from denseup.engine.compiling import without_compile
 from denseup.engine.folder import CONFIG_KEY, RunFolder
 from denseup.engine.former import upgraded
 from denseup.engine.info import RunInfo
@@ -59,7 +60,7 @@ def evaluate(
     Args:
         task, data, folder, info: as in `train`.
         checkpoint: where the weights came from, for the record.
-        trainer: arguments of `pytorch_lightning.Trainer`.
+        trainer: as in `train`; `compile` is for training and counts for nothing.
 
     Returns:
         What result.json holds: status "finished", metrics, the trivial answer, seconds.
@@ -111,7 +112,10 @@ def _measure(
 ) -> dict[str, float]:
     with quiet_lightning():
         trainer = pl.Trainer(
-            logger=loggers or False, callbacks=[SavePredictions(folder)], default_root_dir=folder.path, **options
+            logger=loggers or False,
+            callbacks=[SavePredictions(folder)],
+            default_root_dir=folder.path,
+            **without_compile(options),
         )
         if trainer.world_size > 1:
             raise ValueError(f"trainer.devices is {options.get('devices')!r}, expected 1: evaluation is one process's")

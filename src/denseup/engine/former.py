@@ -29,6 +29,9 @@ def upgraded(config: Mapping[str, Any]) -> Options:
     for part in ("upsampler", "recipe"):  # the only start that there was
         if isinstance(new.get(part), dict):
             new[part].setdefault("start", "published")
+    for part, option in (("trainer", ("compile", False)), ("recipe", ("effective_batch_size", None))):
+        if "task" in new and isinstance(new.get(part), dict):
+            new[part].setdefault(*option)
     return new if "encoder" in new else {**new, **_network(new.get("model"))}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from denseup.engine.compiling import COMPILE
 from denseup.tasks.checks import is_number, is_whole
 
 Rule = tuple[Callable[[Any], bool], str]
@@ -15,8 +16,8 @@ Rule = tuple[Callable[[Any], bool], str]
 
 
 def check_trainer(options: Mapping[str, Any]) -> None:
-    """ValueError that names the first argument of `pytorch_lightning.Trainer` a run cannot have, and what is valid."""
-    known = list(inspect.signature(pl.Trainer.__init__).parameters)[1:]
+    """ValueError that names the first of the trainer's arguments, Lightning's and `compile`, that no run can have."""
+    known = [*list(inspect.signature(pl.Trainer.__init__).parameters)[1:], COMPILE]
     for name, value in options.items():
         if name not in known:
             nearest = difflib.get_close_matches(name, known, n=1)
@@ -68,6 +69,7 @@ def _norm(value: Any) -> bool:
     return value is None or is_number(value, 0)
 
 
+SWITCHES = ("enable_progress_bar", "enable_model_summary", "detect_anomaly", "sync_batchnorm")
 BATCHES = "a number of batches ≥ 1, or a share of them in (0, 1]"
 
 RULES: dict[str, Rule] = {
@@ -84,8 +86,9 @@ RULES: dict[str, Rule] = {
     "log_every_n_steps": (_whole(0, None), "a number of steps ≥ 1, or 0 for none"),
     "accumulate_grad_batches": (_whole(1), "a number of batches ≥ 1"),
     "gradient_clip_val": (_norm, "a number ≥ 0, or null"),
+    COMPILE: (lambda value: isinstance(value, bool | str), "true, false or the name of a back end of torch.compile"),
     "devices": (_devices, "a number of devices ≥ 1, -1 for all, or auto"),
-    **dict.fromkeys(("enable_progress_bar", "enable_model_summary", "detect_anomaly"), (_switch, "true or false")),
+    **dict.fromkeys(SWITCHES, (_switch, "true or false")),
     "fast_dev_run": (lambda value: isinstance(value, bool) or is_whole(value, 0), "true, false or a number of batches"),
 }
 

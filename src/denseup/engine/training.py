@@ -10,15 +10,17 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
 
 from denseup.data.datamodules import DenseData
+from denseup.engine.batching import batches_of, check_norms
 from denseup.engine.callbacks.averaging import AVERAGED, AverageWeights
-from denseup.engine.callbacks.checkpoints import checkpoints
+from denseup.engine.callbacks.checkpoints import StoreConfig, checkpoints
 from denseup.engine.callbacks.feature_evolution import FeatureEvolution
 from denseup.engine.callbacks.history import KeepHistory, flat
 from denseup.engine.callbacks.predictions import SavePredictions
 from denseup.engine.callbacks.progress import RunProgress
 from denseup.engine.callbacks.randomness import RandomByStep
 from denseup.engine.classes import class_entries
-from denseup.engine.folder import CONFIG_KEY, FEATURES, RunFolder
+from denseup.engine.compiling import COMPILE, compiled, without_compile
+from denseup.engine.folder import FEATURES, RunFolder
 from denseup.engine.info import RunInfo
 from denseup.engine.loggers.context import RunContext, run_id
 from denseup.engine.loggers.making import finish_loggers, log_summary, log_table, make_loggers, notes
@@ -42,6 +44,7 @@ def train(
     resume: str | Path | None = None,
     callbacks: Sequence[pl.Callback] = (),
     average: float | None = None,
+    effective_batch_size: int | None = None,
 ) -> dict[str, Any]:
     """Train a task and write its run folder. Of several processes (DDP) all call it, and the first one writes.
 
@@ -50,10 +53,11 @@ def train(
         data: of the same task.
         folder: where everything goes.
         info: names the run.
-        trainer: arguments of `pytorch_lightning.Trainer`.
+        trainer: arguments of `pytorch_lightning.Trainer`, and `compile` (`compiling.compiled`).
         resume: checkpoint to go on from.
         callbacks: of the trainer, beside those that every run has.
         average: evaluate an exponential average of the weights too (`AverageWeights`), over this share of the steps.
+        effective_batch_size: samples of a step, see `batching.batches_of`; None: `data.batch_size` of each process.
 
     Returns:
         What result.json holds: status "finished", metrics (best, last and perhaps averaged), the trivial answer,
@@ -81,10 +85,18 @@ def train(
         with quiet_lightning(), _naming_what_is_kept(history):
             everyone = [*own, *callbacks, *_everyone(task, folder, info, trainer, history, resume, resumed_at)]
             lightning = pl.Trainer(
-                logger=loggers or False, callbacks=[history, *everyone], default_root_dir=folder.path, **trainer
+                logger=loggers or False,
+                callbacks=[history, *everyone],
+                default_root_dir=folder.path,
+                **without_compile(trainer),
             )
-            lightning.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
-            _evaluate_at_the_end(lightning, task, data, folder, history, weights)
+            check_norms(lightning)
+            with (
+                batches_of(effective_batch_size, task, data, lightning),
+                compiled(task, trainer.get(COMPILE, False)),
+            ):
+                lightning.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
+                _evaluate_at_the_end(lightning, task, data, folder, history, weights)
         result |= {"status": "finished", "steps": lightning.global_step, **_outcome(task, history, folder)}
         result |= _features(callbacks)
         images = history.image_rows(task)
@@ -137,16 +149,6 @@ def _start(folder: RunFolder, info: RunInfo, result: dict[str, Any], resumed_at:
     return make_loggers(RunContext(folder.path, config, "train", id, resumed_at), info.logger)
 
 
-class _StoreConfig(pl.Callback):
-    def __init__(self, config: dict[str, Any]) -> None:
-        self.config = config
-
-    def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        checkpoint[CONFIG_KEY] = self.config
-
-
 def _everyone(
     task: DenseTask,
     folder: RunFolder,
@@ -158,7 +160,7 @@ def _everyone(
 ) -> list[pl.Callback]:
     """Callbacks after the history, which must be in a checkpoint that is saved after the same evaluation."""
     best, last = checkpoints(folder, task)
-    everyone: list[pl.Callback] = [SavePredictions(folder), _StoreConfig(info.config), RandomByStep(info.seed)]
+    everyone: list[pl.Callback] = [SavePredictions(folder), StoreConfig(info.config), RandomByStep(info.seed)]
     if options.get("enable_progress_bar") is not False:
         everyone.append(RunProgress())
     if resume is not None and resumed_at is not None:

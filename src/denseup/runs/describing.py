@@ -36,7 +36,7 @@ def described_run(
     *,
     seed: int,
     upsampler: str | None,
-    average: float | None,
+    recipe: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The config of a run: plain values under the names that `denseup.engine.folder.IDENTITY` lists."""
@@ -53,7 +53,7 @@ def described_run(
         "protocol": {"name": "finetune", "evaluation": "best", "hold_out": None, "tuned": []},
         "recipe": {
             **lengths,
-            "average": average,
+            **recipe,
             "optimization": described(task.optimization),
             "settings": described(settings),
         },

@@ -41,6 +41,7 @@ def train(
     seed: int = 0,
     upsampler: str | None = None,
     average: float | None = None,
+    effective_batch_size: int | None = None,
     resume: str | Path | None = None,
     logger: Mapping[str, Mapping[str, Any]] = CSV,
     callbacks: Sequence[pl.Callback] = (),
@@ -59,10 +60,12 @@ def train(
         seed: of the weights, dropout masks and workers.
         upsampler: what tables call the upsampler; None: the registered name of the network's first one.
         average: evaluate an exponential average of the weights too, over this share of the steps.
+        effective_batch_size: samples of a step, of which each process runs `data.batch_size` at once; None: so many of
+            each process are the step's.
         resume: checkpoint of a run to go on from.
         logger: name → options of each logger with its `_target_`, as in conf/logger; {} for none.
         callbacks: of Lightning's trainer, beside those that every run has.
-        trainer: further arguments of `pytorch_lightning.Trainer`.
+        trainer: further arguments of `pytorch_lightning.Trainer`, and `compile`.
         settings: what else sets this run apart, in plain values: only runs that agree in it are compared. Public
             attributes of task, network and data are seen by themselves; weights loaded by hand are not.
 
@@ -77,6 +80,8 @@ def train(
     """
     check_whole("max_steps", max_steps, 1)
     check_whole("seed", seed, 0, 2**32 - 1)
+    if effective_batch_size is not None:
+        check_whole("effective_batch_size", effective_batch_size, 1)
     if val_every is not None:
         check_whole("val_every", val_every, 1)
     options = {**TRAINER, **(trainer or {}), "max_steps": max_steps, "val_check_interval": val_every or max_steps}
@@ -84,14 +89,11 @@ def train(
     made = task()
     if data.task != made.name:
         raise ValueError(f"data is {type(data).__name__} for task {data.task!r}, expected one for {made.name!r}")
-    config = described_run(
-        made, data, options, seed=seed, upsampler=upsampler, average=average, settings=settings or {}
-    )
+    lengths = {"average": average, "effective_batch_size": effective_batch_size}
+    config = described_run(made, data, options, seed=seed, upsampler=upsampler, recipe=lengths, settings=settings or {})
     info = RunInfo(made.name, config["upsampler"]["name"], seed, config, {key: dict(logger[key]) for key in logger})
     with _holding(RunFolder(folder), info) as mine:
-        return training.train(
-            made, data, mine, info, trainer=options, resume=resume, callbacks=callbacks, average=average
-        )
+        return training.train(made, data, mine, info, trainer=options, resume=resume, callbacks=callbacks, **lengths)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What all tasks share: training step, whole-image evaluation, optimisation, the trivial answer and examples."""
+"""What all tasks share: the description, whole-image evaluation, the trivial answer and examples."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +14,10 @@ from denseup.metrics import DenseMetrics
 from denseup.networks.encoders.base import IMAGENET_MEAN, IMAGENET_STD
 from denseup.tasks.checks import check_whole
 from denseup.tasks.images import Columns, columns_of, counts_of, names_of
-from denseup.tasks.optimization import Optimization, parameter_groups
+from denseup.tasks.learning import Learns
+from denseup.tasks.norms import backbone_norms
+from denseup.tasks.optimization import Optimization
 from denseup.tasks.serving import PLAIN, Serving
-from denseup.tasks.takes_pictures import TakesPictures
 from denseup.tasks.watched import Batch
 from denseup.visualization import Maps
 
@@ -26,7 +27,7 @@ NORMALISATION = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
 """Of the input of a network that says nothing else."""
 
 
-class DenseTask(TakesPictures):
+class DenseTask(Learns):
     """A network trained and evaluated on one task, and the one description of that task.
 
     A subclass says below what the task is; `denseup.tasks.registry` makes it known. Nothing else in this package asks
@@ -81,6 +82,9 @@ class DenseTask(TakesPictures):
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network = network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         self.optimization = optimization
+        if optimization is not None and optimization.freeze_backbone_norm_weights:
+            for norm in backbone_norms(network):
+                norm.requires_grad_(False)
         self.num_examples = num_examples
         self.stage = "val"
         """What a validation is called in logs and pictures."""
@@ -144,26 +148,6 @@ class DenseTask(TakesPictures):
         """RGB in [0, 1] → normalised as the network expects it."""
         return (image - self.mean) / self.std
 
-    def training_step(self, batch: Batch, index: int) -> Tensor:
-        """Loss of a batch, logged as train/loss."""
-        with self.maps_of(batch):
-            loss = self.loss(batch)
-        self.note_step(batch, loss)
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["image"]))
-        return loss
-
-    def on_train_batch_start(self, batch: Batch, index: int) -> None:
-        """Keep the batch norms in evaluation mode that the recipe has frozen by now."""
-        recipe = self.optimization
-        assert recipe is not None
-        late = self.global_step >= recipe.freeze_norms_after * self.trainer.estimated_stepping_batches
-        if not (late or recipe.freeze_backbone_norms):
-            return
-        backbone = {id(p) for p in self.network.backbone_parameters()}  # type: ignore[operator]
-        for module in self.network.modules():
-            if isinstance(module, nn.BatchNorm2d) and (late or id(module.weight) in backbone):
-                module.eval()
-
     def on_validation_epoch_start(self) -> None:
         """Forget the last evaluation; a DivergedError if the weights are not finite."""
         self.check_weights()
@@ -206,20 +190,6 @@ class DenseTask(TakesPictures):
     def on_test_epoch_end(self) -> None:
         """Log the metrics as test/…"""
         self._log_metrics("test")
-
-    def configure_optimizers(self) -> Any:
-        """Optimizer and schedule of the recipe."""
-        if self.optimization is None:
-            raise ValueError("optimization is None: this task was built for evaluation only")
-        recipe = self.optimization
-        groups = parameter_groups(
-            self.network, recipe.lr, recipe.backbone_lr_scale, recipe.head_lr_scale, recipe.decay_backbone_norms
-        )
-        optimizer = recipe.optimizer(groups, lr=recipe.lr)
-        if recipe.schedule is None:
-            return optimizer
-        scheduler = recipe.schedule(optimizer, int(self.trainer.estimated_stepping_batches))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _is_repeated(self, index: int) -> bool:
         """Whether the sample at `index` of this process was another process's.

@@ -10,8 +10,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from denseup.tasks.checks import check_number
+from denseup.tasks.norms import BatchNorm
 
-NORMS = (nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm)
+NORMS = (BatchNorm, nn.LayerNorm, nn.GroupNorm)
 
 Schedule = Callable[[Optimizer, int], LRScheduler]
 """(optimizer, total steps) → scheduler stepped once a step."""
@@ -27,7 +28,8 @@ class Optimization:
         schedule: (optimizer, total steps) → scheduler stepped every step; None keeps the rates.
         backbone_lr_scale, head_lr_scale, decay_backbone_norms: see `parameter_groups`. For a backbone rate of 0 the
             command freezes the encoder (`TakesMaps.freeze_encoder`), which a library user does by that call.
-        freeze_backbone_norms: keep the running statistics of the backbone's batch norms as they are.
+        freeze_backbone_norms: keep the running statistics of the backbone's batch norms as they are, and use them.
+        freeze_backbone_norm_weights: keep the weights and biases of the backbone's batch norms as they are.
         freeze_norms_after: share of the steps after which all batch norms keep theirs. With small batches the
             statistics of a batch are noise that the evaluation does not have: the last part of the training then
             learns under the conditions of the evaluation.
@@ -44,6 +46,7 @@ class Optimization:
     decay_backbone_norms: bool = True
     freeze_backbone_norms: bool = False
     freeze_norms_after: float = 1.0
+    freeze_backbone_norm_weights: bool = False
 
     def __post_init__(self) -> None:
         for name in ("lr", "backbone_lr_scale", "head_lr_scale", "freeze_norms_after"):

@@ -76,6 +76,12 @@ class SegmentationTask(DenseTask):
         """Cross entropy at the label's resolution."""
         return segmentation_loss(self(batch["image"]), batch["label"], self.ignore_index, self.average)
 
+    def weight(self, batch: Batch) -> Tensor | float:
+        """The number that `loss` divides by: of samples of one size, or of pixels with a label (`average`)."""
+        if self.average == "all":
+            return super().weight(batch)
+        return (batch["label"] != self.ignore_index).sum().clamp(min=1)
+
     def forward(self, image: Tensor) -> Tensor:
         """RGB in [0, 1] `[B, 3, H, W]` → logits `[B, num_classes, h, w]`."""
         return self.run_network(self.normalize(image))

@@ -24,6 +24,7 @@ class TakesMaps(WatchedModule):
     _maps: Sequence[Tensor] | None = None
     _stops_at_maps = False
     _instead: Callable[[Tensor], Tensor] | None = None
+    _trained_by: Callable[..., Tensor] | None = None
 
     def run_network(self, x: Tensor) -> Tensor:
         """The network on an input in its memory layout; with the maps that came with the batch, if any did."""
@@ -32,7 +33,8 @@ class TakesMaps(WatchedModule):
             return self._instead(x)
         if self._stops_at_maps:
             raise _MapsReached(self.network.encode(x))  # type: ignore[operator]
-        return self.network(x) if self._maps is None else self.network(x, self._maps)
+        run = self.network if self._trained_by is None or not self.training else self._trained_by
+        return run(x) if self._maps is None else run(x, self._maps)
 
     @contextmanager
     def running(self, instead: Callable[[Tensor], Tensor]) -> Iterator[None]:
@@ -42,6 +44,15 @@ class TakesMaps(WatchedModule):
             yield
         finally:
             self._instead = None
+
+    @contextmanager
+    def training_by(self, run: Callable[..., Tensor]) -> Iterator[None]:
+        """Within it `run_network` calls this in place of the network where the task trains: its compiled form."""
+        self._trained_by = run
+        try:
+            yield
+        finally:
+            self._trained_by = None
 
     def freeze_encoder(self) -> None:
         """From now on the network's encoder learns nothing.

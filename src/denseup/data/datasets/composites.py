@@ -9,11 +9,13 @@ from torch.utils.data import Dataset
 
 from denseup.data.checking.files import FileGroup
 from denseup.data.checking.survey import MattingSurvey
-from denseup.data.datasets.sampling import Sample, TrainIndex, train_rng
+from denseup.data.datasets.sampling import Sample, TrainIndex, train_streams
 from denseup.data.datasets.tensors import image_tensor, map_tensor
 from denseup.data.reading.samples import Array, Cached, read_alpha, read_cutout, read_image
 from denseup.data.transforms.compositing import composite, draw_trimap, premultiply, read_layer, straight
-from denseup.data.transforms.matting import MattingAugmentation, augment_layers
+from denseup.data.transforms.matting import MattingAugmentation, composite_steps
+from denseup.data.transforms.pipeline import Arrays
+from denseup.data.transforms.streams import Generator, Streams
 
 
 class _Composites(Dataset):
@@ -79,20 +81,29 @@ class CompositeDataset(_Composites):
         cache: bool = False,
     ) -> None:
         super().__init__(foregrounds, backgrounds, alphas, length=length, seed=seed, cache=cache)
-        self.augmentation = augmentation or MattingAugmentation()
+        how = augmentation or MattingAugmentation()
+        self.pipeline = composite_steps(how, self._any_layer, self._any_background)
 
     def __getitem__(self, item: TrainIndex) -> Sample:
         """The training sample of (epoch, index), with its foreground and background."""
-        rng = train_rng(self.seed, item)
-        first = item[1] % len(self.foregrounds)
-        layers = [self._read_layer(*self._files(first))]
-        if rng.random() < self.augmentation.combine:
-            layers.append(self._read_layer(*self._files(int(rng.integers(len(self.foregrounds))))))
-        background = self._read_image(self.backgrounds[int(rng.integers(len(self.backgrounds)))])
-        arrays = augment_layers(layers, background, rng, self.augmentation)
+        arrays = self.pipeline(*self._source(item))
         sample: Sample = {name: image_tensor(arrays[name]) for name in ("image", "foreground", "background")}
         maps = {name: map_tensor(arrays[name]) for name in ("alpha", "trimap")}
-        return sample | maps | {"name": self.foregrounds[first].stem}
+        return sample | maps | {"name": self._files(item[1])[0].stem}
+
+    def stages(self, item: TrainIndex) -> Iterator[tuple[str, Arrays]]:
+        """(name of the step, its arrays) for each step that makes the sample; see `Pipeline.stages`."""
+        return self.pipeline.stages(*self._source(item))
+
+    def _source(self, item: TrainIndex) -> tuple[Arrays, Streams]:
+        streams = train_streams(self.seed, item)
+        return {"layer": self._read_layer(*self._files(item[1]))}, streams
+
+    def _any_layer(self, rng: Generator) -> Array:
+        return self._read_layer(*self._files(int(rng.integers(len(self.foregrounds)))))
+
+    def _any_background(self, rng: Generator) -> Array:
+        return self._read_image(self.backgrounds[int(rng.integers(len(self.backgrounds)))])
 
 
 class FixedComposites(_Composites):

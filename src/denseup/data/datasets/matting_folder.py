@@ -9,13 +9,15 @@ from torch.utils.data import Dataset
 
 from denseup.data.checking.files import FileGroup
 from denseup.data.checking.survey import MattingSurvey
-from denseup.data.datasets.sampling import Sample, TrainIndex, train_rng
+from denseup.data.datasets.sampling import Sample, TrainIndex, train_streams
 from denseup.data.datasets.tensors import image_tensor, map_tensor
 from denseup.data.reading.folders import find_files, list_files, require_folder, split_folder
 from denseup.data.reading.levels import checked_trimap_values
 from denseup.data.reading.samples import Array, check_same_size, read_alpha, read_image, read_trimap
 from denseup.data.transforms.compositing import trimap_from_alpha
-from denseup.data.transforms.matting import MattingAugmentation, augment_photograph
+from denseup.data.transforms.matting import MattingAugmentation, photograph_steps
+from denseup.data.transforms.pipeline import Arrays, Pipeline
+from denseup.data.transforms.streams import Streams
 
 MATTING_LAYOUT = "ROOT/image/[SPLIT/]NAME.png, ROOT/alpha/[SPLIT/]NAME.png and, if wanted, ROOT/trimap/[SPLIT/]NAME.png"
 
@@ -66,21 +68,29 @@ class MattingFolder(Dataset):
         self._read_alpha = partial(read_alpha, alpha_max=alpha_max, apply_orientation=apply_orientation)
         values = checked_trimap_values(trimap_values)
         self._read_trimap = partial(read_trimap, trimap_values=values, apply_orientation=apply_orientation)
-        self.trimap_width, self.augmentation, self.seed = trimap_width, augmentation, seed
+        self.trimap_width, self.seed = trimap_width, seed
+        self.pipeline: Pipeline | None = None if augmentation is None else photograph_steps(augmentation)
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, item: TrainIndex | int) -> Sample:
         """The sample of (epoch, index) in training, of an int in evaluation."""
-        if self.augmentation is None:
+        if self.pipeline is None:
             return self._whole(item)  # type: ignore[arg-type]
-        rng = train_rng(self.seed, item)  # type: ignore[arg-type]
-        index = item[1]  # type: ignore[index]
-        image, alpha = self._read(index)
-        arrays = augment_photograph(image, alpha, rng, self.augmentation)
+        arrays = self.pipeline(*self._source(item))  # type: ignore[arg-type]
         maps = {name: map_tensor(arrays[name]) for name in ("alpha", "trimap")}
-        return {"image": image_tensor(arrays["image"])} | maps | {"name": self.names[index]}
+        return {"image": image_tensor(arrays["image"])} | maps | {"name": self.names[item[1]]}  # type: ignore[index]
+
+    def stages(self, item: TrainIndex) -> Iterator[tuple[str, Arrays]]:
+        """(name of the step, its arrays) for each step that makes a training crop; see `Pipeline.stages`."""
+        assert self.pipeline is not None, "whole images go through no steps"
+        return self.pipeline.stages(*self._source(item))
+
+    def _source(self, item: TrainIndex) -> tuple[Arrays, Streams]:
+        streams = train_streams(self.seed, item)
+        image, alpha = self._read(item[1])
+        return {"image": image, "alpha": alpha}, streams
 
     def _whole(self, index: int) -> Sample:
         image, alpha = self._read(index)
@@ -111,4 +121,4 @@ class MattingFolder(Dataset):
 
     def survey(self) -> MattingSurvey:
         """See `check.Surveyable`."""
-        return MattingSurvey(self.trimap_width if self.augmentation is None else None)
+        return MattingSurvey(self.trimap_width if self.pipeline is None else None)

@@ -1,28 +1,29 @@
 """Which samples an epoch has, and the random stream of each of them.
 
-A training sample is named by (epoch, index) and draws everything from one stream seeded by (seed, epoch, index):
-it is the same whatever the number of workers and processes, and after a resume.
+A training sample is named by (epoch, index), and each of its steps draws from a stream of its own, seeded by (seed,
+epoch, index, step): it is the same whatever the number of workers and processes, and after a resume.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch.utils.data import DistributedSampler
+
+from denseup.data.transforms.streams import Streams
 
 TrainIndex = tuple[int, int]
 Sample = dict[str, Any]
 
 
-def train_rng(seed: int, item: TrainIndex) -> np.random.Generator:
-    """The random stream of one training sample; `item` is (epoch, index)."""
+def train_streams(seed: int, item: TrainIndex) -> Streams:
+    """The random streams of one training sample; `item` is (epoch, index)."""
     if not isinstance(item, tuple) or len(item) != 2:
         raise TypeError(
             f"a training data set is indexed by (epoch, index), got {item!r}; see denseup.data.EpochSampler"
         )
-    return np.random.default_rng([seed, *item])
+    return Streams(seed, *item)
 
 
 class EpochSampler(DistributedSampler):

@@ -10,12 +10,14 @@ from torch.utils.data import Dataset
 
 from denseup.data.checking.files import FileGroup
 from denseup.data.checking.survey import LabelSurvey
-from denseup.data.datasets.sampling import Sample, TrainIndex, train_rng
+from denseup.data.datasets.sampling import Sample, TrainIndex, train_streams
 from denseup.data.datasets.tensors import image_tensor, label_tensor
 from denseup.data.reading.folders import find_files, list_files, require_folder, split_folder
 from denseup.data.reading.label_coding import LabelCoding
 from denseup.data.reading.samples import IGNORE_INDEX, Array, check_same_size, read_coded_label, read_image
-from denseup.data.transforms.segmentation import SegmentationAugmentation, augment_labelled, fitted_size
+from denseup.data.transforms.pipeline import Arrays, Pipeline
+from denseup.data.transforms.segmentation import SegmentationAugmentation, fitted_size, labelled_steps
+from denseup.data.transforms.streams import Streams
 
 
 class SegmentationFolder(Dataset):
@@ -64,7 +66,8 @@ class SegmentationFolder(Dataset):
         listing = list_files(split_folder(root / images, split), "image", image_suffix)
         self.names, self.images = list(listing.files), list(listing.files.values())
         self.labels = find_files(listing, split_folder(root / labels, split), "label", label_suffix)
-        self.augmentation, self.test_size, self.seed = augmentation, test_size, seed
+        self.test_size, self.seed = test_size, seed
+        self.pipeline: Pipeline | None = None if augmentation is None else labelled_steps(augmentation)
         self.apply_orientation = apply_orientation
         self._read_image = partial(read_image, apply_orientation=apply_orientation)
         self._read_label = partial(read_coded_label, coding=self.coding, apply_orientation=apply_orientation)
@@ -74,15 +77,24 @@ class SegmentationFolder(Dataset):
 
     def __getitem__(self, item: TrainIndex | int) -> Sample:
         """The sample of (epoch, index) in training, of an int in evaluation."""
-        if self.augmentation is None:
+        if self.pipeline is None:
             index: int = item  # type: ignore[assignment]
             image, label = self._read(index)
             image = image if self.test_size is None else resize_for_test(image, *self.test_size)
         else:
-            rng = train_rng(self.seed, item)  # type: ignore[arg-type]
-            index = item[1]  # type: ignore[index]
-            image, label = augment_labelled(*self._read(index), rng, self.augmentation)
+            arrays = self.pipeline(*self._source(item))  # type: ignore[arg-type]
+            index, image, label = item[1], arrays["image"], arrays["label"]  # type: ignore[index]
         return {"image": image_tensor(image), "label": label_tensor(label), "name": self.names[index]}
+
+    def stages(self, item: TrainIndex) -> Iterator[tuple[str, Arrays]]:
+        """(name of the step, its arrays) for each step that makes a training crop; see `Pipeline.stages`."""
+        assert self.pipeline is not None, "whole images go through no steps"
+        return self.pipeline.stages(*self._source(item))
+
+    def _source(self, item: TrainIndex) -> tuple[Arrays, Streams]:
+        streams = train_streams(self.seed, item)
+        image, label = self._read(item[1])
+        return {"image": image, "label": label}, streams
 
     def file_groups(self) -> Iterator[FileGroup]:
         """See `check.Checkable`."""

@@ -1,5 +1,6 @@
 """From numpy arrays to the tensors of a sample."""
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,8 +10,9 @@ from denseup.data.reading.samples import Array
 
 def image_tensor(image: Array) -> Tensor:
     """float32 [3, H, W] in [0, 1] from uint8 or float32 [H, W, 3]."""
-    # A mirrored image one pixel wide counts as contiguous, and yet has a negative stride, which torch refuses: a copy.
-    channels = torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))
+    planes = np.empty((3, *image.shape[:2]), image.dtype)
+    cv2.split(image, list(planes))
+    channels = torch.from_numpy(planes)
     return channels.float().div_(255) if channels.dtype == torch.uint8 else channels.float()
 
 

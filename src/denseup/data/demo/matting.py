@@ -10,6 +10,7 @@ from denseup.data.datasets.composites import CompositeDataset, FixedComposites
 from denseup.data.datasets.sampling import Sample, TrainIndex
 from denseup.data.demo.manifest import demo_files
 from denseup.data.transforms.matting import MattingAugmentation
+from denseup.data.transforms.pipeline import Arrays
 
 # The published widths are for crops of 512 pixels; at this scale a third of a demo composite of 256 is unknown.
 DEMO_TRIMAP_SCALE = 0.3
@@ -57,6 +58,11 @@ class DemoMatting(Dataset):
     def __getitem__(self, item: TrainIndex | int) -> Sample:
         """The sample of (epoch, index) in training, of an int in evaluation."""
         return self._composites[item]  # type: ignore[index]
+
+    def stages(self, item: TrainIndex) -> Iterator[tuple[str, Arrays]]:
+        """(name of the step, its arrays) for each step that makes a training crop; see `Pipeline.stages`."""
+        assert isinstance(self._composites, CompositeDataset), "whole composites go through no steps"
+        return self._composites.stages(item)
 
     def file_groups(self) -> Iterator[FileGroup]:
         """See `check.Checkable`."""

@@ -8,15 +8,15 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from denseup.data.checking.files import FileGroup
-from denseup.data.datasets.sampling import Sample, TrainIndex, train_rng
+from denseup.data.datasets.sampling import Sample, TrainIndex, train_streams
 from denseup.data.datasets.tensors import image_tensor, label_tensor
 from denseup.data.demo.manifest import DEMO_CLASSES, demo_files
 from denseup.data.reading.samples import Array, Cached, read_cutout, read_image
 from denseup.data.transforms.compositing import paste, read_layer
-from denseup.data.transforms.matting import random_background
-from denseup.data.transforms.segmentation import SegmentationAugmentation, augment_labelled
-
-Generator = np.random.Generator
+from denseup.data.transforms.geometry import levels, mirrored, random_background
+from denseup.data.transforms.pipeline import Arrays
+from denseup.data.transforms.segmentation import SegmentationAugmentation, labelled_steps
+from denseup.data.transforms.streams import Generator, Streams
 
 # Long side of a pasted cut-out as a share of the scene's. Twigs fill little of their frame and fur most of it, so
 # the ranges differ, to give the classes comparable numbers of pixels.
@@ -52,9 +52,10 @@ class DemoScenes(Dataset):
         seed: int = 0,
     ) -> None:
         self.split, self.length, self.size, self.seed = split, length, image_size, seed
-        self.augmentation = augmentation or SegmentationAugmentation(
+        how = augmentation or SegmentationAugmentation(
             crop_size=crop_size, short_side=image_size, long_side=4 * image_size, ratio=(0.75, 1.5)
         )
+        self.pipeline = labelled_steps(how)
         foregrounds = demo_files("foreground", split)
         self.cutouts = {c: [f.path for f in foregrounds if f.class_index == c] for c in range(1, len(DEMO_CLASSES))}
         self.backgrounds = [file.path for file in demo_files("background", split)]
@@ -66,14 +67,22 @@ class DemoScenes(Dataset):
     def __getitem__(self, item: TrainIndex | int) -> Sample:
         """The sample of (epoch, index) in training, of an int in evaluation."""
         if self.split == "train":
-            rng = train_rng(self.seed, item)  # type: ignore[arg-type]
-            image, label = self._scene(rng)
-            image, label = augment_labelled(image, label, rng, self.augmentation)
+            arrays = self.pipeline(*self._source(item))  # type: ignore[arg-type]
+            image, label = arrays["image"], arrays["label"]
             name = "scene_{:04d}_{:04d}".format(*item)  # type: ignore[misc]
         else:
             image, label = self._balanced_scene(item)  # type: ignore[arg-type]
             name = f"scene_{item:04d}"
         return {"image": image_tensor(image), "label": label_tensor(label), "name": name}
+
+    def stages(self, item: TrainIndex) -> Iterator[tuple[str, Arrays]]:
+        """(name of the step, its arrays) for each step from a scene to a training crop; see `Pipeline.stages`."""
+        return self.pipeline.stages(*self._source(item))
+
+    def _source(self, item: TrainIndex) -> tuple[Arrays, Streams]:
+        streams = train_streams(self.seed, item)
+        image, label = self._scene(streams("scene"))
+        return {"image": image, "label": label}, streams
 
     def file_groups(self) -> Iterator[FileGroup]:
         """See `check.Checkable`."""
@@ -99,8 +108,8 @@ class DemoScenes(Dataset):
         for class_index in rng.permutation(classes):
             layer = self._layer(int(class_index), rng)
             top, left = (self._position(side, rng) for side in layer.shape[:2])
-            image, label = paste(image, label, layer, top, left, int(class_index))
-        return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8), label
+            paste(image, label, layer, top, left, int(class_index))
+        return levels(image), label
 
     def _layer(self, class_index: int, rng: Generator) -> Array:
         paths = self.cutouts[class_index]
@@ -108,7 +117,7 @@ class DemoScenes(Dataset):
         scale = rng.uniform(*SIZES[class_index]) * self.size / max(layer.shape[:2])
         size = (max(round(layer.shape[1] * scale), 1), max(round(layer.shape[0] * scale), 1))
         layer = cv2.resize(layer, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        return layer[:, ::-1] if rng.random() < 0.5 else layer
+        return mirrored(layer) if rng.random() < 0.5 else layer
 
     def _position(self, side: int, rng: Generator) -> int:
         """Where a cut-out `side` pixels long begins: at most a quarter of it reaches beyond the scene."""

@@ -61,13 +61,30 @@ def put_together(task: DenseTask, sample: Sample, method: str, halo: int, step: 
     whole: list[Tensor] = []
     for rows, columns in windows(sample.size, pixels, halo, step):
         maps = maps_of(task, sample.batch(task.device, rows.seen, columns.seen), method)
-        strides = [_stride(rows.last - rows.first, y, step) for y in maps]
-        if not whole:
-            sizes = [[-(-side // stride) for side in sample.size] for stride in strides]
-            whole = [_new_map(task, y, size) for y, size in zip(maps, sizes, strict=True)]
-        for y, part, stride in zip(whole, maps, strides, strict=True):
-            (top, bottom, above), (left, right, before) = (_cells(span, stride) for span in (rows, columns))
-            y[..., top:bottom, left:right] = part[..., above : above + bottom - top, before : before + right - left]
+        whole = place(task, whole, maps, Window(rows, columns), sample.size, step)
+    return whole
+
+
+def place(
+    task: DenseTask, whole: list[Tensor], maps: list[Tensor], window: Window, size: tuple[int, int], step: int
+) -> list[Tensor]:
+    """Write what is wanted of a window into the maps of a whole image of this size; [] before the first window.
+
+    Args:
+        task: whose memory layout they have.
+        whole: what comes back, written to.
+        maps: of all that is seen of the window, at any strides that divide `step`.
+        window, size: in pixels.
+        step: see `windows`.
+    """
+    rows, columns = window
+    strides = [_stride(rows.last - rows.first, y, step) for y in maps]
+    if not whole:
+        sizes = [[-(-side // stride) for side in size] for stride in strides]
+        whole = [_new_map(task, y, cells) for y, cells in zip(maps, sizes, strict=True)]
+    for y, part, stride in zip(whole, maps, strides, strict=True):
+        (top, bottom, above), (left, right, before) = (_cells(span, stride) for span in (rows, columns))
+        y[..., top:bottom, left:right] = part[..., above : above + bottom - top, before : before + right - left]
     return whole
 
 
@@ -105,8 +122,13 @@ def _part(task: DenseTask, sample: Sample, window: Window, context: Tensor | Non
     batch = sample.batch(task.device, rows.seen, columns.seen)
     if context is None:
         return task.values(batch)[0].cpu().numpy()
-    with task.running(partial(_decode, task.network, _crop(context, sample, window, step))):
+    with task.running(decode_with(task, context, sample, window, step)):
         return task.values(batch)[0].cpu().numpy()
+
+
+def decode_with(task: DenseTask, context: Tensor, sample: Sample, window: Window, step: int) -> partial[Tensor]:
+    """The network on a window of an image whose context is known: what `DenseTask.running` takes."""
+    return partial(_decode, task.network, _crop(context, sample, window, step))
 
 
 def _decode(network: torch.nn.Module, context: Tensor, x: Tensor) -> Tensor:

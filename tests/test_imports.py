@@ -45,7 +45,7 @@ LAYERS = {
     "results": {"visualization"},
     "tasks": {"registry", "losses", "metrics", "networks", "results", "visualization"},
     "statistics": set(),
-    "reporting": {"engine", "metrics", "profiling", "statistics", "tasks", "visualization"},
+    "reporting": {"engine", "evaluation", "metrics", "profiling", "statistics", "tasks", "visualization"},
     "evaluation": {"data", "metrics", "prediction", "tasks", "visualization"},
     "prediction": {"data", "networks", "profiling", "results", "tasks"},
     "engine": {

@@ -12,6 +12,7 @@ from denseup.tasks.checks import check_whole, is_number, is_whole
 
 VIEWS = {"whole": (), "slide": ("crop", "stride"), "tiles": ("tile", "overlap")}
 """How the network sees an image → the options that belong to it."""
+SEEING = ("view", *(name for names in VIEWS.values() for name in names), "flip", "scales")
 LABELS = ("data", "classes", "cityscapes")
 ALL = "all"
 
@@ -76,6 +77,11 @@ class EvaluationSettings:
         if unknown := [key for key in options if key not in known]:
             raise ValueError(f"evaluation.{unknown[0]}: there is no such option, valid: {', '.join(known)}")
         return cls(**options)
+
+    @classmethod
+    def seen_as(cls, identity: Mapping[str, Any]) -> "EvaluationSettings":
+        """How an evaluation saw images, by its `identity`, without what it measured of them."""
+        return cls(**{key: value for key, value in identity.items() if key in SEEING})
 
     def identity(self, task: type[DenseTask]) -> dict[str, Any]:
         """What decides the values that are measured, without what is as by default: {} for the published evaluation.

@@ -78,7 +78,8 @@ def place(
         step: see `windows`.
     """
     rows, columns = window
-    strides = [_stride(rows.last - rows.first, y, step) for y in maps]
+    seen = (rows.last - rows.first, columns.last - columns.first)
+    strides = [_stride(seen, y, step) for y in maps]
     if not whole:
         sizes = [[-(-side // stride) for side in size] for stride in strides]
         whole = [_new_map(task, y, cells) for y, cells in zip(maps, sizes, strict=True)]
@@ -137,14 +138,15 @@ def _decode(network: torch.nn.Module, context: Tensor, x: Tensor) -> Tensor:
 
 
 def _crop(context: Tensor, sample: Sample, window: Window, step: int) -> Tensor:
-    stride = _stride(sample.size[0], context, step)
+    stride = _stride(sample.size, context, step)
     rows, columns = (slice(span.first // stride, -(-span.last // stride)) for span in window)
     return context[..., rows, columns]
 
 
-def _stride(length: int, y: Tensor, step: int) -> int:
-    """Of a map of an image of this height: a divisor of the coarsest one."""
-    return next(s for s in range(step, 0, -1) if step % s == 0 and -(-length // s) == y.shape[2])
+def _stride(size: tuple[int, int], y: Tensor, step: int) -> int:
+    """Of a map of an image of this size: a divisor of the coarsest one. A side of a few pixels alone would not tell."""
+    cells = tuple(y.shape[2:])
+    return next(s for s in range(step, 0, -1) if step % s == 0 and cells == (-(-size[0] // s), -(-size[1] // s)))
 
 
 def _cells(span: Span, stride: int) -> tuple[int, int, int]:

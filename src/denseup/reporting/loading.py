@@ -44,6 +44,7 @@ class Run:
         weights: "best", "last", "averaged" or "other": those that were evaluated, on the test split of the data that
             `config` names; "" of a training run.
         features: folder of its frames of features (`denseup.engine.callbacks.frames`), where there are any.
+        robustness: rows of an evaluation under corruptions (`denseup.evaluation.robustness`).
         error: why it did not finish, or why it cannot be read.
         unpacked: where its files lie, if not in `source`.
     """
@@ -68,6 +69,7 @@ class Run:
     checkpoint: Path | None = None
     weights: str = ""
     features: Path | None = None
+    robustness: Sequence[Mapping[str, Any]] = ()
     error: str = ""
     unpacked: Path | None = None
 
@@ -160,6 +162,7 @@ def _evaluation(folder: RunFolder, result: dict[str, Any], config: dict[str, Any
         versions=result.get("versions", {}),
         checkpoint=checkpoint if checkpoint.is_file() else None,
         weights=weights_of(checkpoint),
+        robustness=result.get("robustness", ()),
     )
 
 

@@ -70,8 +70,5 @@ def reliability(confidence: ArrayLike, pred: ArrayLike, target: ArrayLike, ignor
         raise ValueError("confidence must be in [0, 1]")
     place = np.clip(np.ceil(sure * bins).astype(np.int64) - 1, 0, bins - 1)
     right = (p == g)[counted]
-    return Reliability(
-        np.bincount(place, minlength=bins).astype(np.int64),
-        np.bincount(place[right], minlength=bins).astype(np.int64),
-        np.bincount(place, sure, minlength=bins),
-    )
+    pixels, those_right = (np.bincount(part, minlength=bins).astype(np.int64) for part in (place, place[right]))
+    return Reliability(pixels, those_right, np.bincount(place, sure, bins).astype(np.float64))

@@ -127,6 +127,20 @@ def test_predictions_are_written_though_the_rest_is_known(runs: Path, tmp_path: 
     assert second["metrics"] == first["metrics"]
     assert second["config_hash"] == first["config_hash"]
     assert len(list((tmp_path / "predictions").iterdir())) == 1
+    measured(runs / "matting", tmp_path, "data.val_length=1", "flip=true")
+    assert not list((tmp_path / "predictions").iterdir())  # which were those of another evaluation
+
+
+def test_labels_that_are_asked_for_otherwise_are_written_anew(runs: Path, tmp_path: Path) -> None:
+    root = label_folder(tmp_path / "data", count=1, num_classes=5)
+    data = [*LABELLED, f"data.root='{root}'", "data.reduce_zero_label=true", "save_predictions=true"]
+    for labels, shift in (("data", 1), ("classes", 0), ("classes", 0)):
+        result = measured(runs / "segmentation", tmp_path / "out", *data, f"prediction_labels={labels}")
+        assert result["predictions"]["labels"] == labels
+        pixels = np.bincount(np.array(Image.open(tmp_path / "out/predictions/im0.png")).ravel(), minlength=5)
+        predicted = [int(row["predicted_pixels"]) for row in table(tmp_path / "out/per_class.csv")]
+        assert sum(pixels[shift : shift + 4]) == 60 * 80
+        assert all(n >= counted for n, counted in zip(pixels[shift:], predicted, strict=False))  # void is in no table
 
 
 @pytest.mark.parametrize(

@@ -278,6 +278,8 @@ def test_a_task_without_scores_is_evaluated_as_it_predicts_and_in_no_other_way()
         ({"calibration_bins": 0}, r"evaluation\.calibration_bins is 0"),
         ({"corruption": "mist"}, r"evaluation\.corruption is 'mist', valid: gaussian_noise, .*, all"),
         ({"corruption_severity": 6}, r"evaluation\.corruption_severity is 6, valid: 1, 2, 3, 4, 5, all"),
+        ({"corruption": []}, r"evaluation\.corruption is \[\], valid: gaussian_noise"),
+        ({"corruption": "fog", "corruption_severity": []}, r"evaluation\.corruption_severity is \[\], valid: 1, 2"),
         ({"corruption_severity": True}, r"evaluation\.corruption_severity is True"),
         ({"prediction_labels": "ids"}, r"evaluation\.prediction_labels is 'ids', valid: data, classes, cityscapes"),
         ({"flips": True}, r"evaluation\.flips: there is no such option, valid: view, crop"),

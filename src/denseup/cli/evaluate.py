@@ -61,7 +61,7 @@ def run(cfg: DictConfig, folder: RunFolder, console: Console | None = None) -> d
     whole = OmegaConf.create({**config, "trainer": cfg.trainer, "logger": cfg.logger})
     whole.data, notes = merged_data(cfg.get("data"), config["data"], group_file(cfg.get("data")))
     whole.evaluation = settings.identity(task_class(whole))
-    if state(folder, plain(whole)) == "finished" and not (settings.save_predictions and "predictions" not in known):
+    if state(folder, plain(whole)) == "finished" and settings.has_written(known):
         return known
     folder.result.unlink(missing_ok=True)
     console = console or Console()

@@ -43,6 +43,8 @@ class BesideMetrics:
             self.files = PredictionFiles(folder.path / PREDICTIONS, task, coding, settings.prediction_labels)
         for name in ("per_class.csv", "confusion.csv", "confusion.npz", "confusion.png", "calibration.csv"):
             (folder.path / name).unlink(missing_ok=True)
+        for file in (folder.path / PREDICTIONS).rglob("*.png"):
+            file.unlink()
 
     @property
     def observers(self) -> list[Observer]:

@@ -44,7 +44,10 @@ class Calibration:
         sure = self.task.confidence(views, batch)
         assert sure is not None, "the settings were checked with the task"
         found = reliability(sure[0], prediction[0], self.task.target(batch), self.ignore_index, self.bins)
-        self.reliability = Reliability(*(a + b for a, b in zip(self.reliability, found, strict=True)))
+        known = self.reliability
+        self.reliability = Reliability(
+            known.pixels + found.pixels, known.right + found.right, known.confidence + found.confidence
+        )
 
     def rows(self) -> list[dict[str, Any]]:
         """Each bin: above, up_to, pixels, confidence, accuracy; NaN in an empty one."""

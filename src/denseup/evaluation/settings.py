@@ -65,9 +65,9 @@ class EvaluationSettings:
         _check_choice("prediction_labels", self.prediction_labels, LABELS)
         check_whole("evaluation.calibration_bins", self.calibration_bins, 1)
         self._check_scales()
-        for name in _listed(self.corruption) if self.corruption not in (None, ALL) else ():
+        for name in () if self.corruption is None else _listed(self.corruption) or [[]]:
             _check_choice("corruption", name, (*CORRUPTIONS, ALL))
-        for severity in _listed(self.corruption_severity) if self.corruption_severity != ALL else ():
+        for severity in _listed(self.corruption_severity) or [[]]:
             _check_choice("corruption_severity", severity, (*SEVERITIES, ALL))
 
     @classmethod
@@ -102,6 +102,13 @@ class EvaluationSettings:
         if self.corruptions:
             found |= {"corruption": list(self.corruptions), "corruption_severity": list(self.severities)}
         return found
+
+    def has_written(self, result: Mapping[str, Any]) -> bool:
+        """Whether an evaluation of this identity, whose result.json this is, wrote the files that are asked for."""
+        if not self.save_predictions:
+            return True
+        files = result.get("predictions")
+        return files is not None and files.get("labels", self.prediction_labels) == self.prediction_labels
 
     def check_task(self, task: DenseTask) -> None:
         """Refuse what a task can't be asked for.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -44,6 +45,7 @@ class Way:
             settings.view != "whole" or settings.averages or settings.calibration or self._before_rounding
         )
 
+    @torch.no_grad()
     def __call__(self, batch: Batch) -> Tensor:
         """The prediction, uint8 `[B, H, W]`; what metrics need beside it is put into the batch."""
         if self._plain:

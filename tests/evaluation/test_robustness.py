@@ -7,12 +7,19 @@ import numpy as np
 import pytest
 from evaluation.measured import measured
 from evaluation.test_files import table
+from omegaconf import OmegaConf
+from rich.console import Console
 
-from denseup.cli.loading import load, rebuilt_data
+from denseup.cli.loading import load, read_config, rebuilt_data
 from denseup.data.datamodules import CorruptedData
+from denseup.engine import RunFolder
+from denseup.engine.evaluation import evaluate
+from denseup.engine.info import RunInfo
+from denseup.evaluation import EvaluationSettings
 from denseup.evaluation.robustness import Robustness, table_csv
 from denseup.metrics import MattingMetrics, MetricInfo, sad
 from denseup.reporting import group_runs, load_runs, write_report
+from denseup.tasks import MattingTask
 
 INFOS = (MetricInfo("miou", "mIoU", True), MetricInfo("biou", "bIoU", True))
 
@@ -68,8 +75,6 @@ def test_each_corruption_is_measured_on_its_images(runs: Path, tmp_path: Path) -
 
 
 def result_config(folder: Path) -> dict:
-    from omegaconf import OmegaConf
-
     return OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
 
 
@@ -98,6 +103,27 @@ def test_a_report_compares_and_keeps_measurements_apart(runs: Path, tmp_path: Pa
     for told in (page, text):
         assert "under corruptions" in told
         assert f"{100 * row['miou']:.2f}" in told
+
+
+def test_from_python(runs: Path, tmp_path: Path) -> None:
+    """The same values as from the command line; a config that does not tell of the settings is refused."""
+    config = read_config(runs / "matting")
+    config["data"]["val_length"] = 2
+    settings = EvaluationSettings(flip=True)
+    told = {**config, "evaluation": settings.identity(MattingTask)}
+    checkpoint = runs / "matting/checkpoints/best.ckpt"
+
+    def run(config: dict) -> dict:
+        data, info = rebuilt_data(config), RunInfo("matting", "bilinear", 0, config)
+        out, trainer, quiet = RunFolder(tmp_path / "python"), {"enable_progress_bar": False}, Console(quiet=True)
+        out.make()
+        task = load(runs / "matting")
+        return evaluate(task, data, out, info, checkpoint=checkpoint, trainer=trainer, console=quiet, settings=settings)
+
+    expected = measured(runs / "matting", tmp_path / "command", "data.val_length=2", "flip=true")
+    assert run(told)["metrics"] == expected["metrics"]
+    with pytest.raises(ValueError, match=r"info\.config\['evaluation'\] is \{\}, expected \{'flip': True"):
+        run(config)
 
 
 def test_metrics_of_training_code_have_a_name_in_the_result(runs: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from denseup.data.datamodules import DenseData
 from denseup.engine.callbacks.history import flat
-from denseup.engine.folder import CONFIG_KEY, RunFolder
+from denseup.engine.folder import CONFIG_KEY, EVALUATION, RunFolder
 from denseup.engine.former import upgraded
 from denseup.engine.info import RunInfo
 from denseup.engine.loggers.context import RunContext, run_id
@@ -69,12 +69,14 @@ def evaluate(
         What result.json holds: status "finished", metrics, the trivial answer, seconds.
 
     Raises:
-        ValueError: an argument of the trainer that no evaluation can have, or settings that the task can't have.
+        ValueError: an argument of the trainer that no evaluation can have, settings that the task can't have, or a
+            config that does not tell of them.
         DivergedError: a weight or a prediction is not finite.
     """
     started = time.monotonic()
     check_trainer(trainer)
     settings.check_task(task)
+    _check_identity(info, settings.identity(type(task)))
     if settings.metrics is not None:
         task.metrics = task.metric_variants[settings.metrics](task)
     result = {"status": "running", **info.describe(), "checkpoint": str(checkpoint)}
@@ -103,6 +105,13 @@ def evaluate(
     with only_printed("the summary"):
         _print(result, task, folder, found, console or Console())
     return result
+
+
+def _check_identity(info: RunInfo, identity: dict[str, Any]) -> None:
+    """A report would take this for another measurement than it is."""
+    told = info.config.get(EVALUATION) or {}
+    if told != identity:
+        raise ValueError(f"info.config[{EVALUATION!r}] is {told}, expected {identity}, as the settings' identity says")
 
 
 def _print(result: dict[str, Any], task: DenseTask, folder: RunFolder, notes: list[str], console: Console) -> None:

@@ -13,6 +13,7 @@ from denseup.cli import evaluate, train
 from denseup.engine import RunFolder
 from denseup.engine.state import read_result
 from denseup.reporting import group_runs, load_runs, write_report
+from denseup.reporting.robustness import corruption_table, robustness_csv
 
 UPSAMPLERS, SEEDS, IMAGES = ("bilinear", "carafe"), (0, 1), 3
 
@@ -148,3 +149,23 @@ def test_folders_that_will_not_do(sweep: Path, photographs: Path, tmp_path: Path
         run_all(tmp_path, photographs, tmp_path / "out")
     with pytest.raises(ValueError, match=r"hydra\.run\.dir is .* where the runs themselves lie"):
         run_all(sweep, photographs, sweep)
+
+
+def test_options_hold_for_all_runs_and_make_groups_of_their_own(
+    sweep: Path, photographs: Path, measured: Path, tmp_path: Path
+) -> None:
+    options = ["evaluation.flip=true", "evaluation.corruption=contrast", "evaluation.corruption_severity=5"]
+    assert run_all(sweep, photographs, tmp_path / "out", "report=false", *options) == 0
+    groups, left_out = group_runs(load_runs([measured, tmp_path / "out"]))
+    assert ([len(group.runs) for group in groups], left_out) == ([4, 4], [])
+    flipped = next(group for group in groups if group.settings.get("evaluation.flip"))
+    found = corruption_table(flipped)
+    assert found is not None
+    assert found.columns == ["clean", "contrast", "mean", "mean ÷ clean, %"]
+    assert [label for label, _ in found.rows] == list(UPSAMPLERS)
+    assert sum(cells[1].rank for _, cells in found.rows) == 1
+    lines = robustness_csv(flipped).splitlines()
+    carafe = next(line for line in lines if line.startswith("carafe,contrast,5,sad,"))
+    assert carafe.split(",")[6] == carafe.split(",")[-1] == str(len(SEEDS))  # of the value, and of the difference
+    plain = next(group for group in groups if group is not flipped)
+    assert (corruption_table(plain), robustness_csv(plain)) == (None, "")

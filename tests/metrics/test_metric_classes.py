@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from denseup.metrics import MattingMetrics, SegmentationMetrics, conn, grad, mse, sad
+from denseup.metrics import MattingMetrics, SegmentationMetrics, TrainingMattingMetrics, conn, grad, grad_a2u, mse, sad
 
 pytestmark = pytest.mark.usefixtures("way")
 
@@ -194,3 +194,25 @@ def test_segmentation_update_names_a_wrong_label():
     target = torch.full((4, 4), 9)
     with pytest.raises(ValueError, match=r"target must hold labels in 0\.\.4 or ignore_index=255, got \[9\]"):
         SegmentationMetrics(5).update(torch.zeros_like(target), target)
+
+
+def test_metrics_of_training_code_look_at_alpha_before_it_is_rounded() -> None:
+    """Grad by `grad_a2u` of the float alpha, under a key of its own; the others as of the rounded alpha."""
+    rng = np.random.default_rng(0)
+    alpha = rng.random((2, 20, 24), np.float32)
+    truth = rng.integers(0, 256, alpha.shape).astype(np.uint8)
+    trimap = rng.choice([0, 128, 255], alpha.shape).astype(np.uint8)
+    levels = np.rint(alpha * 255).astype(np.uint8)
+    training, matlab = TrainingMattingMetrics(), MattingMetrics()
+    training.update(torch.from_numpy(alpha), truth, trimap)
+    matlab.update(levels, truth, trimap)
+    found, usual = training.compute(), matlab.compute()
+    assert set(found) == {"sad", "mse", "grad_training", "conn"}
+    assert all(found[key] == usual[key] for key in ("sad", "mse", "conn"))
+    expected = np.mean([grad_a2u(*maps) for maps in zip(alpha, truth, trimap, strict=True)])
+    assert float(found["grad_training"]) == pytest.approx(expected, rel=1e-12)
+    assert [info.key for info in TrainingMattingMetrics.values] == list(TrainingMattingMetrics.measures)
+    with pytest.raises(ValueError, match=r"pred must be uint8, or floating point in \[0, 1\], got float32"):
+        training.update(alpha + 1, truth, trimap)
+    with pytest.raises(ValueError, match="nan"):
+        training.update(np.full_like(alpha, np.nan), truth, trimap)

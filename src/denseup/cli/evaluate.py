@@ -44,21 +44,24 @@ def run(cfg: DictConfig, folder: RunFolder, console: Console | None = None) -> d
     A folder in which the same weights have been evaluated on the same data is left as it is.
     """
     with quick_imports():
-        from denseup.cli.build import build_data, check_data
+        from denseup.cli.build import build_data, check_data, task_class
         from denseup.cli.checks import check_data_options, check_path
         from denseup.cli.loading import rebuilt_task
         from denseup.engine.evaluation import checkpoint_digest, evaluate, read_checkpoint
+        from denseup.evaluation import EvaluationSettings
         from denseup.tasks.checks import check_whole
 
     check_path("ckpt", cfg.ckpt, "file")
     check_whole("check_data", cfg.check_data, 0)
+    settings = EvaluationSettings.read(plain(cfg.evaluation))
     known = read_result(folder)
     if Path(cfg.ckpt).is_file() and known.get("checkpoint_sha256") != checkpoint_digest(cfg.ckpt):
         folder.result.unlink(missing_ok=True)  # of other weights, which would pass for these if this fails
     config, weights = read_checkpoint(cfg.ckpt)
     whole = OmegaConf.create({**config, "trainer": cfg.trainer, "logger": cfg.logger})
     whole.data, notes = merged_data(cfg.get("data"), config["data"], group_file(cfg.get("data")))
-    if state(folder, plain(whole)) == "finished":
+    whole.evaluation = settings.identity(task_class(whole))
+    if state(folder, plain(whole)) == "finished" and settings.has_written(known):
         return known
     folder.result.unlink(missing_ok=True)
     console = console or Console()
@@ -75,7 +78,7 @@ def run(cfg: DictConfig, folder: RunFolder, console: Console | None = None) -> d
     except RuntimeError as error:
         raise ValueError(f"ckpt={cfg.ckpt} does not fit the data's classes or the model: {error}") from error
     info, trainer = run_info(whole), plain(cfg.trainer)
-    return evaluate(task, data, folder, info, checkpoint=cfg.ckpt, trainer=trainer, console=console)
+    return evaluate(task, data, folder, info, checkpoint=cfg.ckpt, trainer=trainer, console=console, settings=settings)
 
 
 def run_all(cfg: DictConfig, folder: Path) -> int:

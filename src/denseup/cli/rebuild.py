@@ -12,6 +12,7 @@ from denseup.cli.loading import load, rebuilt_data, rebuilt_task
 from denseup.data.datamodules import DenseData
 from denseup.engine import RunFolder
 from denseup.environment import hardware
+from denseup.evaluation import EvaluationSettings, Way
 from denseup.profiling import LatencySettings, measure_inference, total_macs
 from denseup.reporting import COUNT_SIZE, Example, Group, Measurements, Run, conditions
 from denseup.reporting.loading import TEST
@@ -88,7 +89,8 @@ def _predictions(run: Run, evaluation: str, number: int) -> list[Any]:
     assert run.checkpoint is not None
     task = load(run.checkpoint if run.weights else RunFolder(run.source).weights(evaluation))
     batches = _batches(rebuilt_data(run.config), evaluation, number)
-    return [task.predict(batch)[0].numpy() for batch in batches]
+    way = Way(task, EvaluationSettings.seen_as(run.config.get("evaluation") or {}))
+    return [way(batch)[0].numpy() for batch in batches]
 
 
 def _example(

@@ -14,6 +14,9 @@ from typing import Any
 IDENTITY = ("task", "upsampler", "encoder", "model", "data", "protocol", "recipe", "trainer", "seed")
 """The parts of a config that decide a run's result; where it is written and logged does not count."""
 
+EVALUATION = "evaluation"
+"""The part of an evaluation's config that says in what it departs from the published one."""
+
 CONFIG_KEY = "denseup_config"
 """Entry of a checkpoint that holds the run's whole config, from which `evaluate` rebuilds the network."""
 
@@ -81,8 +84,10 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """16 hexadecimal digits that two configs share exactly if they ask for the same run."""
+    """16 hexadecimal digits that two configs share exactly if they ask for the same run, or the same evaluation."""
     identity = {key: config.get(key) for key in IDENTITY}
+    if config.get(EVALUATION):  # not there in a run, nor in an evaluation by the defaults
+        identity[EVALUATION] = config[EVALUATION]
     return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

@@ -18,6 +18,7 @@ from denseup.metrics.functional import (
     sad,
 )
 from denseup.metrics.matting import MattingMetrics
+from denseup.metrics.matting_training import TrainingMattingMetrics
 from denseup.metrics.means import ImageMeans
 from denseup.metrics.segmentation import SegmentationMetrics
 
@@ -27,6 +28,7 @@ __all__ = [
     "MattingMetrics",
     "MetricInfo",
     "SegmentationMetrics",
+    "TrainingMattingMetrics",
     "boundary_iou",
     "conn",
     "grad",

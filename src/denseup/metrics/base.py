@@ -22,6 +22,8 @@ class DenseMetrics(Metric):
     """What `compute` returns. The first one stands for all: it picks the best evaluation of a run."""
     class_values: ClassVar[tuple[MetricInfo, ...]] = ()
     """What there is of each class, for a metric of classes."""
+    looks_before_rounding: ClassVar[bool] = False
+    """Whether it wants predictions in floating point, where a task rounds them."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -61,13 +61,31 @@ def put_together(task: DenseTask, sample: Sample, method: str, halo: int, step: 
     whole: list[Tensor] = []
     for rows, columns in windows(sample.size, pixels, halo, step):
         maps = maps_of(task, sample.batch(task.device, rows.seen, columns.seen), method)
-        strides = [_stride(rows.last - rows.first, y, step) for y in maps]
-        if not whole:
-            sizes = [[-(-side // stride) for side in sample.size] for stride in strides]
-            whole = [_new_map(task, y, size) for y, size in zip(maps, sizes, strict=True)]
-        for y, part, stride in zip(whole, maps, strides, strict=True):
-            (top, bottom, above), (left, right, before) = (_cells(span, stride) for span in (rows, columns))
-            y[..., top:bottom, left:right] = part[..., above : above + bottom - top, before : before + right - left]
+        whole = place(task, whole, maps, Window(rows, columns), sample.size, step)
+    return whole
+
+
+def place(
+    task: DenseTask, whole: list[Tensor], maps: list[Tensor], window: Window, size: tuple[int, int], step: int
+) -> list[Tensor]:
+    """Write what is wanted of a window into the maps of a whole image of this size; [] before the first window.
+
+    Args:
+        task: whose memory layout they have.
+        whole: what comes back, written to.
+        maps: of all that is seen of the window, at any strides that divide `step`.
+        window, size: in pixels.
+        step: see `windows`.
+    """
+    rows, columns = window
+    seen = (rows.last - rows.first, columns.last - columns.first)
+    strides = [_stride(seen, y, step) for y in maps]
+    if not whole:
+        sizes = [[-(-side // stride) for side in size] for stride in strides]
+        whole = [_new_map(task, y, cells) for y, cells in zip(maps, sizes, strict=True)]
+    for y, part, stride in zip(whole, maps, strides, strict=True):
+        (top, bottom, above), (left, right, before) = (_cells(span, stride) for span in (rows, columns))
+        y[..., top:bottom, left:right] = part[..., above : above + bottom - top, before : before + right - left]
     return whole
 
 
@@ -105,8 +123,13 @@ def _part(task: DenseTask, sample: Sample, window: Window, context: Tensor | Non
     batch = sample.batch(task.device, rows.seen, columns.seen)
     if context is None:
         return task.values(batch)[0].cpu().numpy()
-    with task.running(partial(_decode, task.network, _crop(context, sample, window, step))):
+    with task.running(decode_with(task, context, sample, window, step)):
         return task.values(batch)[0].cpu().numpy()
+
+
+def decode_with(task: DenseTask, context: Tensor, sample: Sample, window: Window, step: int) -> partial[Tensor]:
+    """The network on a window of an image whose context is known: what `DenseTask.running` takes."""
+    return partial(_decode, task.network, _crop(context, sample, window, step))
 
 
 def _decode(network: torch.nn.Module, context: Tensor, x: Tensor) -> Tensor:
@@ -115,14 +138,15 @@ def _decode(network: torch.nn.Module, context: Tensor, x: Tensor) -> Tensor:
 
 
 def _crop(context: Tensor, sample: Sample, window: Window, step: int) -> Tensor:
-    stride = _stride(sample.size[0], context, step)
+    stride = _stride(sample.size, context, step)
     rows, columns = (slice(span.first // stride, -(-span.last // stride)) for span in window)
     return context[..., rows, columns]
 
 
-def _stride(length: int, y: Tensor, step: int) -> int:
-    """Of a map of an image of this height: a divisor of the coarsest one."""
-    return next(s for s in range(step, 0, -1) if step % s == 0 and -(-length // s) == y.shape[2])
+def _stride(size: tuple[int, int], y: Tensor, step: int) -> int:
+    """Of a map of an image of this size: a divisor of the coarsest one. A side of a few pixels alone would not tell."""
+    cells = tuple(y.shape[2:])
+    return next(s for s in range(step, 0, -1) if step % s == 0 and cells == (-(-size[0] // s), -(-size[1] // s)))
 
 
 def _cells(span: Span, stride: int) -> tuple[int, int, int]:

@@ -11,6 +11,7 @@ from denseup.reporting.group import Group
 from denseup.reporting.length import Lengths
 from denseup.reporting.loading import Run
 from denseup.reporting.panel import Example
+from denseup.reporting.robustness import Corruptions
 from denseup.reporting.table import Table
 
 
@@ -27,6 +28,7 @@ class Part:
     plots: list[Plot] = field(default_factory=list)
     examples: list[tuple[Example, Path]] = field(default_factory=list)
     evolution: Evolution | None = None
+    corruptions: Corruptions | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from denseup.engine.folder import IDENTITY
+from denseup.engine.folder import EVALUATION, IDENTITY
 from denseup.reporting.group import BEST, REFERENCE, Group, protocol, start
 from denseup.reporting.loading import TEST, Run
 
@@ -93,11 +93,13 @@ def _by(runs: Sequence[Run], key: Callable[[Run], Any]) -> list[list[Run]]:
 def _settings(run: Run) -> dict[str, Any]:
     """What runs must share: not the start, which is the upsampler's, nor what was tuned for each with one budget.
 
-    Evaluations of checkpoints on a test split have a setting more: which weights they are of.
+    Evaluations of checkpoints on a test split have settings more: which weights they are of, and in what they depart
+    from the published evaluation.
     """
     settings = dict(flat({key: run.config[key] for key in SHARED}))
     if run.weights:
         settings["tested weights"] = run.weights
+        settings |= dict(flat({EVALUATION: run.config.get(EVALUATION) or {}}))
     for name in ("data.seed", "recipe.start", *protocol(run).get("tuned", ())):
         settings.pop(name, None)
     return settings

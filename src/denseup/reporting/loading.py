@@ -44,6 +44,7 @@ class Run:
         weights: "best", "last", "averaged" or "other": those that were evaluated, on the test split of the data that
             `config` names; "" of a training run.
         features: folder of its frames of features (`denseup.engine.callbacks.frames`), where there are any.
+        robustness: rows of an evaluation under corruptions (`denseup.evaluation.robustness`).
         error: why it did not finish, or why it cannot be read.
         unpacked: where its files lie, if not in `source`.
     """
@@ -68,6 +69,7 @@ class Run:
     checkpoint: Path | None = None
     weights: str = ""
     features: Path | None = None
+    robustness: Sequence[Mapping[str, Any]] = ()
     error: str = ""
     unpacked: Path | None = None
 
@@ -156,10 +158,11 @@ def _evaluation(folder: RunFolder, result: dict[str, Any], config: dict[str, Any
         mode=result.get("mode"),
         metrics={TEST: result["metrics"]},
         class_names=result.get("class_names", ()),
-        class_values={TEST: result["per_class"]} if "per_class" in result else {},
+        class_values=result.get("per_class", {}),
         versions=result.get("versions", {}),
         checkpoint=checkpoint if checkpoint.is_file() else None,
         weights=weights_of(checkpoint),
+        robustness=result.get("robustness", ()),
     )
 
 

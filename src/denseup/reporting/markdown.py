@@ -7,6 +7,7 @@ from denseup.reporting.content import Content, Part
 from denseup.reporting.feature_evolution import Evolution
 from denseup.reporting.figures import Plot
 from denseup.reporting.length import Lengths
+from denseup.reporting.robustness import Corruptions
 from denseup.reporting.text import as_it_is, markdown_rows, markdown_table, marked
 
 
@@ -35,6 +36,7 @@ def _part_lines(part: Part) -> list[str]:
         lines += ["What these runs support:", _list(map(as_it_is, part.findings))]
     lines.append("Notes:" if part.findings else "")
     lines.append(_list(map(as_it_is, part.notes)))
+    lines += _corruption_lines(part.corruptions)
     lines += map(_drawn, part.plots)
     lines += [f"![{as_it_is(example.name)}](plots/{file.name})" for example, file in part.examples]
     return lines + _evolution_lines(part.evolution)
@@ -44,6 +46,13 @@ def _length_lines(lengths: Lengths) -> list[str]:
     rows = [(as_it_is(label), *map(marked, cells)) for label, cells in lengths.rows]
     table = markdown_rows(["upsampler", *(f"{steps:,} steps" for steps in lengths.steps)], rows)
     return [f"## {lengths.title}", table.rstrip(), _drawn(lengths.plot)]
+
+
+def _corruption_lines(found: Corruptions | None) -> list[str]:
+    if found is None:
+        return []
+    rows = [(as_it_is(label), *map(marked, cells)) for label, cells in found.rows]
+    return [f"### {found.title}", found.caption, markdown_rows(["upsampler", *found.columns], rows).rstrip()]
 
 
 def _evolution_lines(drawn: Evolution | None) -> list[str]:

@@ -1,5 +1,6 @@
 """What a reader has to know about a group's numbers."""
 
+from denseup.engine.folder import EVALUATION
 from denseup.reporting.costs import Measurements
 from denseup.reporting.group import REFERENCE, Group
 from denseup.reporting.published_accuracy import published_notes
@@ -30,7 +31,16 @@ def _told(group: Group) -> str:
     told = f"the {group.evaluation} evaluation"
     if group.asked != group.evaluation:
         told += f" (asked for: {group.asked}, which not all of these runs have)"
-    return f"Start of the upsamplers: {starts}. Protocol: {group.protocol}. Told: {told}."
+    return f"Start of the upsamplers: {starts}. Protocol: {group.protocol}. Told: {told}.{_departs(group)}"
+
+
+def _departs(group: Group) -> str:
+    """In what the evaluation is not the published one."""
+    prefix = f"{EVALUATION}."
+    found = [
+        f"{name.removeprefix(prefix)} = {value}" for name, value in group.settings.items() if name.startswith(prefix)
+    ]
+    return f" The evaluation departs from the published one: {', '.join(found)}." if found else ""
 
 
 def _without_images(group: Group) -> list[str]:

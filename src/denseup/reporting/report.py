@@ -19,6 +19,7 @@ from denseup.reporting.markdown import markdown
 from denseup.reporting.notes import group_notes
 from denseup.reporting.panel import Example, panel
 from denseup.reporting.reading import READING, TITLE
+from denseup.reporting.robustness import corruption_table, robustness_csv
 from denseup.reporting.style import styles
 from denseup.reporting.table import build_table
 from denseup.reporting.text import csv_runs, csv_table
@@ -38,7 +39,7 @@ def write_report(
     predict: Predict | None = None,
     max_embedded: int = html.MAX_EMBEDDED,
 ) -> Path:
-    """Write report.html, report.md, plots/, features/, runs.csv, and CSV files of each group, its classes and lengths.
+    """Write report.html, report.md, plots/, features/, runs.csv, and CSV files of groups, classes, corruptions, length.
 
     Args:
         runs: finished or not.
@@ -87,6 +88,7 @@ def _part(
     examples, missing = predict(group) if predict else ([], [])
     part = Part(group, costs, build_table(group, costs), [*group_notes(group, measured), *notes, *missing])
     part.findings, part.limits = findings(group), limits(group)
+    part.corruptions = corruption_table(group)
     for i, example in enumerate(examples):
         file = output / "plots" / f"{group.slug}_example_{i}.webp"
         save_webp(file, panel(example))
@@ -102,5 +104,7 @@ def _write_tables(content: Content, output: Path) -> None:
         write_atomic(output / f"{part.group.slug}.csv", csv_table(part.table))
         if of_classes := class_csv(part.group):
             write_atomic(output / f"{part.group.slug}_classes.csv", of_classes)
+        if corrupted := robustness_csv(part.group):
+            write_atomic(output / f"{part.group.slug}_robustness.csv", corrupted)
     for lengths in content.lengths:
         write_atomic(output / f"{lengths.name}.csv", length_csv(lengths))

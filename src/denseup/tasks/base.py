@@ -13,6 +13,7 @@ from torch.utils.data import DistributedSampler
 from denseup.metrics import DenseMetrics
 from denseup.networks.encoders.base import IMAGENET_MEAN, IMAGENET_STD
 from denseup.tasks.checks import check_whole
+from denseup.tasks.gives_scores import GivesScores
 from denseup.tasks.images import Columns, columns_of, counts_of, names_of
 from denseup.tasks.learning import Learns
 from denseup.tasks.norms import backbone_norms
@@ -27,7 +28,7 @@ NORMALISATION = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
 """Of the input of a network that says nothing else."""
 
 
-class DenseTask(Learns):
+class DenseTask(Learns, GivesScores):
     """A network trained and evaluated on one task, and the one description of that task.
 
     A subclass says below what the task is; `denseup.tasks.registry` makes it known. Nothing else in this package asks
@@ -157,7 +158,7 @@ class DenseTask(Learns):
     def validation_step(self, batch: Batch, index: int) -> None:
         """Predict whole images and add them to the metrics."""
         with self.maps_of(batch):
-            prediction = self.predict(batch)
+            prediction = self.answer(batch)
         if self._is_repeated(index):
             return
         self.update_metrics(prediction, batch)

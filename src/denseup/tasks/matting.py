@@ -1,6 +1,6 @@
 """Image matting: image and trimap in, alpha out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,10 +10,11 @@ from torch.nn import functional as F
 from torchmetrics import MeanMetric
 
 from denseup.losses import matting_loss
-from denseup.metrics import MattingMetrics, sad
+from denseup.metrics import MattingMetrics, TrainingMattingMetrics, sad
 from denseup.results import Matte
 from denseup.tasks.base import Batch, DenseTask, Optimization, UInt8, to_uint8
 from denseup.tasks.checks import check_number, check_whole
+from denseup.tasks.gives_scores import BEFORE_ROUNDING
 from denseup.tasks.registry import register_task
 from denseup.tasks.serving import IMAGE, Port, Serving, reflected
 from denseup.visualization import ValueMaps, matting_panel
@@ -40,6 +41,8 @@ class MattingTask(DenseTask):
     trivial = "0.5 where unknown"
     result_class = Matte
     metrics_class = MattingMetrics
+    metric_variants = {"matlab": lambda task: MattingMetrics(), "training": lambda task: TrainingMattingMetrics()}
+    why_not_calibrated = "alpha is a share of a pixel, no probability of being right; SAD and MSE say how far off"
     maps = ValueMaps("alpha")
     serving = Serving(
         {"image": IMAGE, "trimap": Port(1, "0 background, 0.5 unknown, 1 foreground")},
@@ -78,16 +81,33 @@ class MattingTask(DenseTask):
 
     def predict(self, batch: Batch) -> Tensor:
         """Alpha as uint8 `[B, H, W]`, clipped, known pixels taken from the trimap."""
-        return (self.values(batch) * 255).round().byte()
+        return self.decided([self.scores(batch)], batch)
 
     def values(self, batch: Batch) -> Tensor:
         """Alpha as float32 `[B, H, W]`, clipped, known pixels taken from the trimap."""
+        return self.before_rounding([self.scores(batch)], batch)
+
+    def scores(self, batch: Batch) -> Tensor:
+        """Alpha as the network gives it, float32 `[B, 1, H, W]`, not clipped."""
         image, trimap = batch["image"], batch["trimap"]
         height, width = image.shape[2:]
         padded, padded_trimap = (pad_to_multiple(x, self.stride) for x in (image, trimap.to(image.dtype)))
-        alpha = self(padded, padded_trimap)[:, 0, :height, :width].float()
+        alpha = self(padded, padded_trimap)[..., :height, :width].float()
         self.check_output(alpha, batch, lambda: self(padded, padded_trimap))
-        return torch.where(trimap[:, 0] == UNKNOWN, alpha.clamp(0, 1), trimap[:, 0].float() / 255)
+        return alpha
+
+    def decided(self, views: Sequence[Tensor], batch: Batch) -> Tensor:
+        """As `predict`, from `before_rounding`."""
+        return (self.before_rounding(views, batch) * 255).round().byte()
+
+    def before_rounding(self, views: Sequence[Tensor], batch: Batch) -> Tensor:
+        """As `values`; of several views, clipped and resized bilinearly to the trimap's size, the mean."""
+        trimap = batch["trimap"]
+        size = trimap.shape[2:]
+        clipped = [alpha.clamp(0, 1) for alpha in views]
+        alike = [x if x.shape[2:] == size else F.interpolate(x, size, mode="bilinear") for x in clipped]
+        alpha = alike[0] if len(views) == 1 else torch.stack(alike).mean(0)
+        return torch.where(trimap == UNKNOWN, alpha, trimap.float() / 255)[:, 0]
 
     def settled(self, batch: Batch) -> Tensor | None:
         """The trimap, where nothing in it is unknown."""
@@ -120,7 +140,8 @@ class MattingTask(DenseTask):
 
     def update_metrics(self, prediction: Tensor, batch: Batch) -> None:
         """Add a batch; the trivial answer is 128 in the unknown region, and the trimap elsewhere: the trimap itself."""
-        self.metrics.update(prediction, batch["alpha"][:, 0], batch["trimap"][:, 0])
+        alpha = batch.get(BEFORE_ROUNDING, prediction)
+        self.metrics.update(alpha, batch["alpha"][:, 0], batch["trimap"][:, 0])
         for trimap, alpha in zip(batch["trimap"][:, 0], batch["alpha"][:, 0], strict=True):
             self.trivial_sad.update(sad(trimap, alpha, trimap))
 

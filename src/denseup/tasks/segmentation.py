@@ -14,12 +14,11 @@ from denseup.losses import segmentation_loss
 from denseup.metrics import SegmentationMetrics
 from denseup.results import LabelMap
 from denseup.tasks.base import Batch, DenseTask, Optimization, UInt8, to_uint8
+from denseup.tasks.gives_scores import Classes
+from denseup.tasks.logits import probabilities, resized_argmax
 from denseup.tasks.registry import register_task
 from denseup.tasks.serving import IMAGE, Port, Serving
 from denseup.visualization import ClassMaps, segmentation_panel
-
-STRIP = 2**26
-"""Numbers that are resized at once."""
 
 
 @register_task
@@ -47,6 +46,11 @@ class SegmentationTask(DenseTask):
     values_are_classes = True
     result_class = LabelMap
     metrics_class = SegmentationMetrics
+    metric_variants = {
+        "mmsegmentation": lambda task: SegmentationMetrics(
+            task.metrics.num_classes, task.metrics.ignore_index, task.metrics.void
+        )
+    }
     serving = Serving({"image": IMAGE}, {"logits": Port(None, "of the classes; the largest is the most likely")})
 
     def __init__(
@@ -88,11 +92,35 @@ class SegmentationTask(DenseTask):
 
     def predict(self, batch: Batch) -> Tensor:
         """Most likely class as uint8 `[B, H, W]` at the label's size: logits resized bilinearly."""
-        return self._classes(batch, batch["label"].shape[1:])
+        return self.decided([self.scores(batch)], batch)
 
     def values(self, batch: Batch) -> Tensor:
         """As `predict`, at the size of the image, or at the `size` (height, width) in the batch."""
-        return self._classes(batch, batch.get("size", batch["image"].shape[2:]))
+        height, width = batch.get("size", batch["image"].shape[2:])
+        return resized_argmax(self.scores(batch), (height, width)).byte()
+
+    def scores(self, batch: Batch) -> Tensor:
+        """Logits `[B, num_classes, h, w]`, float32."""
+        logits = self(batch["image"]).float()
+        self.check_output(logits, batch, lambda: self(batch["image"]))
+        return logits
+
+    def decided(self, views: Sequence[Tensor], batch: Batch) -> Tensor:
+        """As `predict`; of several views the class that is the most likely in the mean of their probabilities."""
+        size = _label_size(batch)
+        if len(views) == 1:
+            return resized_argmax(views[0], size).byte()
+        return torch.cat([strip.argmax(1) for strip in probabilities(views, size)], 1).byte()
+
+    def confidence(self, views: Sequence[Tensor], batch: Batch) -> Tensor:
+        """Probability of the most likely class, float32 `[B, H, W]` at the label's size."""
+        return torch.cat([strip.amax(1) for strip in probabilities(views, _label_size(batch))], 1)
+
+    @property
+    def classes(self) -> Classes:
+        """Names, numbers where there are none, and the ignored label."""
+        names = self.class_names or range(self.metrics.num_classes)
+        return Classes([str(name) for name in names], self.ignore_index)
 
     def result(self, values: NDArray[Any], image: NDArray[Any], prompts: Mapping[str, UInt8]) -> LabelMap:
         """The label map, with the names and colours of its classes."""
@@ -124,11 +152,6 @@ class SegmentationTask(DenseTask):
         """IoU, accuracy and boundary IoU of each class; NaN for a class that does not occur."""
         return {name: values.tolist() for name, values in self.metrics.per_class().items()}
 
-    def _classes(self, batch: Batch, size: Sequence[int]) -> Tensor:
-        logits = self(batch["image"]).float()
-        self.check_output(logits, batch, lambda: self(batch["image"]))
-        return resized_argmax(logits, (size[0], size[1])).byte()
-
     def panel(self, prediction: UInt8, batch: Batch) -> UInt8:
         """image | prediction | truth | errors of the first sample, at the label's size."""
         label = self.target(batch)
@@ -137,20 +160,6 @@ class SegmentationTask(DenseTask):
         return segmentation_panel(to_uint8(image), label, prediction, names, self.ignore_index)
 
 
-def resized_argmax(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """The largest channel at each pixel of `[B, C, h, w]` resized bilinearly to `size`; in strips if that is large.
-
-    Strips interpolate the rows first and only then the columns, which parts from the whole by rounding alone.
-    """
-    height, width = size
-    if logits.shape[1] * height * width <= STRIP:
-        return F.interpolate(logits, size=size, mode="bilinear", align_corners=False).argmax(1)
-    position = ((torch.arange(height, device=logits.device) + 0.5) * (logits.shape[2] / height) - 0.5).clamp(min=0)
-    above = position.floor().long().clamp(max=logits.shape[2] - 1)
-    below, weight = (above + 1).clamp(max=logits.shape[2] - 1), (position - above).to(logits.dtype)[:, None]
-    rows = max(STRIP // (logits.shape[1] * width), 1)
-    strips = []
-    for part in torch.arange(height, device=logits.device).split(rows):
-        strip = torch.lerp(logits[:, :, above[part]], logits[:, :, below[part]], weight[part])
-        strips.append(F.interpolate(strip, size=(len(part), width), mode="bilinear", align_corners=False).argmax(1))
-    return torch.cat(strips, 1)
+def _label_size(batch: Batch) -> tuple[int, int]:
+    height, width = batch["label"].shape[1:]
+    return height, width

@@ -1,6 +1,7 @@
 """Pictures of samples, predictions and features, as plain RGB arrays."""
 
 from denseup.visualization.animation import animation, comparison_sheet, contact_sheet, save_gif, tile
+from denseup.visualization.confusion import confusion_picture
 from denseup.visualization.feature_map import principal_map, same_sign
 from denseup.visualization.layout import grid, save_png, save_webp
 from denseup.visualization.maps import ClassMaps, Maps, ValueMaps
@@ -13,6 +14,7 @@ __all__ = [
     "ValueMaps",
     "animation",
     "comparison_sheet",
+    "confusion_picture",
     "contact_sheet",
     "grid",
     "matting_panel",

@@ -7,6 +7,7 @@ options of another one (CamVid, ADE20K) is a yaml in conf/data.
 
 from denseup.data.datamodules.base import DenseData, FolderData
 from denseup.data.datamodules.composition1k import Composition1kData
+from denseup.data.datamodules.corrupted import CorruptedData
 from denseup.data.datamodules.demo import DemoData
 from denseup.data.datamodules.folders import MattingFolderData, SegmentationFolderData
 from denseup.data.datamodules.frozen import FrozenData
@@ -14,6 +15,7 @@ from denseup.data.datamodules.held_out import HeldOutData
 
 __all__ = [
     "Composition1kData",
+    "CorruptedData",
     "DemoData",
     "DenseData",
     "FolderData",

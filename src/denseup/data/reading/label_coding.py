@@ -71,6 +71,23 @@ class LabelCoding:
             raise self._stray(path, stray)
         return table.astype(np.uint8)[values]
 
+    def file_values(self) -> Array:
+        """What stands for each class in a file, int64 [num_classes]: read again, it is the class.
+
+        A value that `label_values` names goes before one that needs no naming; of several the smallest.
+
+        Raises:
+            ValueError: no file value stands for a class.
+        """
+        said: dict[int, int] = {}
+        for value, label in sorted(self.label_values.items(), reverse=True):
+            said[label] = value
+        shift = 1 if self.reduce_zero_label else 0
+        values = [said.get(label, label + shift) for label in range(self.num_classes)]
+        if lost := [label for label, value in enumerate(values) if self._class_of(value) != label]:
+            raise ValueError(f"no file value stands for the classes {some(np.array(lost))}: label_values may name one")
+        return np.array(values, np.int64)
+
     def find_colours(self, colours: Array, path: Path) -> Array:
         """The indices in `label_colours` of uint8 [H, W, 3] colours; a `DataError` for one that is not there."""
         codes = colours @ np.array([65536, 256, 1])

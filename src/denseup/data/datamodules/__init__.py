@@ -9,6 +9,7 @@ from denseup.data.datamodules.base import DenseData, FolderData
 from denseup.data.datamodules.composition1k import Composition1kData
 from denseup.data.datamodules.demo import DemoData
 from denseup.data.datamodules.folders import MattingFolderData, SegmentationFolderData
+from denseup.data.datamodules.foregrounds import ForegroundData
 from denseup.data.datamodules.frozen import FrozenData
 from denseup.data.datamodules.held_out import HeldOutData
 
@@ -17,6 +18,7 @@ __all__ = [
     "DemoData",
     "DenseData",
     "FolderData",
+    "ForegroundData",
     "FrozenData",
     "HeldOutData",
     "MattingFolderData",

@@ -69,6 +69,7 @@ LAYERS = {
         "upsamplers",
         "ops",
         "environment",
+        "visualization",
     },
 }
 ALLOWED_IN = {

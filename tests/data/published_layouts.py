@@ -84,8 +84,8 @@ def distinctions646(root: Path) -> list[str]:
     return ["data=distinctions646", "data.trimap_width=3", f"data.backgrounds='{root}/coco'", "data.train_length=null"]
 
 
-def aim500(root: Path) -> list[str]:
-    for name in ("o_0a2b", "o_7f31"):
+def aim500(root: Path, evaluated: int = 2) -> list[str]:
+    for name in (f"o_{number:08x}" for number in range(evaluated)):
         image(root / "original" / f"{name}.jpg")
         matte(root / "mask" / f"{name}.png")
         trimap(root / "trimap" / f"{name}.png")
@@ -93,8 +93,8 @@ def aim500(root: Path) -> list[str]:
     return ["data=aim500"]
 
 
-def am2k(root: Path, count: int = 3) -> list[str]:
-    for split, images in (("train", count), ("validation", 2)):
+def am2k(root: Path, evaluated: int = 2) -> list[str]:
+    for split, images in (("train", 3), ("validation", evaluated)):
         for number in range(images):
             name = f"m_{number:08x}"
             for kind in ("original", "fg", "bg"):
@@ -105,12 +105,12 @@ def am2k(root: Path, count: int = 3) -> list[str]:
     return ["data=am2k"]
 
 
-def p3m10k(root: Path) -> list[str]:
+def p3m10k(root: Path, evaluated: int = 2) -> list[str]:
     for number in range(3):
         image(root / "train" / "blurred_image" / f"p_{number:08x}.jpg", number)
         matte(root / "train" / "mask" / f"p_{number:08x}.png")
     for folder, kind in (("P3M-500-P", "blurred_image"), ("P3M-500-NP", "original_image")):
-        for number in range(2):
+        for number in range(evaluated):
             place = root / "validation" / folder
             image(place / kind / f"p_{number:08x}.jpg", number)
             matte(place / "mask" / f"p_{number:08x}.png")
@@ -118,8 +118,8 @@ def p3m10k(root: Path) -> list[str]:
     return ["data=p3m10k"]
 
 
-def matting_folder(root: Path, count: int = 3) -> list[str]:
-    for split, images in (COUNTS | {"train": count}).items():
+def matting_folder(root: Path, evaluated: int = 2) -> list[str]:
+    for split, images in (COUNTS | {"val": evaluated}).items():
         for number in range(images):
             image(root / "image" / split / f"im{number}.jpg", number)
             matte(root / "alpha" / split / f"im{number}.png")
@@ -171,37 +171,37 @@ def voc2012(root: Path, count: int = 3) -> list[str]:
     return ["data=voc2012"]
 
 
-def voc2012_aug(root: Path) -> list[str]:
+def voc2012_aug(root: Path, count: int = 3) -> list[str]:
     """With the list of pairs that goes round with it, and val's plain one."""
-    train, val = ["2007_000032", "2008_000002", "2011_003276"], ["2007_000033", "2011_003256"]
+    train, val = [f"2008_{number:06d}" for number in range(count)], ["2007_000033", "2011_003256"]
     _voc(root, "SegmentationClassAug", {"val": val}, str)
     pair = "/JPEGImages/{0}.jpg /SegmentationClassAug/{0}.png".format
     _voc(root, "SegmentationClassAug", {"train_aug": train}, pair)
     return ["data=voc2012_aug"]
 
 
-def camvid(root: Path) -> list[str]:
-    for split, count in COUNTS.items():
-        for number in range(count):
+def camvid(root: Path, count: int = 3) -> list[str]:
+    for split, images in (COUNTS | {"train": count}).items():
+        for number in range(images):
             image(root / "images" / split / f"0001TP_{number:06d}.png", number)
             label(root / "labels" / split / f"0001TP_{number:06d}.png", list(range(12)), number)
     return ["data=camvid"]
 
 
-def camvid_segnet(root: Path) -> list[str]:
-    for split, count in COUNTS.items():
-        for number in range(count):
+def camvid_segnet(root: Path, count: int = 3) -> list[str]:
+    for split, images in (COUNTS | {"train": count}).items():
+        for number in range(images):
             image(root / split / f"0001TP_{number:06d}.png", number)
             label(root / f"{split}annot" / f"0001TP_{number:06d}.png", list(range(12)), number)
         (root / f"{split}.txt").write_text("/SegNet/CamVid/…\n")
     return ["data=camvid_segnet"]
 
 
-def cocostuff164k(root: Path) -> list[str]:
+def cocostuff164k(root: Path, count: int = 3) -> list[str]:
     holes = {11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90}
     values = [value for value in range(182) if value not in holes]
-    for split, count in (("train2017", 3), ("val2017", 2)):
-        for number in range(count):
+    for split, images in (("train2017", count), ("val2017", 2)):
+        for number in range(images):
             image(root / "images" / split / f"{number:012d}.jpg", number)
             label(root / "annotations" / split / f"{number:012d}.png", [255, *values[number::4]], number)
     return ["data=cocostuff164k"]

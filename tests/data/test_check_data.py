@@ -40,14 +40,24 @@ def groups(root, images, *partners):
     return [(path, *(root / f / f"{name}{s}" for f, s in partners)) for path, name in zip(paths, names, strict=True)]
 
 
-FILES = {
-    "segmentation_folder": [("images/train", ".jpg"), ("labels/train", ".png")],
-    "ade20k": [("images/training", ".jpg"), ("annotations/training", ".png")],
-    "cityscapes": [("leftImg8bit/train", "_leftImg8bit.png"), ("gtFine/train", "_gtFine_labelIds.png")],
-    "voc2012": [("JPEGImages", ".jpg"), ("SegmentationClass", ".png")],
-    "matting_folder": [("image/val", ".jpg"), ("alpha/val", ".png"), ("trimap/val", ".png")],
+LABELLED = {
+    "segmentation_folder": (("images/train", ".jpg"), ("labels/train", ".png"), 1, 9),
+    "ade20k": (("images/training", ".jpg"), ("annotations/training", ".png"), 5, 200),
+    "cityscapes": (("leftImg8bit/train", "_leftImg8bit.png"), ("gtFine/train", "_gtFine_labelIds.png"), 7, 34),
+    "voc2012": (("JPEGImages", ".jpg"), ("SegmentationClass", ".png"), 1, 77),
+    "voc2012_aug": (("JPEGImages", ".jpg"), ("SegmentationClassAug", ".png"), 1, 77),
+    "camvid": (("images/train", ".png"), ("labels/train", ".png"), 1, 12),
+    "camvid_segnet": (("train", ".png"), ("trainannot", ".png"), 1, 12),
+    "cocostuff164k": (("images/train2017", ".jpg"), ("annotations/train2017", ".png"), 1, 11),
 }
-VALUES = {"segmentation_folder": (1, 9), "ade20k": (5, 200), "cityscapes": (7, 34), "voc2012": (1, 77)}
+"""Images, labels, a file value that is a class and one that is nothing."""
+EVALUATED = {
+    "matting_folder": ("image/val", "alpha/val", "trimap/val"),
+    "aim500": ("original", "mask", "trimap"),
+    "am2k": tuple(f"validation/{kind}" for kind in ("original", "mask", "trimap")),
+    "p3m10k": tuple(f"validation/P3M-500-P/{kind}" for kind in ("blurred_image", "mask", "trimap")),
+}
+"""Images, mattes and trimaps."""
 
 
 @pytest.mark.parametrize("make", [*MATTING, *SEGMENTATION], ids=lambda make: make.__name__)
@@ -65,22 +75,23 @@ def test_sound_sets_raise_no_alarm(make, tmp_path):
     assert train is None or train.groups == COUNTS["train"] + backgrounds
 
 
-@pytest.mark.parametrize("name", list(VALUES))
+@pytest.mark.parametrize("name", list(LABELLED))
 def test_twenty_faults_of_labelled_sets(name, tmp_path):
     said = options(getattr(published_layouts, name), tmp_path, count=COUNT)
-    found = groups(tmp_path, *FILES[name])
-    found = [group for group in found if group[1].exists() and "2007_000033" not in str(group[0])][:COUNT]
-    planted_files = planted.segmentation(found, *VALUES[name], orphans=name != "voc2012")
+    images, labels, *values = LABELLED[name]
+    training = [group for group in groups(tmp_path, images, labels) if "2007" not in str(group) and group[1].exists()]
+    planted_files = planted.segmentation(training, *values, orphans="voc" not in name)
     reports, named, lines = checked(said)
     assert sorted(named) == sorted(planted_files), "\n".join(lines)
     assert check_data.failed(reports, strict=False)
 
 
-@pytest.mark.parametrize("name", ["matting_folder"])
-def test_twenty_faults_of_matting_folders(name, tmp_path, monkeypatch):
-    monkeypatch.setitem(COUNTS, "val", COUNT)
-    said = options(getattr(published_layouts, name), tmp_path)
-    planted_files = planted.mattes(groups(tmp_path, *FILES[name]))
+@pytest.mark.parametrize("name", list(EVALUATED))
+def test_twenty_faults_of_sets_with_mattes(name, tmp_path):
+    said = options(getattr(published_layouts, name), tmp_path, evaluated=COUNT)
+    images, *partners = EVALUATED[name]
+    found = groups(tmp_path, (images, ".jpg"), *((folder, ".png") for folder in partners))
+    planted_files = planted.mattes(found)
     reports, named, lines = checked(said)
     assert sorted(named) == sorted(planted_files), "\n".join(lines)
     assert check_data.failed(reports, strict=False)
@@ -103,7 +114,8 @@ def test_twenty_faults_of_composition1k(tmp_path):
 
 def test_the_same_by_several_processes(tmp_path):
     said = options(published_layouts.ade20k, tmp_path, count=COUNT)
-    planted.segmentation(groups(tmp_path, *FILES["ade20k"]), *VALUES["ade20k"])
+    images, labels, *values = LABELLED["ade20k"]
+    planted.segmentation(groups(tmp_path, images, labels), *values)
     alone, _, lines = checked(said)
     together, _, same = checked(said, "num_workers=2")
     assert lines == same

@@ -64,8 +64,11 @@ def plan(options: dict[str, Any]) -> "list[Composite]":
     if len(foregrounds) != len(alphas):
         raise ValueError(f"alphas is {alphas}, expected as many folders as foregrounds={foregrounds}")
     pairs = [(root / colours, root / mattes) for colours, mattes in zip(foregrounds, alphas, strict=True)]
-    names = [root / (options[f"{kind}_names"] or f"{folder}/{lists}_{kind}_names.txt") for kind in ("fg", "bg")]
-    return planned(pairs, Path(options["backgrounds"]), *names, root / (options["output"] or f"{folder}/merged"))
+    fg_names, bg_names = (
+        root / (options[f"{kind}_names"] or f"{folder}/{lists}_{kind}_names.txt") for kind in ("fg", "bg")
+    )
+    output = root / (options["output"] or f"{folder}/merged")
+    return planned(pairs, Path(options["backgrounds"]), fg_names, bg_names, output)
 
 
 def _folders(options: dict[str, Any], key: str) -> list[str]:

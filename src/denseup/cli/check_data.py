@@ -39,7 +39,8 @@ def run(cfg: DictConfig, console: Console | None = None) -> dict[str, "SplitRepo
         def tell(split: str, done: int, total: int) -> None:
             progress.update(bar, description=split, completed=done, total=total)
 
-        reports = check_whole({split: partial(data.dataset, split) for split in splits}, workers, tell)
+        makers: dict[str, Any] = {split: partial(data.dataset, split) for split in splits}
+        reports = check_whole(makers, workers, tell)
     _print(reports, console or Console())
     return reports
 

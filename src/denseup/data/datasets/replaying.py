@@ -35,7 +35,8 @@ def replayed(dataset: Any, item: TrainIndex) -> Stages:
         return _labelled(image, label, train_rng(dataset.seed, item), dataset.augmentation)
     if hasattr(dataset, "_scene"):
         rng = train_rng(dataset.seed, item)
-        return _labelled(*dataset._scene(rng), rng, dataset.augmentation)
+        image, label = dataset._scene(rng)
+        return _labelled(image, label, rng, dataset.augmentation)
     assert isinstance(dataset, Dataset)
     return iter(())
 

@@ -149,6 +149,31 @@ def test_splits_that_are_not_there_are_broken(tmp_path):
     assert reports["test"].problems == []
 
 
+def test_names_in_lists_without_a_file(tmp_path):
+    said = options(published_layouts.voc2012, tmp_path)
+    file = tmp_path / "ImageSets" / "Segmentation" / "train.txt"
+    file.write_text(file.read_text() + "2008_999999\n2008_000000\n")
+    reports, named, _ = checked(said)
+    assert sorted(named) == [file, tmp_path / "JPEGImages" / "2008_999999"]
+    assert (reports["train"].groups, reports["train"].sound) == (3, 3)
+
+
+@pytest.mark.parametrize("gone", ["labels", "labels/train", "images"])
+def test_whole_folders_that_are_missing(gone, tmp_path):
+    said = options(published_layouts.camvid, tmp_path)
+    (tmp_path / gone).rename(tmp_path / "elsewhere")
+    reports, _, lines = checked(said)
+    assert check_data.failed(reports, strict=False)
+    assert str(tmp_path / gone) in lines[0]
+    assert bool(reports["val"].problems) == ("/" not in gone)
+
+
+def test_what_is_for_evaluation_alone_is_told_to_be(tmp_path, capsys):
+    said = options(published_layouts.aim500, tmp_path)
+    assert check_data.main([*said, "num_workers=0"]) == 0
+    assert "train: no such split; the set is for evaluation alone" in capsys.readouterr().out
+
+
 def test_files_of_two_splits_are_read_and_named_once(tmp_path):
     said = options(published_layouts.ade20k, tmp_path)
     path = planted.cut(sorted((tmp_path / "annotations" / "validation").iterdir())[0])

@@ -121,6 +121,25 @@ def test_lists_that_name_what_is_not_there(tmp_path):
         data.make("train")
 
 
+def test_lists_of_images_with_mattes(tmp_path):
+    said = options(published_layouts.aim500, tmp_path)
+    (tmp_path / "lists").mkdir()
+    for split, name in (("train", "o_00000001"), ("val", "o_00000000.jpg")):
+        (tmp_path / "lists" / f"{split}.txt").write_text(f"{name}\n")
+    cfg = configure(*said, CROP, "data.splits=[train,val,val]", "+data.lists='lists/{split}.txt'")
+    data = build_data(cfg)
+    assert data.parts() == ("train", "val", "test")
+    assert data.dataset("train").names == ["o_00000001"]
+    assert data.dataset("val").names == data.dataset("test").names == ["o_00000000"]
+
+
+def test_lists_need_the_name_of_the_split():
+    cfg = configure("task=matting", "data=matting_folder", "data.root=x", "data.lists=train.txt")
+    with pytest.raises(Exception, match="MattingFolderData") as error:
+        build_data(cfg)
+    assert "lists='train.txt': expected the path of text files with {split} in it" in str(error.value.__cause__)
+
+
 def test_frozen_encoders_see_whole_images_of_a_list(tmp_path):
     data = loaded(published_layouts.voc2012, tmp_path, "data.fixed_views=whole")
     views = data.fixed_views()

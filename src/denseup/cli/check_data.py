@@ -28,6 +28,7 @@ def run(cfg: DictConfig, console: Console | None = None) -> dict[str, "SplitRepo
         from denseup.cli.build import instantiate_data
         from denseup.cli.checks import check_workers
         from denseup.data.checking.whole import check_whole
+        from denseup.data.reading.splits import SPLITS
 
     data = instantiate_data(cfg)
     splits = _splits(plain(cfg)["splits"], data.parts())
@@ -41,7 +42,8 @@ def run(cfg: DictConfig, console: Console | None = None) -> dict[str, "SplitRepo
 
         makers: dict[str, Any] = {split: partial(data.dataset, split) for split in splits}
         reports = check_whole(makers, workers, tell)
-    _print(reports, console or Console())
+    lacking = [split for split in SPLITS if cfg.splits is None and split not in splits]
+    _print(reports, lacking, console or Console())
     return reports
 
 
@@ -62,7 +64,9 @@ def _splits(given: Any, known: Sequence[str]) -> Sequence[str]:
     return [split for split in SPLITS if split in wanted]
 
 
-def _print(reports: Mapping[str, "SplitReport"], console: Console) -> None:
+def _print(reports: Mapping[str, "SplitReport"], lacking: Sequence[str], console: Console) -> None:
+    """Lines for each file, then one for each split; `lacking` are splits that the set has not."""
+
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True, markup=False)
 
@@ -75,6 +79,8 @@ def _print(reports: Mapping[str, "SplitReport"], console: Console) -> None:
             say(f"suspicious: {split}: {line}")
     for split, report in reports.items():
         say(_summary(split, report))
+    if reports and lacking:
+        say(f"{', '.join(lacking)}: no such split; the set is for evaluation alone (data.splits names its folders)")
 
 
 def _summary(split: str, report: "SplitReport") -> str:

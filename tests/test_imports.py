@@ -81,6 +81,7 @@ LAYERS = {
         "upsamplers",
         "ops",
         "environment",
+        "visualization",
     },
 }
 ALLOWED_IN = {

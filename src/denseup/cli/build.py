@@ -30,9 +30,15 @@ def configured_upsampler(name: str) -> UpsamplerFactory:
     return upsampler_factory(**options)
 
 
+def instantiate_data(cfg: DictConfig) -> DenseData:
+    """The data module, of whatever task."""
+    data: DenseData = hydra.utils.instantiate({key: value for key, value in cfg.data.items() if key != "name"})
+    return data
+
+
 def build_data(cfg: DictConfig) -> DenseData:
     """The data module; a ValueError if it is for another task."""
-    data: DenseData = hydra.utils.instantiate({key: value for key, value in cfg.data.items() if key != "name"})
+    data = instantiate_data(cfg)
     if data.task != cfg.task.name:
         chosen = cfg.data.get("name") or type(data).__name__
         raise ValueError(f"data is {chosen}, which serves task={data.task}, but task={cfg.task.name}")

@@ -80,6 +80,16 @@ def check_data_options(options: Mapping[str, Any]) -> None:
             check_whole("data.test_size", side, 1)
 
 
+def check_workers(value: Any) -> int:
+    """The number of processes that `num_workers` says, null: one for each core; a ValueError for what is none."""
+    if value is not None:
+        check_whole("num_workers", value, 0)
+        return int(value)
+    from denseup.data.parallel import all_cores
+
+    return all_cores()
+
+
 def check_path(name: str, value: Any, kind: str) -> None:
     """ValueError for what Hydra has read as something else than a path, such as a number or a list."""
     if not isinstance(value, str) or not value:

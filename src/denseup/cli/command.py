@@ -35,6 +35,9 @@ COMMANDS = {
     "complexity": Command("count and measure what every upsampler costs", "train", TRAINING),
     "demo": Command("a local page to try networks on pictures", "demo", (*TRAINING, "gradio")),
     "report": Command("tables, plots and a page from runs", "report", REPORTING),
+    "check_data": Command("read every file of a data set before training, and list what is broken", "train", TRAINING),
+    "show_data": Command("training samples as a network sees them, step by step", "train", TRAINING),
+    "build_composition1k": Command("make the composites of Composition-1k from its release", "train", TRAINING),
     "cache": Command("list and clear the kept features of frozen encoders", "train", TRAINING),
     "dashboard": Command("the comparison as a W&B workspace and report", "dashboard", ("wandb_workspaces",)),
 }
@@ -42,7 +45,7 @@ COMMANDS = {
 
 def usage() -> str:
     """What `denseup --help` prints."""
-    lines = "\n".join(f"  {name:12}{command.does}" for name, command in COMMANDS.items())
+    lines = "\n".join(f"  {name:20}{command.does}" for name, command in COMMANDS.items())
     return f"usage: denseup COMMAND …\n\n{lines}\n\n`denseup COMMAND --help` says more. denseup {__version__}"
 
 

@@ -7,6 +7,7 @@ from denseup.visualization.layout import grid, save_png, save_webp
 from denseup.visualization.maps import ClassMaps, Maps, ValueMaps
 from denseup.visualization.palette import palette
 from denseup.visualization.panels import matting_panel, segmentation_panel
+from denseup.visualization.samples import sample_sheet, step_sheet
 
 __all__ = [
     "ClassMaps",
@@ -21,9 +22,11 @@ __all__ = [
     "palette",
     "principal_map",
     "same_sign",
+    "sample_sheet",
     "save_gif",
     "save_png",
     "save_webp",
     "segmentation_panel",
+    "step_sheet",
     "tile",
 ]

@@ -56,21 +56,27 @@ def check_datasets(datasets: Mapping[str, Checkable], limit: int | None = None) 
     """`check_dataset` of several splits by name, with warnings, and with problems that only all of them show."""
     report, surveys = Report(), []
     for split, dataset in datasets.items():
-        if not isinstance(dataset, Checkable):
-            raise ValueError(
-                f"dataset={type(dataset).__name__}: expected a data set of denseup.data (one with file_groups)"
-            )
-        found = [dataset.survey() if isinstance(dataset, Surveyable) else Survey()]
-        found += [OrientationSurvey()] if getattr(dataset, "apply_orientation", True) else []
+        found = surveys_of(dataset)
         for group in islice(dataset.file_groups(), limit):
-            report.problems += _problems(group, found)
+            report.problems += read_group(group, found)
         report.warnings += [f"{split}: {line}" if split else line for survey in found for line in survey.warnings()]
         surveys.append(found[0])
     report.problems += surveys[0].problems(surveys) if surveys else []
     return report
 
 
-def _problems(group: FileGroup, surveys: list[Survey]) -> list[str]:
+def surveys_of(dataset: Checkable) -> list[Survey]:
+    """What looks at the groups of a data set; the first is its own. A ValueError for one without `file_groups`."""
+    if not isinstance(dataset, Checkable):
+        raise ValueError(
+            f"dataset={type(dataset).__name__}: expected a data set of denseup.data (one with file_groups)"
+        )
+    own = dataset.survey() if isinstance(dataset, Surveyable) else Survey()
+    return [own, OrientationSurvey()] if getattr(dataset, "apply_orientation", True) else [own]
+
+
+def read_group(group: FileGroup, surveys: list[Survey]) -> list[str]:
+    """Read the files of a group and show them to surveys; what is wrong with them, a line each."""
     problems, arrays, orientations = [], {}, {}
     for path, read in group.items():
         try:
@@ -79,6 +85,8 @@ def _problems(group: FileGroup, surveys: list[Survey]) -> list[str]:
             orientations[path] = picture.orientation
         except DataError as error:
             problems.append(str(error))
+        except MemoryError:
+            problems.append(f"{path}: does not fit into memory; expected a smaller picture")
     try:
         if len(arrays) > 1:
             check_same_size(arrays)

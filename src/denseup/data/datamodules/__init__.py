@@ -10,6 +10,7 @@ from denseup.data.datamodules.composition1k import Composition1kData
 from denseup.data.datamodules.corrupted import CorruptedData
 from denseup.data.datamodules.demo import DemoData
 from denseup.data.datamodules.folders import MattingFolderData, SegmentationFolderData
+from denseup.data.datamodules.foregrounds import ForegroundData
 from denseup.data.datamodules.frozen import FrozenData
 from denseup.data.datamodules.held_out import HeldOutData
 
@@ -19,6 +20,7 @@ __all__ = [
     "DemoData",
     "DenseData",
     "FolderData",
+    "ForegroundData",
     "FrozenData",
     "HeldOutData",
     "MattingFolderData",

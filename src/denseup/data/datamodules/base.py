@@ -13,6 +13,7 @@ from denseup.data.datasets.fixed import FixedViews, WithMirrored, images_of
 from denseup.data.datasets.sampling import EpochSampler
 from denseup.data.reading.folders import require_folder
 from denseup.data.reading.samples import IGNORE_INDEX, DataError
+from denseup.data.reading.splits import MARK, SPLITS, Place, folder_of, read_names
 
 VIEWS_SEED = 0
 """Of the crops that a frozen encoder sees: all seeds of a run see the same, so that their maps can be kept once."""
@@ -49,6 +50,10 @@ class DenseData(pl.LightningDataModule):
         if split not in self._datasets:
             self._datasets[split] = self.make(split)
         return self._datasets[split]
+
+    def parts(self) -> tuple[str, ...]:
+        """The splits that there are to be."""
+        return SPLITS
 
     def fixed_views(self) -> Dataset:
         """What a frozen encoder is trained with: one epoch of the training samples, the same for every seed."""
@@ -112,10 +117,13 @@ class DenseData(pl.LightningDataModule):
 
 
 class FolderData(DenseData):
-    """Data sets in a folder `root` whose kinds of file ("image", "alpha", ...) have sub-folders named by split.
+    """Data sets in a folder `root` whose kinds of file ("image", "alpha", ...) have folders for each split.
 
-    `splits` gives the names of the train, val and test folders. A folder without these sub-folders is for evaluation
-    only: it serves as val and test. Where there is no test folder the validation files are the test files.
+    `splits` gives the names of train, val and test, and `images` where the images are: see `reading.splits.Place`. With
+    `lists`, text files such as "lists/{split}.txt" name the images of each split, and folders are not split.
+
+    A folder without these is for evaluation only: it serves as val and test. Where there is no test folder the
+    validation files are the test files.
 
     `fixed_views` is what a frozen encoder is trained with: so many random crops of each image, or "whole" images, as
     the evaluation sees them, and their mirror images.
@@ -130,39 +138,75 @@ class FolderData(DenseData):
         batch_size: int,
         num_workers: int,
         seed: int,
-        images: str,
+        images: Place,
         fixed_views: int | Literal["whole"] = 1,
+        lists: str | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, seed)
         if fixed_views != "whole" and not (isinstance(fixed_views, int) and fixed_views >= 1):
             raise ValueError(f"fixed_views={fixed_views!r}: expected a number of crops of at least 1, or 'whole'")
+        if lists is not None and MARK not in lists:
+            raise ValueError(f"lists={lists!r}: expected the path of text files with {MARK} in it")
         self.views = fixed_views
-        if len(splits) != 3:
+        if len(splits) != len(SPLITS):
             raise ValueError(f"splits={tuple(splits)!r}: expected the names of the train, val and test folders")
-        self.root, self.images = Path(root), images
-        self.splits = dict(zip(("train", "val", "test"), splits, strict=True))
+        self.root, self.images, self.lists = Path(root), images, lists
+        self.splits = dict(zip(SPLITS, splits, strict=True))
 
     def make(self, split: str) -> Dataset:
-        """The data set in the folder of a split; raises `DataError` when it is not there."""
-        folder = require_folder(self.root, "root", self.layout) / self.images
-        names = [self.splits["test"], self.splits["val"]] if split == "test" else [self.splits[split]]
-        for name in names:
-            if (folder / name).is_dir():
-                return self.make_folder(split, name)
-        if split == "train" or any((folder / name).is_dir() for name in self.splits.values()):
-            raise DataError(
-                f"{folder}: found no {split} split; expected a folder named {' or '.join(names)} there for that "
-                f"(root={str(self.root)!r}, laid out as {self.layout})"
-            )
-        return self.make_folder(split, None)
+        """The data set of a split; raises `DataError` when it is not there."""
+        return self.make_folder(split, self._where(split))
+
+    def parts(self) -> tuple[str, ...]:
+        """The splits that there are to be: a folder without any is for evaluation alone."""
+        return SPLITS if self._split else SPLITS[1:]
 
     def fixed_views(self) -> Dataset:
         """As the option `fixed_views` says."""
         if self.views != "whole":
             return FixedViews(self._of_all_seeds().make("train"), self.views)
         self.dataset("train")  # which says what is missing
-        return WithMirrored(self.make_folder("val", self.splits["train"]))
+        return WithMirrored(self.make_folder("val", "train"))
 
-    def make_folder(self, split: str, name: str | None) -> Dataset:
-        """The data set of `split` ("train", "val", "test") in the folder `name`; None where there are no splits."""
+    def make_folder(self, split: str, where: str | None) -> Dataset:
+        """The data set of `split` ("train", "val", "test"), of the files of `where`; None where there are no splits."""
         raise NotImplementedError
+
+    def place(self, place: Place | None, where: str | None) -> str | None:
+        """The folder below the root where the files of a split are."""
+        return folder_of(place, where, None if where is None or self.lists else self.splits[where])
+
+    def names(self, where: str | None, images: str) -> tuple[Path, list[str]] | None:
+        """The text file that lists the images of a split, and what it lists; None where there is none."""
+        if where is None or self.lists is None:
+            return None
+        return self._path(where), read_names(self._path(where), images)
+
+    @property
+    def _split(self) -> bool:
+        """Whether the folder has splits, or is of a kind that can't do without."""
+        plain = self.lists is None and isinstance(self.images, str) and MARK not in self.images
+        return not plain or any(self._path(split).exists() for split in SPLITS)
+
+    def _where(self, split: str) -> str | None:
+        """Whose files a split has; None where there are no splits."""
+        require_folder(self.root, "root", self.layout)
+        choices = ["test", "val"] if split == "test" else [split]
+        for choice in choices:
+            if self._path(choice).exists():
+                return choice
+        if split != "train" and not self._split:
+            return None
+        folder = self.root if self.lists or not isinstance(self.images, str) else self.root / self.images.split(MARK)[0]
+        names = " or ".join(self._path(choice).relative_to(folder).as_posix() for choice in choices)
+        kind = "file" if self.lists else "folder"
+        raise DataError(
+            f"{folder}: found no {split} split; expected a {kind} named {names} there for that "
+            f"(root={str(self.root)!r}, laid out as {self.layout})"
+        )
+
+    def _path(self, split: str) -> Path:
+        """What a split has if it is there: its list, or its folder of images."""
+        if self.lists is not None:
+            return self.root / self.lists.replace(MARK, self.splits[split])
+        return self.root / str(folder_of(self.images, split, self.splits[split]))

@@ -10,6 +10,7 @@ from denseup.data.datasets.matting_folder import MATTING_LAYOUT, MattingFolder
 from denseup.data.datasets.segmentation_folder import SegmentationFolder, class_names_for
 from denseup.data.reading.label_coding import LabelCoding
 from denseup.data.reading.levels import checked_trimap_values
+from denseup.data.reading.splits import Place, checked_place, layout_of
 from denseup.data.transforms.matting import MattingAugmentation
 from denseup.data.transforms.segmentation import SegmentationAugmentation
 
@@ -25,9 +26,9 @@ class MattingFolderData(FolderData):
     def __init__(
         self,
         root: str,
-        image: str = "image",
-        alpha: str = "alpha",
-        trimap: str | None = None,
+        image: Place = "image",
+        alpha: Place = "alpha",
+        trimap: Place | None = None,
         splits: Sequence[str] = ("train", "val", "test"),
         crop_size: int = 512,
         batch_size: int = 16,
@@ -42,20 +43,25 @@ class MattingFolderData(FolderData):
         trimap_values: Mapping[int, int] | None = None,
         apply_orientation: bool = True,
         fixed_views: int | Literal["whole"] = 1,
+        lists: str | None = None,
     ) -> None:
-        super().__init__(root, splits, batch_size, num_workers, seed, image, fixed_views)
-        self.folders: dict[str, Any] = {"image": image, "alpha": alpha, "trimap": trimap, "trimap_width": trimap_width}
+        image = checked_place("image", image)
+        super().__init__(root, splits, batch_size, num_workers, seed, image, fixed_views, lists)
+        self.places: dict[str, Place | None] = {"image": image, "alpha": checked_place("alpha", alpha)}
+        self.places["trimap"] = None if trimap is None else checked_place("trimap", trimap)
+        self.folders: dict[str, Any] = {"trimap_width": trimap_width}
         self.folders |= {"image_suffix": image_suffix, "alpha_suffix": alpha_suffix, "trimap_suffix": trimap_suffix}
         self.folders |= {"alpha_max": alpha_max, "trimap_values": checked_trimap_values(trimap_values)}
         self.folders["apply_orientation"] = apply_orientation
         self.augmentation = augmentation or MattingAugmentation.scaled(crop_size)
 
-    def make_folder(self, split: str, name: str | None) -> Dataset:
+    def make_folder(self, split: str, where: str | None) -> Dataset:
         """A `MattingFolder`."""
+        chosen = self.folders | {what: self.place(place, where) for what, place in self.places.items()}
+        chosen["names"] = self.names(where, str(chosen["image"]))
         if split == "train":
-            folders = self.folders | {"trimap": None}
-            return MattingFolder(self.root, split=name, augmentation=self.augmentation, seed=self.seed, **folders)
-        return MattingFolder(self.root, split=name, **self.folders)
+            chosen |= {"trimap": None, "augmentation": self.augmentation, "seed": self.seed}
+        return MattingFolder(self.root, **chosen)
 
 
 class SegmentationFolderData(FolderData):
@@ -72,8 +78,8 @@ class SegmentationFolderData(FolderData):
         root: str,
         num_classes: int,
         class_names: Sequence[str] | None = None,
-        images: str = "images",
-        labels: str = "labels",
+        images: Place = "images",
+        labels: Place = "labels",
         reduce_zero_label: bool = False,
         ignore_labels: Sequence[int] = (),
         splits: Sequence[str] = ("train", "val", "test"),
@@ -91,23 +97,29 @@ class SegmentationFolderData(FolderData):
         label_colours: Sequence[Sequence[int]] = (),
         apply_orientation: bool = True,
         fixed_views: int | Literal["whole"] = 1,
+        class_values: Sequence[int] = (),
+        lists: str | None = None,
     ) -> None:
-        super().__init__(root, splits, batch_size, num_workers, seed, images, fixed_views)
+        self.places = {"images": checked_place("images", images), "labels": checked_place("labels", labels)}
+        super().__init__(root, splits, batch_size, num_workers, seed, self.places["images"], fixed_views, lists)
         self.num_classes, self.class_names = num_classes, class_names_for(num_classes, class_names)
-        self.layout = f"ROOT/{images}/[SPLIT/]NAME.jpg and ROOT/{labels}/[SPLIT/]NAME.png"
+        self.layout = layout_of(*self.places.values())
         self.augmentation = augmentation or SegmentationAugmentation(crop_size, short_side, long_side or 4 * short_side)
         self.test_size = None if test_size is None else (test_size[0], test_size[1])
-        coding = LabelCoding(num_classes, reduce_zero_label, tuple(ignore_labels), label_values or {}, label_colours)
-        self.folders: dict[str, Any] = {"images": images, "labels": labels, "reduce_zero_label": reduce_zero_label}
+        coding = LabelCoding(
+            num_classes, reduce_zero_label, tuple(ignore_labels), label_values or {}, label_colours, tuple(class_values)
+        )
+        self.folders: dict[str, Any] = {"reduce_zero_label": reduce_zero_label, "class_values": coding.class_values}
         self.folders |= {"image_suffix": image_suffix, "label_suffix": label_suffix}
         self.folders |= {"ignore_labels": coding.ignore_labels, "label_values": coding.label_values}
         self.folders |= {"label_colours": coding.label_colours, "apply_orientation": apply_orientation}
 
-    def make_folder(self, split: str, name: str | None) -> Dataset:
+    def make_folder(self, split: str, where: str | None) -> Dataset:
         """A `SegmentationFolder`."""
-        chosen: dict[str, Any] = {"test_size": self.test_size}
+        chosen = self.folders | {what: self.place(place, where) for what, place in self.places.items()}
+        chosen["names"] = self.names(where, str(chosen["images"]))
         if split == "train":
-            chosen = {"augmentation": self.augmentation, "seed": self.seed}
-        return SegmentationFolder(
-            self.root, self.num_classes, split=name, class_names=self.class_names, **self.folders, **chosen
-        )
+            chosen |= {"augmentation": self.augmentation, "seed": self.seed}
+        else:
+            chosen["test_size"] = self.test_size
+        return SegmentationFolder(self.root, self.num_classes, class_names=self.class_names, **chosen)

@@ -8,7 +8,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from denseup.data.checking.files import FileGroup
-from denseup.data.checking.survey import MattingSurvey
+from denseup.data.checking.mattes import MattingSurvey
 from denseup.data.datasets.sampling import Sample, TrainIndex, train_streams
 from denseup.data.datasets.tensors import image_tensor, map_tensor
 from denseup.data.reading.samples import Array, Cached, read_alpha, read_cutout, read_image

@@ -1,6 +1,6 @@
 """Folders of images with mattes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -8,10 +8,10 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from denseup.data.checking.files import FileGroup
-from denseup.data.checking.survey import MattingSurvey
+from denseup.data.checking.mattes import MattingSurvey
 from denseup.data.datasets.sampling import Sample, TrainIndex, train_streams
 from denseup.data.datasets.tensors import image_tensor, map_tensor
-from denseup.data.reading.folders import find_files, list_files, require_folder, split_folder
+from denseup.data.reading.folders import Partners, list_files, match_files, only_named, require_folder, split_folder
 from denseup.data.reading.levels import checked_trimap_values
 from denseup.data.reading.samples import Array, check_same_size, read_alpha, read_image, read_trimap
 from denseup.data.transforms.compositing import trimap_from_alpha
@@ -30,7 +30,9 @@ class MattingFolder(Dataset):
     `image_suffix`, `alpha_suffix` and `trimap_suffix` are what the files' names have after it. `alpha_max` and
     `trimap_values` say what the values mean where they are not the usual ones, see `read_alpha` and `read_trimap`;
     `apply_orientation` is explained at `denseup.data.reading.samples`. With `trimap=None` the trimap is made from
-    alpha, eroding foreground and background by discs of `trimap_width` pixels.
+    alpha, eroding foreground and background by discs of `trimap_width` pixels. `names` are those of the images that
+    count, by their NAME, with the file that lists them; None: all count. `alpha_keys` gives for a NAME that of its
+    matte, where several images have one together.
 
     Without `augmentation` it gives whole images for evaluation, indexed by an int; with it training crops, indexed by
     (epoch, index), whose trimaps are drawn from alpha. Foreground and background colours are not known.
@@ -53,16 +55,21 @@ class MattingFolder(Dataset):
         trimap_values: Mapping[int, int] | None = None,
         apply_orientation: bool = True,
         trimap_width: float = 15.0,
+        names: tuple[Path, Sequence[str]] | None = None,
+        alpha_keys: Callable[[str], str] | None = None,
         augmentation: MattingAugmentation | None = None,
         seed: int = 0,
     ) -> None:
         root = require_folder(Path(root), "root", MATTING_LAYOUT)
         listing = list_files(split_folder(root / image, split), "image", image_suffix)
-        self.names, self.images = list(listing.files), list(listing.files.values())
-        self.alphas = find_files(listing, split_folder(root / alpha, split), "alpha", alpha_suffix)
-        self.trimaps: list[Path] | None = None
+        listing = listing if names is None else only_named(listing, names[1], names[0])
+        keys = {} if alpha_keys is None else {key: alpha_keys(key) for key in listing.files}
+        partners = [Partners(split_folder(root / alpha, split), "alpha", alpha_suffix, keys)]
         if trimap is not None:
-            self.trimaps = find_files(listing, split_folder(root / trimap, split), "trimap", trimap_suffix)
+            partners.append(Partners(split_folder(root / trimap, split), "trimap", trimap_suffix))
+        listing, (self.alphas, *trimaps) = match_files(listing, *partners)
+        self.names, self.images = list(listing.files), list(listing.files.values())
+        self.trimaps: list[Path] | None = trimaps[0] if trimaps else None
         self.apply_orientation = apply_orientation
         self._read_image = partial(read_image, apply_orientation=apply_orientation)
         self._read_alpha = partial(read_alpha, alpha_max=alpha_max, apply_orientation=apply_orientation)

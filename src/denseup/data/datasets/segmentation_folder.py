@@ -9,10 +9,10 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from denseup.data.checking.files import FileGroup
-from denseup.data.checking.survey import LabelSurvey
+from denseup.data.checking.labels import LabelSurvey
 from denseup.data.datasets.sampling import Sample, TrainIndex, train_streams
 from denseup.data.datasets.tensors import image_tensor, label_tensor
-from denseup.data.reading.folders import find_files, list_files, require_folder, split_folder
+from denseup.data.reading.folders import Partners, list_files, match_files, only_named, require_folder, split_folder
 from denseup.data.reading.label_coding import LabelCoding
 from denseup.data.reading.samples import IGNORE_INDEX, Array, check_same_size, read_coded_label, read_image
 from denseup.data.transforms.pipeline import Arrays, Pipeline
@@ -26,8 +26,10 @@ class SegmentationFolder(Dataset):
     Layout: `root/images/[SPLIT/]NAME.*` and `root/labels/[SPLIT/]NAME.png`; `images` and `labels` rename the folders,
     `split=None` leaves the split level out. NAME may begin with sub-folders, the same for both; `image_suffix` and
     `label_suffix` are what the files' names have after it. Label files hold class indices in one channel or as a
-    palette; 255 is ignored. `label_values`, `ignore_labels`, `reduce_zero_label` and `label_colours` say it where they
-    hold something else, see `LabelCoding`; `apply_orientation` is explained at `denseup.data.reading.samples`.
+    palette; 255 is ignored. `label_values`, `class_values`, `ignore_labels`, `reduce_zero_label` and `label_colours`
+    say it where they hold something else, see `LabelCoding`; `apply_orientation` is explained at
+    `denseup.data.reading.samples`. `names` are those of the images that count, by their NAME, with the file that lists
+    them; None: all count.
 
     Without `augmentation` it gives whole images for evaluation, indexed by an int; with it training crops, indexed by
     (epoch, index). `test_size` (short side, long side at most) resizes evaluation images, each side rounded up to a
@@ -52,6 +54,8 @@ class SegmentationFolder(Dataset):
         ignore_labels: Sequence[int] = (),
         label_values: Mapping[int, int] | None = None,
         label_colours: Sequence[Sequence[int]] = (),
+        class_values: Sequence[int] = (),
+        names: tuple[Path, Sequence[str]] | None = None,
         apply_orientation: bool = True,
         augmentation: SegmentationAugmentation | None = None,
         test_size: tuple[int, int] | None = None,
@@ -59,13 +63,16 @@ class SegmentationFolder(Dataset):
     ) -> None:
         self.num_classes, self.class_names = num_classes, class_names_for(num_classes, class_names)
         self.coding = LabelCoding(
-            num_classes, reduce_zero_label, tuple(ignore_labels), label_values or {}, label_colours
+            num_classes, reduce_zero_label, tuple(ignore_labels), label_values or {}, label_colours, tuple(class_values)
         )
         layout = f"ROOT/{images}/[SPLIT/]NAME.jpg and ROOT/{labels}/[SPLIT/]NAME.png"
         root = require_folder(Path(root), "root", layout)
         listing = list_files(split_folder(root / images, split), "image", image_suffix)
+        listing = listing if names is None else only_named(listing, names[1], names[0])
+        listing, (self.labels,) = match_files(
+            listing, Partners(split_folder(root / labels, split), "label", label_suffix)
+        )
         self.names, self.images = list(listing.files), list(listing.files.values())
-        self.labels = find_files(listing, split_folder(root / labels, split), "label", label_suffix)
         self.test_size, self.seed = test_size, seed
         self.pipeline: Pipeline | None = None if augmentation is None else labelled_steps(augmentation)
         self.apply_orientation = apply_orientation

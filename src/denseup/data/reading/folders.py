@@ -1,11 +1,17 @@
 """Looking up image files and their partners in folders."""
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
+from denseup.data.reading.complaints import complain, remark
 from denseup.data.reading.decoding import IMAGE_EXTENSIONS, DataError
+
+LISTED = 20
+"""Names that an error lists."""
 
 
 @dataclass(frozen=True)
@@ -17,12 +23,26 @@ class Listing:
         what: says in errors what they are.
         suffix: what their names have in common, as in NAME_leftImg8bit.png.
         files: sorted by path.
+        chosen: whether they are some of those in the folder.
     """
 
     folder: Path
     what: str
     suffix: str
     files: dict[str, Path]
+    chosen: bool = False
+
+
+class Partners(NamedTuple):
+    """Where the partners of images are, such as their labels; `what` names them in errors.
+
+    An image of key K has the partner of key `keys[K]`, of its own key where `keys` has none.
+    """
+
+    folder: Path
+    what: str
+    suffix: str = ""
+    keys: Mapping[str, str] = {}
 
 
 def require_folder(path: Path, argument: str, layout: str) -> Path:
@@ -47,24 +67,58 @@ def list_files(folder: Path, what: str, suffix: str = "") -> Listing:
             continue
         key = (file.parent.relative_to(folder) / file.stem.removesuffix(suffix)).as_posix()
         if key in files:
-            raise DataError(f"{file}: found beside {files[key].name}; expected one {what} file a name")
-        files[key] = file
+            complain(f"{file}: found beside {files[key].name}; expected one {what} file a name")
+        files.setdefault(key, file)
     if not files:
         raise DataError(f"{folder}: {_nothing_found(images, what, suffix)}")
     return Listing(folder, what, suffix, files)
 
 
-def find_files(images: Listing, folder: Path, what: str, suffix: str = "") -> list[Path]:
-    """For each image the file with its key in `folder`; raises one `DataError` naming the images without one."""
-    partners = list_files(folder, what, suffix).files
-    missing = [path.name for key, path in images.files.items() if key not in partners]
+def match_files(images: Listing, *kinds: Partners) -> tuple[Listing, list[list[Path]]]:
+    """The images that have all their partners, and the partners of each kind in the images' order.
+
+    Raises `DataError` naming the images without one; where complaints are kept, they are left out.
+    """
+    found = [list_files(kind.folder, kind.what, kind.suffix) for kind in kinds]
+    whole = dict(images.files)
+    for kind, partners in zip(kinds, found, strict=True):
+        missing = [key for key in images.files if kind.keys.get(key, key) not in partners.files]
+        if missing:
+            _complain_of_missing(images, missing, kind, partners)
+        whole = {key: path for key, path in whole.items() if kind.keys.get(key, key) in partners.files}
+        if not images.chosen:
+            wanted = {kind.keys.get(key, key) for key in images.files}
+            for key in sorted(set(partners.files) - wanted):
+                remark(partners.files[key], f"{kind.what} file without an image in {images.folder}")
+    if not whole:
+        raise DataError(f"{images.folder}: found no {images.what} file that has all its partners")
+    keys = [[kind.keys.get(key, key) for key in whole] for kind in kinds]
+    return replace(images, files=whole), [
+        [partners.files[key] for key in wanted] for partners, wanted in zip(found, keys, strict=True)
+    ]
+
+
+def only_named(images: Listing, names: Sequence[str], source: Path) -> Listing:
+    """The images of these keys, in their order; raises `DataError` for names without an image, or named twice.
+
+    `source` is the file that names them.
+    """
+    for name in (name for name, count in Counter(names).items() if count > 1):
+        complain(f"{source}: found {name} twice; expected each image once")
+    missing = [name for name in dict.fromkeys(names) if name not in images.files]
     if missing:
-        more = f" and {len(missing) - 20} more" if len(missing) > 20 else ""
-        raise DataError(
-            f"{folder}: found no {what} file for {', '.join(missing[:20])}{more}; expected one of the same stem for "
-            f"each of the {len(images.files)} images in {images.folder}{_similar(images, partners, what, suffix)}"
+        what = f"expected a file of that name, with one of {' '.join(IMAGE_EXTENSIONS)}, in {images.folder}"
+        complain(
+            f"{source}: found no {images.what} file for {_first(missing)}; {what}",
+            [
+                f"{images.folder / name}: found no {images.what} file of this name, which {source} has"
+                for name in missing
+            ],
         )
-    return [partners[key] for key in images.files]
+    kept = {name: images.files[name] for name in dict.fromkeys(names) if name in images.files}
+    if not kept:
+        raise DataError(f"{source}: found the name of no {images.what} file in {images.folder}")
+    return replace(images, files=kept, chosen=True)
 
 
 def list_images(folder: Path, what: str) -> list[Path]:
@@ -80,7 +134,7 @@ def split_folder(folder: Path, split: str | None) -> Path:
 def images_below(folder: Path) -> Iterator[Path]:
     """Image files at any depth, hidden files and folders left out; each folder is visited once, for all links."""
     visited: set[str] = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_unreadable):
         real = os.path.realpath(parent)
         folders[:] = [] if real in visited else sorted(name for name in folders if not name.startswith("."))
         names = [] if real in visited else names
@@ -90,15 +144,32 @@ def images_below(folder: Path) -> Iterator[Path]:
                 yield Path(parent, name)
 
 
-def _similar(images: Listing, partners: dict[str, Path], what: str, suffix: str) -> str:
+def _unreadable(error: OSError) -> None:
+    complain(f"{error.filename}: cannot be read ({error.strerror}); expected a folder whose files can be listed")
+
+
+def _complain_of_missing(images: Listing, missing: list[str], kind: Partners, partners: Listing) -> None:
+    complain(
+        f"{kind.folder}: found no {kind.what} file for {_first([images.files[key].name for key in missing])}; expected "
+        f"one of the same stem for each of the {len(images.files)} images in {images.folder}"
+        f"{_similar(images, missing[0], kind, partners)}",
+        [f"{images.files[key]}: found no {kind.what} file for it in {kind.folder}" for key in missing],
+    )
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return f"{', '.join(names[:LISTED])}{more}"
+
+
+def _similar(images: Listing, key: str, kind: Partners, partners: Listing) -> str:
     """Where a partner's name begins as the image's does: how to say what it ends in."""
-    key = next(key for key in images.files if key not in partners)
-    near = [partner for partner in partners if partner.startswith(key) or key.startswith(partner)]
-    if not near:
-        return f", for the first {key}{suffix} with any of their extensions"
+    near = [partner for partner in partners.files if partner.startswith(key) or key.startswith(partner)]
+    if not near or kind.keys:
+        return f", for the first {kind.keys.get(key, key)}{kind.suffix} with any of their extensions"
     return (
-        f". There is {partners[near[0]].name}: what names end in before the extension is said by {images.what}_suffix "
-        f"and {what}_suffix (now {images.suffix!r} and {suffix!r})"
+        f". There is {partners.files[near[0]].name}: what names end in before the extension is said by "
+        f"{images.what}_suffix and {kind.what}_suffix (now {images.suffix!r} and {kind.suffix!r})"
     )
 
 

@@ -1,5 +1,6 @@
 """What the numbers and colours of label files mean."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ class LabelCoding:
     - label_values: file value → class (or 255); a value that it names is settled by it
     - ignore_labels: file values that become 255
     - reduce_zero_label: other values: 0 becomes 255, and the classes are one lower than in the file (ADE20K)
+    - class_values: the file values of classes 0, 1, …; a value that neither it nor the options above name is an error
     - label_colours: RGB triples; a pixel of the i-th colour has the file value i (and a palette counts by its colours)
 
     Raises `ValueError` for options that contradict each other.
@@ -30,6 +32,7 @@ class LabelCoding:
     ignore_labels: tuple[int, ...] = ()
     label_values: Mapping[int, int] = field(default_factory=dict)
     label_colours: Sequence[Sequence[int]] = ()
+    class_values: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         # Hydra hands over its own containers, whose keys may be strings.
@@ -51,6 +54,22 @@ class LabelCoding:
             raise ValueError(f"label_colours={colours}: expected triples [r, g, b] of 0..255")
         if len(set(colours)) < len(colours):
             raise ValueError(f"label_colours={colours}: expected a colour once only")
+        self._check_class_values()
+
+    def _check_class_values(self) -> None:
+        values = tuple(int(value) for value in self.class_values)
+        object.__setattr__(self, "class_values", values)
+        if values and len(values) != self.num_classes:
+            raise ValueError(f"class_values: found {len(values)} file values; expected num_classes={self.num_classes}")
+        if values and self.reduce_zero_label:
+            raise ValueError("class_values and reduce_zero_label: both say what values mean; expected one of them")
+        elsewhere = Counter([*self.label_values, *self.ignore_labels])
+        twice = sorted(value for value, count in Counter(values).items() if count + elsewhere[value] > 1)
+        if twice:
+            raise ValueError(
+                f"class_values: the file values {some(np.array(twice))} are named twice, there or also in label_values "
+                "or ignore_labels; expected each once"
+            )
 
     @property
     def says_ignored(self) -> bool:
@@ -103,13 +122,24 @@ class LabelCoding:
     def _class_of(self, value: int) -> int:
         if value in self.label_values:
             return self.label_values[value]
+        if value in self.class_values:
+            return self.class_values.index(value)
         if value in self.ignore_labels or value == IGNORE_INDEX:
             return IGNORE_INDEX
+        if self.class_values:
+            return MAX_VALUE
         lowered = value - 1 if self.reduce_zero_label else value
         return IGNORE_INDEX if lowered < 0 else lowered if lowered != IGNORE_INDEX else MAX_VALUE
 
     def _stray(self, path: Path, values: Array) -> DataError:
         shift = " before reduce_zero_label" if self.reduce_zero_label else ""
+        if self.class_values:
+            more = ",".join(map(str, [*self.ignore_labels, int(values[0])]))
+            return DataError(
+                f"{path}: found labels {some(values)}; expected those of class_values, "
+                f"{some(np.array(self.class_values))}, or {IGNORE_INDEX} (ignored). Others are said by label_values "
+                f"or ignore_labels, as in 'data.ignore_labels=[{more}]'"
+            )
         return DataError(
             f"{path}: found labels {some(values)}{shift}; expected 0..{self.num_classes - 1} "
             f"(num_classes={self.num_classes}) or {IGNORE_INDEX} (ignored). Other values are said by label_values, as "

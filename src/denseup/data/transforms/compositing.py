@@ -4,12 +4,16 @@ A *layer* is float32 [H, W, 4] in [0, 1], RGB premultiplied by alpha. Resampling
 undefined colours of transparent pixels never bleed into an edge, as they would with straight alpha.
 """
 
+import math
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from denseup.data.reading.samples import Array, read_cutout
+
+ROWS = 256
 
 
 def read_layer(foreground: Path, alpha: Path | None = None) -> Array:
@@ -59,6 +63,25 @@ def composite(foreground: Array, alpha: Array, background: Array) -> Array:
     weight *= background
     image += weight
     return image
+
+
+def merge_as_released(foreground: Array, alpha: Array, background: Array) -> Array:
+    """A composite with the arithmetic of Composition-1k's release: uint8 [H, W, 3] of its foreground's size.
+
+    A background that does not cover the foreground is enlarged, with its aspect kept, until it does; its top left
+    corner counts. Values are cut to whole numbers, not rounded. All are uint8: [H, W, 3], [H, W] and [h, w, 3].
+    """
+    height, width = alpha.shape
+    ratio = max(width / background.shape[1], height / background.shape[0])
+    if ratio > 1:
+        size = (math.ceil(background.shape[1] * ratio), math.ceil(background.shape[0] * ratio))
+        background = np.asarray(Image.fromarray(background).resize(size, Image.Resampling.BICUBIC))
+    merged = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, ROWS):  # in double precision, of which a large image would need a lot at once
+        rows = slice(top, top + ROWS)
+        weight = (alpha[rows] / 255)[..., None]
+        merged[rows] = weight * foreground[rows] + (1 - weight) * background[rows, :width][: height - top]
+    return merged
 
 
 def trimap_from_alpha(alpha: Array, foreground_width: float, background_width: float) -> Array:

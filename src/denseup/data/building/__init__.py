@@ -1,0 +1,1 @@
+"""Sets that are released in parts, made whole on disk."""

@@ -54,6 +54,8 @@ LAYERS = {
     "scoring": {"engine", "metrics", "data"},
     "demo": {"data", "prediction", "results", "tasks"},
     "cli": {
+        "checkpoints",
+        "weights",
         "locking",
         "demo",
         "runs",

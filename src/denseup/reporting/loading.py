@@ -156,7 +156,7 @@ def _evaluation(folder: RunFolder, result: dict[str, Any], config: dict[str, Any
         mode=result.get("mode"),
         metrics={TEST: result["metrics"]},
         class_names=result.get("class_names", ()),
-        class_values={TEST: result["per_class"]} if "per_class" in result else {},
+        class_values=result.get("per_class", {}),
         versions=result.get("versions", {}),
         checkpoint=checkpoint if checkpoint.is_file() else None,
         weights=weights_of(checkpoint),

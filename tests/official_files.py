@@ -44,6 +44,8 @@ def _keys(module: nn.Module, aliases: str) -> Iterator[str]:
     kind = type(module).__name__
     if "Matting" in kind:
         yield from _matting(module, aliases)
+    elif kind == "SegFormerHead":
+        yield from _head(module, aliases)
     elif "Seg" in kind:
         yield from (f"backbone.{key}" for key in _backbone())
         yield from (f"decode_head.{key}" for key in _head(module.head, aliases))

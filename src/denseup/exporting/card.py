@@ -88,7 +88,9 @@ def _rows(facts: Facts) -> dict[str, Any]:
         "classes": ", ".join(facts["class_names"]) if facts.get("class_names") else None,
         "data": facts["data"],
         "protocol": facts.get("protocol"),
-        "weights": f"{facts['weights']}, after {facts['steps']} steps" if facts["steps"] else facts["weights"],
+        "weights": f"{facts['weights']}, after {facts['steps']} steps"
+        if facts["steps"] is not None
+        else facts["weights"],
         "seed": facts["seed"],
         "trained with": told or None,
         "date": facts["date"],

@@ -90,8 +90,9 @@ def _of_factory(
     factory: UpsamplerFactory, names: Sequence[str], stages: Sequence[Stage], given: Mapping[str, Any]
 ) -> list[Candidate]:
     fitting = [options for options in _settings(factory, stages[0], given) if _fits(factory, stages, options)]
-    defaults = _defaults(factory)
-    usual = [one for one in fitting if all(defaults.get(key) == value or key in given for key, value in one.items())]
+    defaults, first = _defaults(factory), next(iter(fitting), {})
+    unclear = [key for key in first if any(one.get(key) != first[key] for one in fitting)]
+    usual = [one for one in fitting if all(one.get(key) == defaults[key] for key in unclear if key not in given)]
     chosen = usual[:1] or fitting
     others = [one for one in fitting if one != chosen[0]] if usual else []
     return [_candidate(factory, names, stages[0], options, others) for options in chosen]
@@ -122,7 +123,10 @@ def _settings(factory: UpsamplerFactory, stage: Stage, given: Mapping[str, Any])
 
 
 def _fits(factory: UpsamplerFactory, stages: Sequence[Stage], options: Options) -> bool:
-    return all(_squeezed(_ours(factory, shapes)) == _built(factory, channels, options) for channels, shapes in stages)
+    different = {(stage.channels, tuple(sorted(stage.shapes.items()))) for stage in stages}
+    return all(
+        _squeezed(_ours(factory, dict(shapes))) == _built(factory, channels, options) for channels, shapes in different
+    )
 
 
 def _ours(factory: UpsamplerFactory, shapes: Shapes) -> dict[str, tuple[int, ...]]:

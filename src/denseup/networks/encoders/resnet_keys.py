@@ -4,7 +4,7 @@ import re
 
 from denseup.weights import Shapes
 
-DEPTHS = {
+DEPTHS: dict[tuple[int, ...], tuple[str, ...]] = {
     (2, 2, 2, 2): ("resnet18",),
     (3, 4, 6, 3): ("resnet34", "resnet50"),
     (3, 4, 23, 3): ("resnet101",),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
 import torch
 from golden import arrays_of, manifest, normal, probe, probe_of_sizes, recipe_state_dict
@@ -56,28 +57,37 @@ def head_taps(module: SegFormerHead) -> dict[str, nn.Module]:
     return recorders | {"linear_fuse": module.fuse}
 
 
-def build(name: str) -> tuple[str, nn.Module, dict[str, nn.Module]]:
-    """File of the vectors, our network, and its submodules by the authors' names for their outputs."""
+def build(name: str, network: Any = None) -> tuple[str, nn.Module, dict[str, nn.Module]]:
+    """File of the vectors, our network, and its submodules by the authors' names for their outputs.
+
+    The network is built, or one that has its weights already.
+    """
     if name in MATTING:
-        matting = MattingResNet34(MATTING[name], dropout=0.0)
+        matting = network or MattingResNet34(MATTING[name], dropout=0.0)
         return "matting", matting, matting_taps(matting) | guides(matting)
     if name in HEADS:
-        head = SegFormerHead([64, 128, 320, 512], 150, HEADS[name], dropout=0.0)
+        head = network or SegFormerHead([64, 128, 320, 512], 150, HEADS[name], dropout=0.0)
         return "segformer", head, head_taps(head)
     if name == BACKBONE:
-        return "segformer", MixTransformer("b1", drop_path=0.0), {}
-    return "segformer", SegFormer("b1", 150, "bilinear", dropout=0.0, drop_path=0.0), {}
+        return "segformer", network or MixTransformer("b1", drop_path=0.0), {}
+    return "segformer", network or SegFormer("b1", 150, "bilinear", dropout=0.0, drop_path=0.0), {}
 
 
 class NetworkCase:
-    """One network, in one mode at a time; calling it runs forward and backward on nudged values."""
+    """One network, in one mode at a time; calling it runs forward and backward on nudged values.
 
-    def __init__(self, name: str) -> None:
-        self.file, self.module, self.taps = build(name)
+    Args:
+        name: of the case.
+        network: one that has its weights already; None: ours, which the recipe's are loaded into.
+    """
+
+    def __init__(self, name: str, network: nn.Module | None = None) -> None:
+        self.file, self.module, self.taps = build(name, network)
         self.name, self.case = name, manifest(self.file)[name]
-        report = load_official(self.module, recipe_state_dict(self.case), inplace_abn=False)
-        assert not report.missing
-        assert not report.mismatched
+        if network is None:
+            report = load_official(self.module, recipe_state_dict(self.case), inplace_abn=False)
+            assert not report.missing
+            assert not report.mismatched
         self.module.double()
         self.set_mode("eval")
 

@@ -171,6 +171,16 @@ def test_a_file_that_is_another_networks(tmp_path: Path) -> None:
         create_encoder("lite0", pretrained=file)
 
 
+@pytest.mark.parametrize(("asked", "found"), [("lite0", "lite1"), ("lite1", "lite2"), ("lite2", "lite0")])
+def test_a_file_of_another_variant_is_refused_by_name(asked: str, found: str, tmp_path: Path) -> None:
+    known = VARIANTS[found]
+    shapes = {f"_blocks.{block}._bn2.weight": (1,) for block in range(sum(known.repeats) - 1)}
+    shapes[f"_blocks.{sum(known.repeats) - 1}._bn2.weight"] = (known.channels[-1],)
+    torch.save({key: torch.zeros(shape) for key, shape in shapes.items()}, tmp_path / "weights.pth")
+    with pytest.raises(ValueError, match=f"weights of {found}, but {asked} is asked for: encoder={found}"):
+        create_encoder(asked, pretrained=tmp_path / "weights.pth")
+
+
 def test_a_preset_is_its_variant() -> None:
     with pytest.raises(ValueError, match="encoder 'lite0' fixes variant='lite0', but variant is 'lite1'"):
         create_encoder("lite0", variant="lite1")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from networks.encoder_cases import CASES, FAMILIES, encoder
+from networks.encoder_cases import CASES, FAMILIES, MIT, encoder
 from torch import Tensor, nn
 
 from denseup.networks import Encoder, SegmentationNetwork, create_encoder, list_encoders, register_encoder
@@ -113,7 +113,7 @@ def test_pretrained_weights_from_a_folder(family: str, tmp_path: Path) -> None:
 def test_pretrained_weights_come_in_the_mode_of_training(family: str, tmp_path: Path) -> None:
     """transformers loads for inference: a training would go on without drop path, and with frozen batch norms."""
     encoder(family).model.save_pretrained(tmp_path)
-    loaded = MixTransformer("b0", pretrained=tmp_path) if family == "mit_b0" else AutoEncoder(tmp_path)
+    loaded = MixTransformer("b0", pretrained=tmp_path, **MIT) if family == "mit_b0" else AutoEncoder(tmp_path)
     assert all(module.training for module in loaded.modules())
 
 

@@ -2,16 +2,17 @@
 a constant that our module computes itself."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from torch import nn
 
 from denseup.networks import MattingNetwork, MixTransformer, SegFormerHead, SegmentationNetwork
 from denseup.networks.encoders import ResNet34
+from denseup.networks.encoders.mit_keys import BACKBONE
+from denseup.weights import Rules, rename
 
 Targets = tuple[str, ...] | None
 Layout = Callable[[str], Targets]
-Rules = Sequence[tuple[str, str]]
 
 _BLOCK = r"(conv[12]|bn[12])\.(\w+)"
 MATTING: Rules = (
@@ -42,23 +43,6 @@ HEAD: Rules = (
     (r"upsamplers\.(\d)\.", r"upsamplers.\1."),
 )
 
-_IN_BLOCK = r"block(?P<n>\d)\.(\d+)\."
-_TO_BLOCK = r"model.stages.{n-1}.blocks.\2."
-_REDUCTION = _TO_BLOCK + "attention.sequence_reduction."
-BACKBONE: Rules = (
-    (r"patch_embed(?P<n>\d)\.proj\.", r"model.stages.{n-1}.patch_embeddings.proj."),
-    (r"patch_embed(?P<n>\d)\.norm\.", r"model.stages.{n-1}.patch_embeddings.layer_norm."),
-    (_IN_BLOCK + r"norm1\.", _TO_BLOCK + "layernorm_before."),
-    (_IN_BLOCK + r"norm2\.", _TO_BLOCK + "layernorm_after."),
-    (_IN_BLOCK + r"attn\.q\.", _TO_BLOCK + "attention.q_proj."),
-    (_IN_BLOCK + r"attn\.kv\.(\w+)", _TO_BLOCK + r"attention.k_proj.\3 " + _TO_BLOCK + r"attention.v_proj.\3"),
-    (_IN_BLOCK + r"attn\.proj\.", _TO_BLOCK + "attention.o_proj."),
-    (_IN_BLOCK + r"attn\.sr\.", _REDUCTION + "sequence_reduction."),
-    (_IN_BLOCK + r"attn\.norm\.", _REDUCTION + "layer_norm."),
-    (_IN_BLOCK + r"mlp\.", _TO_BLOCK + "mlp."),
-    (r"norm(?P<n>\d)\.", r"model.stages.{n-1}.layer_norm."),
-)
-
 
 def for_module(module: nn.Module) -> Layout:
     """The layout of the authors' state_dict for this module; ValueError if it has none."""
@@ -68,7 +52,7 @@ def for_module(module: nn.Module) -> Layout:
     if isinstance(module, SegFormerHead):
         return _network(HEAD, module.upsamplers)
     if isinstance(module, MixTransformer):
-        return lambda key: _apply(BACKBONE, key)
+        return lambda key: rename(BACKBONE, key)
     if isinstance(module, SegmentationNetwork):
         backbone, head = for_module(module.backbone), for_module(module.head)
         return lambda key: _prefixed(key, {"backbone.": ("backbone.", backbone), "decode_head.": ("head.", head)})
@@ -82,23 +66,11 @@ def is_published_matting(module: nn.Module) -> bool:
     return isinstance(module, MattingNetwork) and isinstance(module.encoder, ResNet34)
 
 
-def _apply(rules: Rules, key: str) -> tuple[str, ...]:
-    """The first rule that matches the start of the key; a replacement with a space names two keys."""
-    for pattern, replacement in rules:
-        match = re.match(pattern, key)
-        if match:
-            n = int(match.groupdict().get("n") or 0)
-            for name, value in (("{n-1}", n - 1), ("{4-n}", 4 - n), ("{3-n}", 3 - n)):
-                replacement = replacement.replace(name, str(value))
-            return tuple(match.expand(part) + key[match.end() :] for part in replacement.split(" "))
-    return ()
-
-
 def _network(rules: Rules, upsamplers: nn.ModuleList) -> Layout:
     """Rules of a network; what they place under `upsamplers.<i>.` goes on through that operator's own layout."""
 
     def convert(key: str) -> Targets:
-        targets = _apply(rules, key)
+        targets = rename(rules, key)
         match = re.match(r"upsamplers\.(\d+)\.(.*)", targets[0]) if targets else None
         if match is None:
             return targets
@@ -108,8 +80,11 @@ def _network(rules: Rules, upsamplers: nn.ModuleList) -> Layout:
 
 
 def _operator(module: nn.Module) -> Layout:
-    """Prefixes of `official_keys`, the longest first; keys that need no change pass."""
-    prefixes: Mapping[str, str | None] = module.official_keys  # type: ignore[assignment]
+    return of_operator(module.official_keys)  # type: ignore[arg-type]
+
+
+def of_operator(prefixes: Mapping[str, str | None]) -> Layout:
+    """The layout of an operator's `official_keys`, the longest prefix first; keys that need no change pass."""
 
     def convert(key: str) -> Targets:
         for prefix in sorted(prefixes, key=len, reverse=True):

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from denseup.checkpoints import layouts
+from denseup.weights import unwrap
 
 COUNTER = "num_batches_tracked"
 
@@ -59,10 +59,10 @@ def load_official(module: nn.Module, state_dict: Mapping[str, Any], *, inplace_a
         A report of the converted, missing, unexpected and mismatched keys.
 
     Raises:
-        ValueError: there is no official layout for this kind of module.
+        ValueError: there is no official layout for this kind of module, or something in the state_dict is no tensor.
     """
     convert = layouts.for_module(module)
-    tensors = _unwrap(state_dict)
+    tensors = unwrap(state_dict)
     report = LoadReport(inplace_abn=_is_inplace_abn(module, tensors) if inplace_abn is None else inplace_abn)
     own = module.state_dict()
     loaded: dict[str, Tensor] = {}
@@ -87,11 +87,6 @@ def load_official(module: nn.Module, state_dict: Mapping[str, Any], *, inplace_a
     report.missing = [key for key in own if key not in loaded and not key.endswith(COUNTER)]
     module.load_state_dict(loaded, strict=False)
     return report
-
-
-def _unwrap(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
-    inner = state_dict.get("state_dict", state_dict)
-    return {key.removeprefix("module."): torch.as_tensor(value) for key, value in inner.items()}
 
 
 def _fit(value: Tensor, target: Tensor) -> Tensor:

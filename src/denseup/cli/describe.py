@@ -24,9 +24,12 @@ def run(cfg: DictConfig) -> str:
         from denseup.exporting.card import model_card
         from denseup.exporting.folder import WEIGHTS, is_exported
 
-    source = plain(cfg)["ckpt"]
+    options = plain(cfg)
+    source = options["ckpt"]
     check_path("ckpt", source, "checkpoint or folder")
-    _, facts = load_described(source)
+    _, facts, notes = load_described(source, options["upsampler"])
+    for note in notes:
+        print(note, file=sys.stderr)
     file = Path(source) / WEIGHTS
     hashes = {WEIGHTS: checkpoint_digest(file)} if is_exported(Path(source)) else {}
     return model_card(facts, str(source), facts.get("license"), hashes)

@@ -1,6 +1,7 @@
 """Measure a checkpoint: `denseup evaluate ckpt=runs/…/checkpoints/best.ckpt [data.root=…] [data=…]`.
 
-With ckpt=FOLDER every finished run in it is measured, and all are compared.
+With ckpt=FOLDER every finished run in it is measured, and all are compared; with ckpt=official:PATH a file of the
+authors (`denseup.cli.official`).
 """
 
 import sys
@@ -16,9 +17,8 @@ from rich.console import Console
 
 from denseup.cli import report
 from denseup.cli.config import RunError, plain, record_failure, run_info, suggest, user_errors
-from denseup.cli.evaluation_data import group_file, merged_data
 from denseup.cli.importing import quick_imports
-from denseup.cli.places import CONF
+from denseup.cli.places import CONF, path_of
 from denseup.engine import RunFolder
 from denseup.engine.state import read_result, state
 
@@ -46,39 +46,37 @@ def run(cfg: DictConfig, folder: RunFolder, console: Console | None = None) -> d
     with quick_imports():
         from denseup.cli.build import build_data, check_data, task_class
         from denseup.cli.checks import check_data_options, check_path
+        from denseup.cli.evaluation_source import source_of
         from denseup.cli.loading import rebuilt_task
-        from denseup.engine.evaluation import checkpoint_digest, evaluate, read_checkpoint
+        from denseup.engine.evaluation import checkpoint_digest, evaluate
         from denseup.evaluation import EvaluationSettings
         from denseup.tasks.checks import check_whole
 
     check_path("ckpt", cfg.ckpt, "file")
     check_whole("check_data", cfg.check_data, 0)
     settings = EvaluationSettings.read(plain(cfg.evaluation))
-    known = read_result(folder)
-    if Path(cfg.ckpt).is_file() and known.get("checkpoint_sha256") != checkpoint_digest(cfg.ckpt):
+    known, file = read_result(folder), path_of(cfg.ckpt)
+    if Path(file).is_file() and known.get("checkpoint_sha256") != checkpoint_digest(file):
         folder.result.unlink(missing_ok=True)  # of other weights, which would pass for these if this fails
-    config, weights = read_checkpoint(cfg.ckpt)
-    whole = OmegaConf.create({**config, "trainer": cfg.trainer, "logger": cfg.logger})
-    whole.data, notes = merged_data(cfg.get("data"), config["data"], group_file(cfg.get("data")))
+    source = source_of(cfg)
+    whole = source.config
     whole.evaluation = settings.identity(task_class(whole))
     if state(folder, plain(whole)) == "finished" and settings.has_written(known):
         return known
     folder.result.unlink(missing_ok=True)
     console = console or Console()
-    for note in notes:
-        console.print(note, highlight=False, soft_wrap=True, markup=False)
+    for note in source.notes:
+        _say(note, console)
     check_data_options(whole.data)
     folder.make()
     folder.write_config(OmegaConf.to_yaml(whole, resolve=True))
     data = build_data(whole)
     check_data(data, "test", cfg.check_data)
     task = rebuilt_task(plain(whole), data)
-    try:
-        task.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"ckpt={cfg.ckpt} does not fit the data's classes or the model: {error}") from error
+    for note in source.load(task):
+        _say(note, console)
     info, trainer = run_info(whole), plain(cfg.trainer)
-    return evaluate(task, data, folder, info, checkpoint=cfg.ckpt, trainer=trainer, console=console, settings=settings)
+    return evaluate(task, data, folder, info, checkpoint=file, trainer=trainer, console=console, settings=settings)
 
 
 def run_all(cfg: DictConfig, folder: Path) -> int:
@@ -142,8 +140,8 @@ def _trained(folder: RunFolder, root: Path) -> Trained | None:
     return Trained(str(name), folder.path, checkpoint)
 
 
-def _say(text: str) -> None:
-    Console().print(text, highlight=False, soft_wrap=True, markup=False)
+def _say(text: str, console: Console | None = None) -> None:
+    (console or Console()).print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="evaluate")

@@ -51,7 +51,7 @@ def merged_data(chosen: DictConfig | None, run: Mapping[str, Any], group: Mappin
     if given.get("name") != run.get("name"):
         differing = [key for key in run if key not in OWN and run[key] != given.get(key)]
         return given, [f"data.{key}: {given.get(key, 'no such option')}, in the run {run[key]}" for key in differing]
-    named = _named_on_the_command_line()
+    named = named_on_the_command_line()
     untouched = (key for key in run if key not in named and given.get(key) in (group.get(key), "???"))
     kept = {key: run[key] for key in untouched if run[key] != given.get(key)}
     return {**given, **kept}, [f"data.{key}: {kept[key]} as in the run" for key in kept if key not in OWN]
@@ -75,9 +75,9 @@ def _refuse_unknown(given: Mapping[str, Any], run: Mapping[str, Any]) -> None:
             )
 
 
-def _named_on_the_command_line() -> set[str]:
-    """Options of data in this process's overrides; a config that was composed in another way has none."""
+def named_on_the_command_line(group: str = "data") -> set[str]:
+    """Options of a group in this process's overrides; a config that was composed in another way has none."""
     if not HydraConfig.initialized():
         return set()
     keys = (override.partition("=")[0].lstrip("+~") for override in HydraConfig.get().overrides.task)
-    return {key.split(".")[1] for key in keys if key.startswith("data.")}
+    return {key.split(".")[1] for key in keys if key.startswith(f"{group}.")}

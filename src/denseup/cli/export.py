@@ -15,6 +15,7 @@ from rich.table import Table
 from denseup.cli.arguments import exit_code, keys_and_values
 from denseup.cli.config import plain
 from denseup.cli.importing import quick_imports
+from denseup.cli.places import path_of
 
 if TYPE_CHECKING:
     from denseup.exporting.facts import Facts
@@ -40,8 +41,10 @@ def run(cfg: DictConfig, console: Console | None = None) -> Path:
 
     console = console or Console()
     options = _checked(plain(cfg))
-    task, facts = load_described(options["ckpt"])
-    output = Path(options["output"] or _default(Path(options["ckpt"]), options["format"]))
+    task, facts, notes = load_described(options["ckpt"], options["upsampler"])
+    for note in notes:
+        _say(console, note)
+    output = Path(options["output"] or _default(Path(path_of(options["ckpt"])), options["format"]))
     if options["format"] == SAFETENSORS:
         file = write_folder(task.state_dict(), facts, output, options["license"])
         _say(console, f"{SAFETENSORS}: {file}, with {output / 'README.md'}")

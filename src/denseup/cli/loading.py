@@ -1,5 +1,6 @@
-"""Tasks and networks built again from what a run left behind: `denseup.load`."""
+"""Tasks and networks built again from what a run or the authors left behind: `denseup.load`."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,25 +8,32 @@ from typing import Any
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from denseup.cli import official
 from denseup.cli.build import build_data, build_task
+from denseup.cli.places import OFFICIAL, is_official, path_of
 from denseup.data.datamodules import DenseData
 from denseup.engine import RunFolder
 from denseup.engine.evaluation import read_checkpoint
 from denseup.engine.former import upgraded
-from denseup.exporting.facts import Facts, facts_of
+from denseup.exporting.facts import Facts, facts_of, facts_of_file
 from denseup.exporting.folder import is_exported, read_facts, read_folder
 from denseup.runs.describing import FROM_PYTHON
 from denseup.tasks import DenseTask
+from denseup.weights import read_weights
 
 
-def load(source: str | Path, task: DenseTask | None = None) -> DenseTask:
+def load(
+    source: str | Path, task: DenseTask | None = None, *, upsampler: str | Mapping[str, Any] | None = None
+) -> DenseTask:
     """The task of a run with its weights, in evaluation mode, on the CPU.
 
     Args:
         source: checkpoints/best.ckpt or another one of a run; a run's folder, for the weights that its protocol tells;
-            or a folder that `src.export format=safetensors` wrote. Nothing else is read.
+            a folder that `src.export format=safetensors` wrote; or "official:PATH", a file of the authors. Nothing else
+            is read.
         task: what the weights are loaded into; None: built from the run's config, which a run of `denseup.runs.train`
-            does not have.
+            does not have, or from what a file of the authors tells.
+        upsampler: of a file of the authors that does not tell it: its name, or a mapping of its name and options.
 
     Returns:
         The task: `task.network` is the network alone, `task(image, …)` runs it on images in [0, 1], and
@@ -33,8 +41,16 @@ def load(source: str | Path, task: DenseTask | None = None) -> DenseTask:
 
     Raises:
         ValueError: no such file, or not a checkpoint of a run; a run of `denseup.runs.train` and no task; weights
-            that do not fit the task.
+            that do not fit the task; `upsampler` of anything but a file of the authors, or one that contradicts it.
     """
+    if is_official(source):
+        loaded, notes = load_official_file(str(source), task, upsampler)
+        for note in notes:
+            if note.startswith(official.WARNING):
+                warnings.warn(note.removeprefix(official.WARNING), stacklevel=2)
+        return loaded
+    if upsampler is not None:
+        raise ValueError(f"upsampler is {upsampler!r}, but {source} is no {OFFICIAL}PATH: its config says it")
     config, weights = _read(source)
     if task is None:
         task = rebuilt_task(config)
@@ -45,6 +61,29 @@ def load(source: str | Path, task: DenseTask | None = None) -> DenseTask:
     except RuntimeError as error:
         raise ValueError(f"task has another network than the run of {source}: {error}") from error
     return task.eval()
+
+
+def load_official_file(
+    source: str, task: DenseTask | None = None, upsampler: str | Mapping[str, Any] | None = None
+) -> tuple[DenseTask, list[str]]:
+    """The task of a file of the authors, and what has to be said of it; arguments and errors as in `load`."""
+    if task is not None:
+        tensors = read_weights(path_of(source), "ckpt")
+        return task.eval(), [str(official.load_into(task, tensors, source))]
+    *_, built, notes = _of_authors(source, upsampler)
+    return built, notes
+
+
+def _of_authors(
+    source: str, upsampler: str | Mapping[str, Any] | None
+) -> tuple[official.OfficialFile, dict[str, Any], DenseTask, list[str]]:
+    """A file of the authors, the config that a run of its network would have, the task, and what has to be said."""
+    given = official.given_upsampler(upsampler)
+    file = official.read_file(source, given)
+    config = official.whole_config(file, given)
+    task = rebuilt_task(config)
+    report = official.load_into(task, file.tensors, source)
+    return file, config, task.eval(), [*file.notes(), str(report)]
 
 
 def weights_of(source: str | Path) -> Path:
@@ -65,13 +104,23 @@ def _read(source: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return upgraded(facts["config"]), weights
 
 
-def load_described(source: str | Path) -> tuple[DenseTask, Facts]:
-    """The task of `load`, and what is known of its weights; errors as there."""
+def load_described(
+    source: str | Path, upsampler: str | Mapping[str, Any] | None = None
+) -> tuple[DenseTask, Facts, list[str]]:
+    """The task of `load`, what is known of its weights, and what has to be said of a file of the authors.
+
+    Arguments and errors as in `load`.
+    """
+    if is_official(source):
+        file, config, task, notes = _of_authors(str(source), upsampler)
+        return task, facts_of_file(file.path, config, task), notes
+    if upsampler is not None:
+        raise ValueError(f"upsampler is {upsampler!r}, but ckpt={source} is no {OFFICIAL}PATH: its config says it")
     if is_exported(Path(source)):
-        return load(source), read_facts(Path(source))
+        return load(source), read_facts(Path(source)), []
     checkpoint = told_checkpoint(source)
     task = load(checkpoint)
-    return task, facts_of(checkpoint, task)
+    return task, facts_of(checkpoint, task), []
 
 
 def told_checkpoint(source: str | Path) -> Path:

@@ -14,9 +14,11 @@ from denseup.cli.arguments import exit_code, keys_and_values
 from denseup.cli.checks import check_path
 from denseup.cli.config import plain
 from denseup.cli.importing import quick_imports
+from denseup.cli.places import is_official
 
 if TYPE_CHECKING:
     from denseup.prediction import Predictor, Settings, Source
+    from denseup.tasks import DenseTask
 
 STDIN = STDOUT = "-"
 
@@ -29,19 +31,29 @@ def run(options: dict[str, Any]) -> int:
     """
     _check(options)
     with quick_imports():
-        from denseup.cli.loading import load, weights_of
         from denseup.prediction import Predictor, find_sources
         from denseup.prediction.files import make_folder
 
     sources: Sequence[Source] = find_sources(options["input"])
-    checkpoint = weights_of(options["ckpt"])
-    predictor = Predictor(load(checkpoint), memory=options["memory"], device=options["device"])
+    task, notes = _task(options)
+    predictor = Predictor(task, memory=options["memory"], device=options["device"])
     chosen, sources = _settings(options, predictor, sources)
     if options["output"] != STDOUT:
         make_folder(options["output"])
-    if Path(options["ckpt"]) != checkpoint:
-        _say(f"weights: {checkpoint}")
+    for note in notes:
+        _say(note)
     return _predict(predictor, sources, chosen)
+
+
+def _task(options: dict[str, Any]) -> "tuple[DenseTask, Sequence[str]]":
+    """The task with its weights, and what has to be said of them."""
+    from denseup.cli.loading import load, load_official_file, weights_of
+
+    if is_official(options["ckpt"]):
+        return load_official_file(options["ckpt"], upsampler=options["upsampler"])
+    checkpoint = weights_of(options["ckpt"])
+    notes = [] if Path(options["ckpt"]) == checkpoint else [f"weights: {checkpoint}"]
+    return load(checkpoint, upsampler=options["upsampler"]), notes
 
 
 def _settings(

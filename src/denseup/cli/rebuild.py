@@ -9,6 +9,8 @@ from torch.nn import functional as F
 
 from denseup.cli.config import EXAMPLES
 from denseup.cli.loading import load, rebuilt_data, rebuilt_task
+from denseup.cli.official import OF_AUTHORS
+from denseup.cli.places import OFFICIAL
 from denseup.data.datamodules import DenseData
 from denseup.engine import RunFolder
 from denseup.environment import hardware
@@ -87,10 +89,17 @@ def _batches(data: DenseData, evaluation: str, number: int) -> list[dict[str, An
 @torch.no_grad()
 def _predictions(run: Run, evaluation: str, number: int) -> list[Any]:
     assert run.checkpoint is not None
-    task = load(run.checkpoint if run.weights else RunFolder(run.source).weights(evaluation))
+    task = _loaded(run, evaluation)
     batches = _batches(rebuilt_data(run.config), evaluation, number)
     way = Way(task, EvaluationSettings.seen_as(run.config.get("evaluation") or {}))
     return [way(batch)[0].numpy() for batch in batches]
+
+
+def _loaded(run: Run, evaluation: str) -> DenseTask:
+    """The task of a run with the weights of an evaluation; of an evaluation itself, with those that it measured."""
+    if run.config.get(OF_AUTHORS):
+        return load(f"{OFFICIAL}{run.checkpoint}", rebuilt_task(run.config))
+    return load(run.checkpoint if run.weights else RunFolder(run.source).weights(evaluation))  # type: ignore[arg-type]
 
 
 def _example(

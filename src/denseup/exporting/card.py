@@ -49,7 +49,7 @@ def front_matter(facts: Facts, license: str | None = None) -> str:
         "library_name": "denseup",
         **stated,
         "tags": ["denseup", *(f"{facts[name]}" for name in names if facts.get(name))],
-        "datasets": [facts["data"]],
+        "datasets": [facts["data"]] if facts["data"] else [],
         "metrics": list(facts["metrics"]),
         "model-index": _model_index(facts),
     }
@@ -88,7 +88,9 @@ def _rows(facts: Facts) -> dict[str, Any]:
         "classes": ", ".join(facts["class_names"]) if facts.get("class_names") else None,
         "data": facts["data"],
         "protocol": facts.get("protocol"),
-        "weights": f"{facts['weights']}, after {facts['steps']} steps",
+        "weights": f"{facts['weights']}, after {facts['steps']} steps"
+        if facts["steps"] is not None
+        else facts["weights"],
         "seed": facts["seed"],
         "trained with": told or None,
         "date": facts["date"],

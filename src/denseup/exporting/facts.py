@@ -43,6 +43,30 @@ def facts_of(checkpoint: Path, task: DenseTask) -> Facts:
     }
 
 
+def facts_of_file(path: Path, config: Mapping[str, Any], task: DenseTask) -> Facts:
+    """What is known of a file of the authors: its network, and when it was written; not what it was trained on.
+
+    Args:
+        path: of the file.
+        config: as a run of this network would have it.
+        task: with its weights.
+    """
+    return {
+        **described(config, task),
+        "data": None,
+        "seed": None,
+        "protocol": None,
+        "weights": path.stem,
+        "steps": None,
+        "date": datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime("%Y-%m-%d"),
+        "checkpoint_sha256": checkpoint_digest(path),
+        "metrics": {},
+        "metric_info": [],
+        "versions": {},
+        "config": dict(config),
+    }
+
+
 def described(config: Mapping[str, Any], task: DenseTask) -> Facts:
     """What a config and the task that was built from it say."""
     return {

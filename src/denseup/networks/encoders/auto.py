@@ -17,6 +17,7 @@ from denseup.networks.encoders.base import (
     crop,
     pad_to_multiple,
 )
+from denseup.networks.encoders.fetching import from_hub, not_there
 from denseup.networks.encoders.registry import register_encoder
 from denseup.networks.encoders.widening import widen_input
 
@@ -98,7 +99,11 @@ def _config(source: str | None, config: Mapping[str, Any], pretrained: bool) -> 
     if pretrained or model_type is None:
         if source is None:
             raise ValueError(f"source is None, config is {config}, expected a source, or a model_type in config")
-        return AutoConfig.from_pretrained(source, **fields)
+        try:
+            return AutoConfig.from_pretrained(source, **fields)
+        except OSError as error:
+            files = "config.json, preprocessor_config.json and model.safetensors or pytorch_model.bin"
+            raise ValueError(f"encoder.source={source}: {not_there(source, files, 'encoder.source')}") from error
     return AutoConfig.for_model(model_type, **fields)
 
 
@@ -108,7 +113,8 @@ def _load(source: str, config: Any) -> nn.Module:
 
     with torch.device("meta"):
         kind = type(AutoBackbone.from_config(config))
-    model: nn.Module = kind.from_pretrained(source, config=config)
+    files = "config.json and model.safetensors or pytorch_model.bin"
+    model: nn.Module = from_hub(kind, source, files, "encoder.source", config=config)
     return model.train()  # it comes in the mode of inference
 
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,6 +17,7 @@ from denseup.networks.encoders.base import Encoder
 from denseup.networks.encoders.packaged import PackagedWeights
 from denseup.networks.encoders.registry import register_encoder
 from denseup.networks.encoders.widening import RGB, widen_input
+from denseup.weights import Shapes, read_weights, shapes_of
 
 STEM = 32
 """Channels of the stem."""
@@ -127,11 +127,14 @@ class EfficientNetLite(Encoder):
         if isinstance(source, bool):
             weights = VARIANTS[self.variant].weights.load()
         else:
-            weights = torch.load(source, map_location="cpu", weights_only=True)
+            weights = read_weights(source, "encoder.pretrained")
         self.load_state_dict(self.converted(weights, f"pretrained={source!r}"))
 
     def converted(self, weights: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
         """A state dict of the packages' layout in that of this encoder; a ValueError if it is another network's."""
+        found = variant_in(shapes_of(weights))
+        if found not in (None, self.variant):
+            raise ValueError(f"{source}: weights of {found}, but {self.variant} is asked for: encoder={found}")
         blocks = [f"stages.{i}.{j}" for i, stage in enumerate(self.stages) for j in range(len(stage))]  # type: ignore[arg-type]
         converted = {}
         for key, own in self.state_dict().items():
@@ -143,6 +146,14 @@ class EfficientNetLite(Encoder):
                 raise ValueError(f"{source}: {theirs!r} is {shapes}")
             converted[key] = weights[theirs]
         return converted
+
+
+def variant_in(shapes: Shapes) -> str | None:
+    """The variant whose packaged state dict has these keys and shapes, told by its blocks and their last width."""
+    blocks = len({key.split(".")[1] for key in shapes if key.startswith("_blocks.")})
+    last = shapes.get(f"_blocks.{blocks - 1}._bn2.weight")
+    told = {name: (sum(known.repeats), (known.channels[-1],)) for name, known in VARIANTS.items()}
+    return next((name for name, known in told.items() if known == (blocks, last)), None)
 
 
 class InvertedResidual(nn.Module):

@@ -10,19 +10,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from denseup.networks.encoders import mit_pretrained
 from denseup.networks.encoders.base import Encoder
+from denseup.networks.encoders.mit_keys import VARIANTS
 from denseup.networks.encoders.registry import register_encoder
 from denseup.networks.encoders.widening import widen_input
-
-VARIANTS: dict[str, dict[str, Any]] = {
-    "b0": {"hidden_sizes": [32, 64, 160, 256], "depths": [2, 2, 2, 2]},
-    "b1": {"hidden_sizes": [64, 128, 320, 512], "depths": [2, 2, 2, 2]},
-    "b2": {"hidden_sizes": [64, 128, 320, 512], "depths": [3, 4, 6, 3]},
-    "b3": {"hidden_sizes": [64, 128, 320, 512], "depths": [3, 4, 18, 3]},
-    "b4": {"hidden_sizes": [64, 128, 320, 512], "depths": [3, 8, 27, 3]},
-    "b5": {"hidden_sizes": [64, 128, 320, 512], "depths": [3, 6, 40, 3]},
-}
-"""Widths and depths of the Mix Transformers; heads 1-2-5-8, reductions 8-4-2-1 and MLP ratio 4 are common to all."""
 
 
 class MixTransformer(Encoder):
@@ -32,8 +24,12 @@ class MixTransformer(Encoder):
         variant: "b0" … "b5".
         in_channels: of the input; those beyond RGB start at zero if the weights are pretrained.
         drop_path: stochastic depth rate, growing linearly with depth.
-        pretrained: a local folder or hub name to load with transformers; True means nvidia/mit-<variant>.
+        pretrained: a file of the authors (mit_b1.pth), or a local folder or hub name to load with transformers; True
+            means nvidia/mit-<variant>, which is downloaded.
         config: fields of `SegformerConfig` to override.
+
+    Raises:
+        ValueError: unknown variant, or pretrained weights that are another one's, broken, not there or not to be had.
     """
 
     def __init__(
@@ -48,16 +44,12 @@ class MixTransformer(Encoder):
         super().__init__()
         if variant not in VARIANTS:
             raise ValueError(f"variant is {variant!r}, valid: {', '.join(VARIANTS)}")
-        from transformers import SegformerConfig, SegformerModel
-
+        fields = {**VARIANTS[variant], "drop_path_rate": drop_path, **config}
         if pretrained:
-            source = f"nvidia/mit-{variant}" if pretrained is True else str(pretrained)
-            # It comes in the mode of inference, in which a training would have no drop path.
-            self.model = SegformerModel.from_pretrained(source, drop_path_rate=drop_path).train()
+            self.model = mit_pretrained.load(variant, pretrained, fields)
             widen_input(self.model, in_channels)
         else:
-            fields = {**VARIANTS[variant], "drop_path_rate": drop_path, "num_channels": in_channels, **config}
-            self.model = SegformerModel(SegformerConfig(**fields))
+            self.model = mit_pretrained.random(**fields, num_channels=in_channels)
         self.pretrained = str(pretrained) if pretrained else False
         self.in_channels = in_channels
         self.channels = list(self.model.config.hidden_sizes)

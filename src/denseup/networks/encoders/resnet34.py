@@ -13,8 +13,14 @@ from torch import Tensor, nn
 
 from denseup.networks.blocks import ResidualBlock, conv_abn, xavier
 from denseup.networks.encoders.base import Pool, PoolingEncoder, max_pool
+from denseup.networks.encoders.fetching import check_complete
+from denseup.networks.encoders.mit_keys import named, sizes_in
 from denseup.networks.encoders.registry import register_encoder
+from denseup.networks.encoders.resnet_keys import OTHERS, resnet_in
+from denseup.networks.encoders.widening import RGB
+from denseup.weights import Shapes, read_weights, shapes_of
 
+STEM = "stem.0.weight"
 RESNET34_URL = "https://download.pytorch.org/models/resnet34-b627a593.pth"
 
 
@@ -26,8 +32,8 @@ class ResNet34(PoolingEncoder):
         in_channels: of the input.
         width: channels of the stem; 64 is ResNet-34, less is a small preset.
         depths: residual blocks in layers 1-3.
-        pretrained: ImageNet weights of a torchvision ResNet-34: a file, or True to download them. Input channels
-            beyond RGB start at zero. Only for width 64.
+        pretrained: ImageNet weights of a ResNet-34 of torchvision or timm: a file, or True to download torchvision's.
+            Input channels beyond RGB start at zero. Only for width 64.
     """
 
     def __init__(
@@ -58,27 +64,23 @@ class ResNet34(PoolingEncoder):
             self.load_imagenet(self.pretrained)
 
     def load_imagenet(self, source: str | Path | Literal[True]) -> None:
-        """Load a torchvision ResNet-34; the input channels beyond RGB start at zero.
+        """Load a ResNet-34 of torchvision or timm, which have the same keys; input channels beyond RGB start at zero.
 
         Raises:
-            ValueError: a weight is missing or has another shape.
+            ValueError: a weight is missing or has another shape, another network's weights, or none to be had.
         """
-        if isinstance(source, bool):
-            weights = torch.hub.load_state_dict_from_url(RESNET34_URL, map_location="cpu", check_hash=True)
-        else:
-            weights = torch.load(source, map_location="cpu", weights_only=True)
+        where = f"encoder.pretrained={source}"
+        weights = _downloaded() if isinstance(source, bool) else read_weights(source, "encoder.pretrained")
+        _check_kind(shapes_of(weights), where)
         own = self.state_dict()
-        for name, value in own.items():
-            key = _torchvision_key(name)
-            if key not in weights:
-                raise ValueError(f"pretrained={source!r}: key {key!r} is missing, expected a torchvision ResNet-34")
-            new = weights[key]
-            if name == "stem.0.weight":
-                new = torch.cat([new, new.new_zeros(new.shape[0], value.shape[1] - 3, *new.shape[2:])], 1)
-            if new.shape != value.shape:
-                raise ValueError(f"pretrained={source!r}: {key!r} is {list(new.shape)}, expected {list(value.shape)}")
-            own[name] = new
-        self.load_state_dict(own)
+        found = {name: weights[key] for name in own if (key := _torchvision_key(name)) in weights}
+        if (stem := found.get(STEM)) is not None:
+            zeros = stem.new_zeros(stem.shape[0], max(own[STEM].shape[1] - RGB, 0), *stem.shape[2:])
+            found[STEM] = torch.cat([stem, zeros], 1)
+        names = {name: _torchvision_key(name) for name in own}  # an error says them as they stand in the file
+        shapes = ({names[name]: shape for name, shape in shapes_of(tensors).items()} for tensors in (own, found))
+        check_complete(*shapes, where)
+        self.load_state_dict(found)
 
     def forward(self, x: Tensor, pools: Sequence[Pool] | None = None) -> list[Tensor]:
         """`[B, in_channels, H, W]` → maps at strides 1, 2, 4, 8, 16; `pools`: four, or None for max pooling."""
@@ -105,6 +107,24 @@ def _layer(in_channels: int, out_channels: int, stride: int, depth: int) -> nn.S
     blocks = [ResidualBlock(in_channels, out_channels, stride)]
     blocks += [ResidualBlock(out_channels, out_channels) for _ in range(depth - 1)]
     return nn.Sequential(*blocks)
+
+
+def _downloaded() -> dict[str, Tensor]:
+    """torchvision's weights; ValueError where they can't be had."""
+    try:
+        return torch.hub.load_state_dict_from_url(RESNET34_URL, map_location="cpu", check_hash=True, weights_only=True)
+    except (OSError, RuntimeError) as error:
+        raise ValueError(
+            f"encoder.pretrained=True: {RESNET34_URL} can't be fetched ({error}); fetch it where there is a network, "
+            "and say encoder.pretrained=FILE"
+        ) from error
+
+
+def _check_kind(shapes: Shapes, where: str) -> None:
+    """ValueError if weights are those of another network, as far as it can be told which."""
+    found, sizes = resnet_in(shapes), sizes_in(shapes)
+    if sizes or found in OTHERS:
+        raise ValueError(f"{where}: weights of {named(sizes) if sizes else found}, but resnet34 is asked for")
 
 
 def _torchvision_key(name: str) -> str:

@@ -47,6 +47,7 @@ def run(cfg: DictConfig, folder: RunFolder, console: Console | None = None) -> d
         from denseup.cli.build import build_data, check_data
         from denseup.cli.checks import check_data_options, check_path
         from denseup.cli.loading import rebuilt_task
+        from denseup.cli.trusted import held
         from denseup.engine.evaluation import checkpoint_digest, evaluate, read_checkpoint
         from denseup.tasks.checks import check_whole
 
@@ -56,6 +57,7 @@ def run(cfg: DictConfig, folder: RunFolder, console: Console | None = None) -> d
     if Path(cfg.ckpt).is_file() and known.get("checkpoint_sha256") != checkpoint_digest(cfg.ckpt):
         folder.result.unlink(missing_ok=True)  # of other weights, which would pass for these if this fails
     config, weights = read_checkpoint(cfg.ckpt)
+    config = held(config, f"ckpt={cfg.ckpt}")
     whole = OmegaConf.create({**config, "trainer": cfg.trainer, "logger": cfg.logger})
     whole.data, notes = merged_data(cfg.get("data"), config["data"], group_file(cfg.get("data")))
     if state(folder, plain(whole)) == "finished":

@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from denseup.cli.build import build_data, build_task
+from denseup.cli.trusted import BUILT, held
 from denseup.data.datamodules import DenseData
 from denseup.engine import RunFolder
 from denseup.engine.evaluation import read_checkpoint
@@ -16,6 +17,9 @@ from denseup.exporting.facts import Facts, facts_of
 from denseup.exporting.folder import is_exported, read_facts, read_folder
 from denseup.runs.describing import FROM_PYTHON
 from denseup.tasks import DenseTask
+
+CONFIG = "the config of the run"
+"""What a config is called in messages whose file is not known."""
 
 
 def load(source: str | Path, task: DenseTask | None = None) -> DenseTask:
@@ -33,7 +37,7 @@ def load(source: str | Path, task: DenseTask | None = None) -> DenseTask:
 
     Raises:
         ValueError: no such file, or not a checkpoint of a run; a run of `denseup.runs.train` and no task; weights
-            that do not fit the task.
+            that do not fit the task; a config that asks for more than it may (`denseup.cli.trusted`).
     """
     config, weights = _read(source)
     if task is None:
@@ -59,10 +63,12 @@ def read_config(source: str | Path) -> dict[str, Any]:
 
 def _read(source: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Config and weights."""
-    if not is_exported(Path(source)):
-        return read_checkpoint(told_checkpoint(source))
-    facts, weights = read_folder(Path(source))
-    return upgraded(facts["config"]), weights
+    if is_exported(Path(source)):
+        facts, weights = read_folder(Path(source))
+        config = upgraded(facts["config"])
+    else:
+        config, weights = read_checkpoint(told_checkpoint(source))
+    return held(config, f"ckpt={source}"), weights
 
 
 def load_described(source: str | Path) -> tuple[DenseTask, Facts]:
@@ -104,13 +110,17 @@ def _evaluation(folder: RunFolder) -> str:
 
 
 def rebuilt_task(config: Mapping[str, Any], data: DenseData | None = None) -> DenseTask:
-    """The task of a run's config, for evaluation, with fresh weights; for other data than the run's, if there are."""
+    """The task of a run's config, for evaluation, with fresh weights; for other data than the run's, if there are.
+
+    Raises:
+        ValueError: the config asks for more than one from a file may, see `held`.
+    """
     if config.get("made_by") == FROM_PYTHON:
         raise ValueError(
             f"the run was made by {FROM_PYTHON}: its config says what it was, and can't build it; "
             "denseup.load(checkpoint, task=…) takes its task"
         )
-    cfg = OmegaConf.create(dict(config))
+    cfg = OmegaConf.create(held(config, CONFIG, [part for part in BUILT if part != "data" or data is None]))
     for part in ("model", "encoder"):  # whatever weights it started from, they are not needed now
         if "pretrained" in (cfg.get(part) or {}):
             cfg[part].pretrained = False
@@ -118,5 +128,5 @@ def rebuilt_task(config: Mapping[str, Any], data: DenseData | None = None) -> De
 
 
 def rebuilt_data(config: Mapping[str, Any]) -> DenseData:
-    """The data module of a run's config; it reads nothing before it is asked for data."""
-    return build_data(OmegaConf.create(dict(config)))
+    """The data module of a run's config; it reads nothing before it is asked for data. Errors as in `rebuilt_task`."""
+    return build_data(OmegaConf.create(held(config, CONFIG, ["data"])))

@@ -25,10 +25,12 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
 
         from denseup.cli.build import apply_protocol, build_callbacks, build_data, build_task, check_data
         from denseup.cli.checks import check_config
+        from denseup.cli.trusted import targets, trust
         from denseup.engine.training import train
 
     info = run_info(cfg)
     check_config(cfg)
+    trust(targets(info.config))
     folder.make()
     if is_rank_zero():
         folder.write_config(OmegaConf.to_yaml(cfg, resolve=True))

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
@@ -25,6 +25,7 @@ from denseup.cli.importing import quick_imports
 from denseup.cli.sweep import tuning
 from denseup.cli.sweep.processes import run_process, search_path
 from denseup.cli.sweep.table import print_table
+from denseup.cli.trusted import targets, trust
 from denseup.engine import RunFolder
 from denseup.engine.folder import config_hash
 from denseup.engine.state import FolderInUseError, lock_run, note_death, plan, read_result
@@ -78,7 +79,8 @@ def run_job(cfg: DictConfig, folder: RunFolder) -> float | None:
     except Exception as error:  # the others go on; the closing table has it
         record_failure(folder, error, cfg)  # not in a folder that holds a finished run: the table has it from here
         entry = {"status": "failed", "action": "none", "error": f"{type(error).__name__}: {error}"}
-    _note({"folder": str(folder.path), "overrides": list(HydraConfig.get().overrides.task), **entry})
+    named = targets(cast(dict[str, Any], OmegaConf.to_container(cfg)))
+    _note({"folder": str(folder.path), "overrides": list(HydraConfig.get().overrides.task), **entry, "targets": named})
     return monitored(folder) if entry["status"] in ("finished", "skipped") else None
 
 
@@ -173,4 +175,5 @@ def close_early() -> None:
     os.environ["PYTHONPATH"] = search_path(with_sources=False)
     entries = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
     journal.unlink(missing_ok=True)
+    trust(target for entry in entries for target in entry.get("targets", ()))  # for the report of these very runs
     ClosingTable.failed = print_table(entries)

@@ -98,7 +98,8 @@ def _config(source: str | None, config: Mapping[str, Any], pretrained: bool) -> 
     if pretrained or model_type is None:
         if source is None:
             raise ValueError(f"source is None, config is {config}, expected a source, or a model_type in config")
-        return AutoConfig.from_pretrained(source, **fields)
+        # Not asked for, transformers would ask at the terminal whether to run code that it found beside the weights.
+        return AutoConfig.from_pretrained(source, **{"trust_remote_code": False, **fields})
     return AutoConfig.for_model(model_type, **fields)
 
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,6 +16,7 @@ from denseup.networks.blocks import xavier
 from denseup.networks.encoders.base import Encoder
 from denseup.networks.encoders.packaged import PackagedWeights
 from denseup.networks.encoders.registry import register_encoder
+from denseup.networks.encoders.state_dict import read_state_dict
 from denseup.networks.encoders.widening import RGB, widen_input
 
 STEM = 32
@@ -124,10 +124,7 @@ class EfficientNetLite(Encoder):
 
     def _load(self, source: str | Path | Literal[True]) -> None:
         """Take the weights over, without the classifier that comes with them."""
-        if isinstance(source, bool):
-            weights = VARIANTS[self.variant].weights.load()
-        else:
-            weights = torch.load(source, map_location="cpu", weights_only=True)
+        weights = VARIANTS[self.variant].weights.load() if isinstance(source, bool) else read_state_dict(source)
         self.load_state_dict(self.converted(weights, f"pretrained={source!r}"))
 
     def converted(self, weights: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:

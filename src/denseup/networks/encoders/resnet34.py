@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from denseup.networks.blocks import ResidualBlock, conv_abn, xavier
 from denseup.networks.encoders.base import Pool, PoolingEncoder, max_pool
 from denseup.networks.encoders.registry import register_encoder
+from denseup.networks.encoders.state_dict import read_state_dict
 
 RESNET34_URL = "https://download.pytorch.org/models/resnet34-b627a593.pth"
 
@@ -66,7 +67,7 @@ class ResNet34(PoolingEncoder):
         if isinstance(source, bool):
             weights = torch.hub.load_state_dict_from_url(RESNET34_URL, map_location="cpu", check_hash=True)
         else:
-            weights = torch.load(source, map_location="cpu", weights_only=True)
+            weights = read_state_dict(source)
         own = self.state_dict()
         for name, value in own.items():
             key = _torchvision_key(name)

@@ -65,7 +65,10 @@ class ResNet34(PoolingEncoder):
             ValueError: a weight is missing or has another shape.
         """
         if isinstance(source, bool):
-            weights = torch.hub.load_state_dict_from_url(RESNET34_URL, map_location="cpu", check_hash=True)
+            # the first eight digits of its SHA-256 stand in the name of the file, and are checked
+            weights = torch.hub.load_state_dict_from_url(
+                RESNET34_URL, map_location="cpu", check_hash=True, weights_only=True
+            )
         else:
             weights = read_state_dict(source)
         own = self.state_dict()

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from denseup.cli import report
-from denseup.cli.config import RunError, plain, record_failure, run_info, suggest, user_errors
+from denseup.cli.config import RunError, mask_keys, plain, record_failure, run_info, suggest, user_errors
 from denseup.cli.evaluation_data import group_file, merged_data
 from denseup.cli.importing import quick_imports
 from denseup.cli.places import CONF
@@ -60,7 +60,8 @@ def run(cfg: DictConfig, folder: RunFolder, console: Console | None = None) -> d
     config = held(config, f"ckpt={cfg.ckpt}")
     whole = OmegaConf.create({**config, "trainer": cfg.trainer, "logger": cfg.logger})
     whole.data, notes = merged_data(cfg.get("data"), config["data"], group_file(cfg.get("data")))
-    if state(folder, plain(whole)) == "finished":
+    info, trainer = run_info(whole), plain(cfg.trainer)
+    if state(folder, info.config) == "finished":
         return known
     folder.result.unlink(missing_ok=True)
     console = console or Console()
@@ -68,7 +69,7 @@ def run(cfg: DictConfig, folder: RunFolder, console: Console | None = None) -> d
         console.print(note, highlight=False, soft_wrap=True, markup=False)
     check_data_options(whole.data)
     folder.make()
-    folder.write_config(OmegaConf.to_yaml(whole, resolve=True))
+    folder.write_config(OmegaConf.to_yaml(OmegaConf.create(info.config)))
     data = build_data(whole)
     check_data(data, "test", cfg.check_data)
     task = rebuilt_task(plain(whole), data)
@@ -76,7 +77,6 @@ def run(cfg: DictConfig, folder: RunFolder, console: Console | None = None) -> d
         task.load_state_dict(weights)
     except RuntimeError as error:
         raise ValueError(f"ckpt={cfg.ckpt} does not fit the data's classes or the model: {error}") from error
-    info, trainer = run_info(whole), plain(cfg.trainer)
     return evaluate(task, data, folder, info, checkpoint=cfg.ckpt, trainer=trainer, console=console)
 
 
@@ -149,6 +149,7 @@ def _say(text: str) -> None:
 def job(cfg: DictConfig) -> None:
     """What Hydra runs."""
     folder = RunFolder(HydraConfig.get().runtime.output_dir)
+    mask_keys(cfg, folder)
     if not OmegaConf.is_missing(cfg, "ckpt") and Path(str(cfg.ckpt)).is_dir():
         try:
             failed = run_all(cfg, folder.path)

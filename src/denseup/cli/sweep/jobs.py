@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from denseup.cli import report
-from denseup.cli.config import record_failure, run_info
+from denseup.cli.config import mask_keys, record_failure, run_info
 from denseup.cli.importing import quick_imports
 from denseup.cli.sweep import tuning
 from denseup.cli.sweep.processes import run_process, search_path
@@ -28,6 +28,7 @@ from denseup.cli.sweep.table import print_table
 from denseup.cli.trusted import targets, trust
 from denseup.engine import RunFolder
 from denseup.engine.folder import config_hash
+from denseup.engine.masking import masked
 from denseup.engine.state import FolderInUseError, lock_run, note_death, plan, read_result
 
 JOURNAL = "DENSEUP_SWEEP_JOURNAL"
@@ -138,7 +139,7 @@ def _note(entry: dict[str, Any]) -> None:
     journal = os.environ.get(JOURNAL)
     if journal:
         with Path(journal).open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+            file.write(json.dumps(masked(entry)) + "\n")
 
 
 class ClosingTable(Callback):
@@ -153,6 +154,7 @@ class ClosingTable(Callback):
         """Start the journal, a file in the sweep's folder."""
         folder = Path(config.hydra.sweep.dir).resolve()
         folder.mkdir(parents=True, exist_ok=True)
+        mask_keys(config, RunFolder(folder))
         journal = folder / f".journal_{os.getpid()}.jsonl"
         journal.unlink(missing_ok=True)
         os.environ[JOURNAL] = str(journal)
@@ -162,6 +164,7 @@ class ClosingTable(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Read the journal, and print what became of each job."""
         close_early()
+        mask_keys(config, RunFolder(Path(config.hydra.sweep.dir).resolve()))  # Hydra writes multirun.yaml meanwhile
         if config.sweep.report:
             report.write_at_the_end(Path(config.hydra.sweep.dir).resolve())
 

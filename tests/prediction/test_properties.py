@@ -33,11 +33,22 @@ def any_array(draw):
     if np.dtype(dtype).kind in "OUSMV":
         array = np.zeros(shape, dtype)
     else:
-        array = draw(arrays.arrays(dtype, shape, elements=None if np.dtype(dtype).kind != "f" else st.sampled_from(VALUES)))
+        array = draw(
+            arrays.arrays(dtype, shape, elements=None if np.dtype(dtype).kind != "f" else st.sampled_from(VALUES))
+        )
     if array.ndim >= 2:
         array = draw(st.sampled_from([array, array[::-1], array[:, ::-1], array.swapaxes(0, 1), array[::2]]))
     array.setflags(write=draw(st.booleans()))
     return array
+
+
+MODES = ["1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I", "F", "LA", "PA", "I;16", "RGBa", "RGBX"]
+
+
+def named(error, words):
+    """Raise an error again whose message does not begin so, or say so."""
+    if words not in str(error):
+        raise error
 
 
 VALUES = [0.0, 0.25, 1.0, -1e-4, 1.0001, 2.0, 255.0, -1.0, float("nan"), float("inf"), float("-inf")]
@@ -50,7 +61,7 @@ def test_any_array_is_an_image_or_is_refused(array):
     try:
         image = as_image(array)
     except ValueError as error:
-        assert "image is an array" in str(error)
+        named(error, "image is an array")
         assert not sound(array, image=True)
         return
     assert image.shape == (*array.shape[:2], 3)
@@ -73,14 +84,14 @@ def test_any_array_is_a_map_or_is_refused(array):
     try:
         picture = as_map(array, "trimap")
     except ValueError as error:
-        assert str(error).startswith("trimap is ")
+        named(error, "trimap is ")
         return
     assert picture.image.size == (array.shape[1], array.shape[0])
     for read in (read_alpha, read_trimap, lambda one: read_label(one, 255)):
         try:
             found = read(picture)
         except DataError as error:
-            assert str(error).startswith("trimap: ")
+            named(error, "trimap: ")
         else:
             assert found.dtype == np.uint8
             assert found.shape == array.shape[:2]
@@ -110,16 +121,16 @@ def test_bytes_of_damaged_files():
         try:
             assert as_image(data).shape[2] == 3
         except DataError as error:
-            assert str(error).startswith("image: ")
+            named(error, "image: ")
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I", "F", "LA", "PA", "I;16", "RGBa", "RGBX"])  # fmt: skip
+@pytest.mark.parametrize("mode", MODES)
 def test_images_of_pillow_of_every_mode(mode):
     image = Image.new(mode, (3, 2))
     try:
         assert as_image(image).shape == (2, 3, 3)
     except DataError as error:
-        assert str(error).startswith("image: found ")
+        named(error, "image: found ")
         assert mode in ("I", "F")
 
 
@@ -129,7 +140,7 @@ def test_memory(value):
     try:
         assert parse_memory(value) > 0
     except ValueError as error:
-        assert "memory is " in str(error)
+        named(error, "memory is ")
 
 
 @STEADY
@@ -146,14 +157,16 @@ def test_a_grown_trimap_keeps_what_it_knows(mask, band):
 
 
 @STEADY
-@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 2000), st.integers(0, 40), st.sampled_from([1, 4, 16, 32]))
+@given(
+    st.integers(1, 90), st.integers(1, 90), st.integers(1, 2000), st.integers(0, 40), st.sampled_from([1, 4, 16, 32])
+)
 def test_windows_cover_every_pixel_once(height, width, pixels, halo, step):
     size = (-(-height // step) * step, -(-width // step) * step)
     wanted = np.zeros(size, int)
     try:
         found = list(windows(size, pixels, halo, step))
     except ValueError as error:
-        assert "memory" in str(error)
+        named(error, "the smallest window has ")
         return
     for rows, columns in found:
         wanted[rows.wanted, columns.wanted] += 1
@@ -172,12 +185,12 @@ def test_labels_are_classes_or_refused(num_classes, label_values, ignore_labels,
     try:
         coding = LabelCoding(num_classes, reduce_zero_label, tuple(ignore_labels), label_values)
     except ValueError as error:
-        assert "label_values" in str(error)
+        named(error, "label_values")
         return
     try:
         label = coding.classes(values, "a.png")
     except DataError as error:
-        assert str(error).startswith("a.png: found labels ")
+        named(error, "a.png: found labels ")
         return
     assert label.shape == values.shape
     assert ((label < num_classes) | (label == 255)).all()

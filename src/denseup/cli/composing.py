@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from denseup.cli.places import CONF
 from denseup.engine import RunFolder
+from denseup.engine.masking import mask_files, masked
 
 
 def composed(name: str, overrides: Sequence[str]) -> tuple[DictConfig, RunFolder]:
@@ -24,9 +25,11 @@ def composed(name: str, overrides: Sequence[str]) -> tuple[DictConfig, RunFolder
         with open_dict(cfg):
             hydra = cfg.pop("hydra")
     folder.make()
+    masked(OmegaConf.to_container(cfg))
     (folder.path / ".hydra").mkdir(exist_ok=True)
     OmegaConf.save(cfg, folder.path / ".hydra" / "config.yaml")
     OmegaConf.save(hydra.overrides.task, folder.path / ".hydra" / "overrides.yaml")
+    mask_files(folder.path)
     return cfg, folder
 
 

@@ -19,6 +19,7 @@ from denseup.cli.plugins import refuse_missing
 from denseup.cli.quoting import refuse_unreadable
 from denseup.engine import RunFolder
 from denseup.engine.info import RunInfo
+from denseup.engine.masking import mask_files, masked, masked_text
 from denseup.engine.state import FolderInUseError, read_result
 
 FORMER_OPTIONS = ("model.pretrained", "model.depths", "model.drop_path")
@@ -50,7 +51,7 @@ def user_errors(folder: RunFolder, cfg: DictConfig | None = None) -> Iterator[No
     except BaseException as error:
         record_failure(folder, error, cfg)
         if isinstance(error, _of_users()):
-            raise RunError(f"{_cause(error)}\n(traceback: {folder.error})") from error
+            raise RunError(masked_text(f"{_cause(error)}\n(traceback: {folder.error})")) from error
         raise
 
 
@@ -74,6 +75,12 @@ def record_failure(folder: RunFolder, error: BaseException, cfg: DictConfig | No
     ended = isinstance(error, KeyboardInterrupt | SystemExit)  # Lightning makes the latter of Ctrl-C
     status = "killed" if ended else "failed"
     folder.write_result({**described, "status": status, "error": f"{type(error).__name__}: {_cause(error)}"})
+
+
+def mask_keys(cfg: DictConfig, folder: RunFolder) -> None:
+    """Know the keys that a config has, and take them out of what Hydra has written of it already."""
+    masked(OmegaConf.to_container(cfg, resolve=False))
+    mask_files(folder.path)
 
 
 def run_info(cfg: DictConfig) -> RunInfo:

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from denseup.cli import report
-from denseup.cli.config import RunError, plain, record_failure, run_info, suggest, user_errors
+from denseup.cli.config import RunError, mask_keys, plain, record_failure, run_info, suggest, user_errors
 from denseup.cli.importing import quick_imports
 from denseup.cli.places import CONF, path_of
 from denseup.engine import RunFolder
@@ -61,7 +61,8 @@ def run(cfg: DictConfig, folder: RunFolder, console: Console | None = None) -> d
     source = source_of(cfg)
     whole = source.config
     whole.evaluation = settings.identity(task_class(whole))
-    if state(folder, plain(whole)) == "finished" and settings.has_written(known):
+    info, trainer = run_info(whole), plain(cfg.trainer)
+    if state(folder, info.config) == "finished" and settings.has_written(known):
         return known
     folder.result.unlink(missing_ok=True)
     console = console or Console()
@@ -69,13 +70,12 @@ def run(cfg: DictConfig, folder: RunFolder, console: Console | None = None) -> d
         _say(note, console)
     check_data_options(whole.data)
     folder.make()
-    folder.write_config(OmegaConf.to_yaml(whole, resolve=True))
+    folder.write_config(OmegaConf.to_yaml(OmegaConf.create(info.config)))
     data = build_data(whole)
     check_data(data, "test", cfg.check_data)
     task = rebuilt_task(plain(whole), data)
     for note in source.load(task):
         _say(note, console)
-    info, trainer = run_info(whole), plain(cfg.trainer)
     return evaluate(task, data, folder, info, checkpoint=file, trainer=trainer, console=console, settings=settings)
 
 
@@ -148,6 +148,7 @@ def _say(text: str, console: Console | None = None) -> None:
 def job(cfg: DictConfig) -> None:
     """What Hydra runs."""
     folder = RunFolder(HydraConfig.get().runtime.output_dir)
+    mask_keys(cfg, folder)
     if not OmegaConf.is_missing(cfg, "ckpt") and Path(str(cfg.ckpt)).is_dir():
         try:
             failed = run_all(cfg, folder.path)

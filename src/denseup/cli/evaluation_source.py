@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from denseup.cli import official
 from denseup.cli.evaluation_data import group_file, merged_data
 from denseup.cli.places import OFFICIAL, is_official
+from denseup.cli.trusted import held
 from denseup.engine.evaluation import read_checkpoint
 from denseup.tasks import DenseTask
 
@@ -51,6 +52,7 @@ def _of_run(cfg: DictConfig) -> Source:
         text = f"{', '.join(said)} can be said of ckpt={OFFICIAL}PATH alone, a file of the authors"
         raise ValueError(f"{text}; of a run's checkpoint, its own config says it")
     config, weights = read_checkpoint(cfg.ckpt)
+    config = held(config, f"ckpt={cfg.ckpt}")
     whole = OmegaConf.create({**config, "trainer": cfg.trainer, "logger": cfg.logger})
     whole.data, notes = merged_data(cfg.get("data"), config["data"], group_file(cfg.get("data")))
 

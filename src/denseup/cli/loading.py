@@ -11,6 +11,7 @@ from torch import Tensor
 from denseup.cli import official
 from denseup.cli.build import build_data, build_task
 from denseup.cli.places import OFFICIAL, is_official, path_of
+from denseup.cli.trusted import BUILT, held
 from denseup.data.datamodules import DenseData
 from denseup.engine import RunFolder
 from denseup.engine.evaluation import read_checkpoint
@@ -20,6 +21,9 @@ from denseup.exporting.folder import is_exported, read_facts, read_folder
 from denseup.runs.describing import FROM_PYTHON
 from denseup.tasks import DenseTask
 from denseup.weights import read_weights
+
+CONFIG = "the config of the run"
+"""What a config is called in messages whose file is not known."""
 
 
 def load(
@@ -41,7 +45,8 @@ def load(
 
     Raises:
         ValueError: no such file, or not a checkpoint of a run; a run of `denseup.runs.train` and no task; weights
-            that do not fit the task; `upsampler` of anything but a file of the authors, or one that contradicts it.
+            that do not fit the task; a config that asks for more than it may (`denseup.cli.trusted`); `upsampler` of
+            anything but a file of the authors, or one that contradicts it.
     """
     if is_official(source):
         loaded, notes = load_official_file(str(source), task, upsampler)
@@ -98,10 +103,12 @@ def read_config(source: str | Path) -> dict[str, Any]:
 
 def _read(source: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Config and weights."""
-    if not is_exported(Path(source)):
-        return read_checkpoint(told_checkpoint(source))
-    facts, weights = read_folder(Path(source))
-    return upgraded(facts["config"]), weights
+    if is_exported(Path(source)):
+        facts, weights = read_folder(Path(source))
+        config = upgraded(facts["config"])
+    else:
+        config, weights = read_checkpoint(told_checkpoint(source))
+    return held(config, f"ckpt={source}"), weights
 
 
 def load_described(
@@ -153,13 +160,17 @@ def _evaluation(folder: RunFolder) -> str:
 
 
 def rebuilt_task(config: Mapping[str, Any], data: DenseData | None = None) -> DenseTask:
-    """The task of a run's config, for evaluation, with fresh weights; for other data than the run's, if there are."""
+    """The task of a run's config, for evaluation, with fresh weights; for other data than the run's, if there are.
+
+    Raises:
+        ValueError: the config asks for more than one from a file may, see `held`.
+    """
     if config.get("made_by") == FROM_PYTHON:
         raise ValueError(
             f"the run was made by {FROM_PYTHON}: its config says what it was, and can't build it; "
             "denseup.load(checkpoint, task=…) takes its task"
         )
-    cfg = OmegaConf.create(dict(config))
+    cfg = OmegaConf.create(held(config, CONFIG, [part for part in BUILT if part != "data" or data is None]))
     for part in ("model", "encoder"):  # whatever weights it started from, they are not needed now
         if "pretrained" in (cfg.get(part) or {}):
             cfg[part].pretrained = False
@@ -167,5 +178,5 @@ def rebuilt_task(config: Mapping[str, Any], data: DenseData | None = None) -> De
 
 
 def rebuilt_data(config: Mapping[str, Any]) -> DenseData:
-    """The data module of a run's config; it reads nothing before it is asked for data."""
-    return build_data(OmegaConf.create(dict(config)))
+    """The data module of a run's config; it reads nothing before it is asked for data. Errors as in `rebuilt_task`."""
+    return build_data(OmegaConf.create(held(config, CONFIG, ["data"])))

@@ -8,7 +8,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from denseup.cli.config import plain, run_info, suggest, user_errors
+from denseup.cli.config import mask_keys, plain, run_info, suggest, user_errors
 from denseup.cli.importing import quick_imports
 from denseup.cli.places import CONF
 from denseup.cli.sweep import jobs as sweep
@@ -25,13 +25,15 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
 
         from denseup.cli.build import apply_protocol, build_callbacks, build_data, build_task, check_data
         from denseup.cli.checks import check_config
+        from denseup.cli.trusted import targets, trust
         from denseup.engine.training import train
 
     info = run_info(cfg)
     check_config(cfg)
+    trust(targets(info.config))
     folder.make()
     if is_rank_zero():
-        folder.write_config(OmegaConf.to_yaml(cfg, resolve=True))
+        folder.write_config(OmegaConf.to_yaml(OmegaConf.create(info.config)))
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build_data(cfg)
     check_data(data, "fit", cfg.check_data)
@@ -54,6 +56,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
 def job(cfg: DictConfig) -> float | None:
     """What Hydra runs; for a job of a sweep, what its sweeper may optimize: the task's monitor, None if it failed."""
     folder = RunFolder(HydraConfig.get().runtime.output_dir)
+    mask_keys(cfg, folder)
     if sweep.is_sweep_job():
         return sweep.run_job(cfg, folder)
     die_with_parent()

@@ -36,7 +36,10 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.T
         ValueError: no such file, or a file that `train` did not write.
     """
     checkpoint = load_checkpoint(path, "ckpt", CONFIG_KEY, "state_dict")
-    return upgraded(checkpoint[CONFIG_KEY]), checkpoint["state_dict"]
+    try:
+        return upgraded(checkpoint[CONFIG_KEY]), checkpoint["state_dict"]
+    except (TypeError, ValueError, AttributeError, KeyError, RecursionError) as error:
+        raise ValueError(f"ckpt={path}: the config in it is broken ({type(error).__name__}: {error})") from error
 
 
 def checkpoint_digest(path: str | Path) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from denseup.engine.masking import masked, masked_text
+
 IDENTITY = ("task", "upsampler", "encoder", "model", "data", "protocol", "recipe", "trainer", "seed")
 """The parts of a config that decide a run's result; where it is written and logged does not count."""
 
@@ -60,16 +62,16 @@ class RunFolder:
         return isinstance(result, dict) and result.get("status") == "finished"
 
     def write_config(self, yaml_text: str) -> None:
-        """Write config.yaml."""
-        write_atomic(self.config, yaml_text)
+        """Write config.yaml, keys masked."""
+        write_atomic(self.config, masked_text(yaml_text))
 
     def write_result(self, result: Mapping[str, Any]) -> None:
-        """Write result.json; values that are not finite become null."""
-        write_atomic(self.result, json.dumps(_finite(result), indent=2) + "\n")
+        """Write result.json, keys masked; values that are not finite become null."""
+        write_atomic(self.result, json.dumps(_finite(masked(result)), indent=2) + "\n")
 
     def write_error(self, error: BaseException) -> None:
-        """Write the traceback to error.txt."""
-        write_atomic(self.error, "".join(traceback.format_exception(error)))
+        """Write the traceback to error.txt, keys masked."""
+        write_atomic(self.error, masked_text("".join(traceback.format_exception(error))))
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from denseup.engine.escaping import as_it_is, code
 from denseup.exporting.facts import Facts
 from denseup.metrics import MetricInfo
 
@@ -27,7 +28,7 @@ def model_card(
         sha256: file → its hash.
     """
     parts = [
-        f"# {_title(facts)}",
+        f"# {as_it_is(_title(facts))}",
         _table(_rows(facts)),
         "## Metrics",
         _metrics(facts),
@@ -36,7 +37,7 @@ def model_card(
         "## Use",
         _use(facts, load_from),
         "## Files",
-        "\n".join(f"- `{name}`: SHA-256 `{digest}`" for name, digest in _digests(facts, sha256).items()),
+        "\n".join(f"- {code(name)}: SHA-256 {code(digest)}" for name, digest in _digests(facts, sha256).items()),
     ]
     return f"{front_matter(facts, license)}\n" + "\n\n".join(parts) + "\n"
 
@@ -111,7 +112,7 @@ def _table(rows: Mapping[str, Any]) -> str:
 
 
 def _cell(value: Any) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return as_it_is(str(value))
 
 
 def _infos(facts: Facts) -> Sequence[MetricInfo]:
@@ -128,7 +129,7 @@ def _metrics(facts: Facts) -> str:
     for key, value in values.items():
         info = named.get(key) or MetricInfo.of_key(key)
         lines.append(
-            f"| {_cell(info.heading)}{_unit(info)} | {_printed(info, value)} | {_printed(info, baseline.get(key))} |"
+            f"| {_cell(info.heading + _unit(info))} | {_printed(info, value)} | {_printed(info, baseline.get(key))} |"
         )
     return "\n".join([*lines, "", "On the validation images of the run's data."])
 
@@ -142,14 +143,14 @@ def _printed(info: MetricInfo, value: float | None) -> str:
 
 
 def _licences(facts: Facts, license: str | None) -> Iterator[str]:
-    yield f"Weights: {license}." if license else UNSTATED
+    yield f"Weights: {as_it_is(license)}." if license else UNSTATED
     if facts["data"] == "demo":
         yield DEMO_LICENCE
 
 
 def _use(facts: Facts, load_from: str) -> str:
-    inputs = "".join(f"\n- input `{name}`: {meaning}" for name, meaning in facts["inputs"].items())
-    outputs = "".join(f"\n- output `{name}`: {meaning}" for name, meaning in facts["outputs"].items())
+    inputs = "".join(f"\n- input `{name}`: {as_it_is(meaning)}" for name, meaning in facts["inputs"].items())
+    outputs = "".join(f"\n- output `{name}`: {as_it_is(meaning)}" for name, meaning in facts["outputs"].items())
     arguments = ", ".join(facts["inputs"])
     return (
         f"```python\nimport denseup  # pip install 'denseup[train]'\n\ntask = denseup.load({load_from!r})\n"

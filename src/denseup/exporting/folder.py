@@ -81,8 +81,13 @@ def read_facts(folder: Path) -> Facts:
         raise ValueError(f"{file}: not a whole safetensors file ({error})") from error
     if ENTRY not in header:
         raise ValueError(f"{file}: not written by denseup: its header has no entry {ENTRY!r}")
-    facts: Facts = json.loads(header[ENTRY])
-    return facts
+    try:
+        facts: Facts = json.loads(header[ENTRY])
+        if isinstance(facts["config"], dict):
+            return facts
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{file}: the entry {ENTRY!r} of its header is broken: {type(error).__name__}") from error
+    raise ValueError(f"{file}: the entry {ENTRY!r} of its header has no config")
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:

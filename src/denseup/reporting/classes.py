@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from denseup.engine.escaping import for_spreadsheets
 from denseup.metrics import MetricInfo
 from denseup.reporting.group import Group
 from denseup.reporting.measures import class_measures
@@ -64,7 +65,11 @@ def class_csv(group: Group) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     rows = [
-        (found.label, found.name, found.measure.key, *_cells(found.value), *_cells(found.delta))
+        (
+            *map(for_spreadsheets, (found.label, found.name, found.measure.key)),
+            *_cells(found.value),
+            *_cells(found.delta),
+        )
         for found in of_classes(group)
     ]
     if not rows:

@@ -34,6 +34,7 @@ LOOK: Any = {
     "font.size": 9,
     "grid.alpha": 0.15,
     "grid.color": INK,
+    "text.parse_math": False,  # a name is no formula
     "legend.frameon": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "denseup",
@@ -43,6 +44,8 @@ LOOK: Any = {
 PNG_DPI = 150
 PNG_COLOURS = 128
 NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that no XML document may hold, in a name that a plot shows."""
 DIRECTIONS = ((1, 1), (1, -1), (-1, 1), (-1, -1), (1, 0), (-1, 0), (0, 1), (0, -1))
 OFFSETS = [(r * x, r * y) for r in (5, 9, 14, 20, 28, 38) for x, y in DIRECTIONS]
 """From a point to its label, in points; the diagonals first, for intervals are drawn along the axes."""
@@ -83,7 +86,7 @@ def save(figure: Figure, folder: Path, name: str) -> str:
         figure.savefig(text, format="svg", metadata=NO_METADATA)
         folder.mkdir(parents=True, exist_ok=True)
         _save_png(figure, folder / f"{name}.png")
-    svg = _for_a_page(text.getvalue(), name)
+    svg = _for_a_page(NO_XML.sub("\ufffd", text.getvalue()), name)
     write_atomic(folder / f"{name}.svg", svg)
     return svg
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from denseup.engine.escaping import slug_of
 from denseup.metrics import MetricInfo
 from denseup.reporting.images import Images, read_images
 from denseup.reporting.loading import Run
@@ -83,7 +84,7 @@ class Group:
     @property
     def slug(self) -> str:
         """Its name in names of files."""
-        return self.name.replace(" ", "_")
+        return slug_of(self.name)
 
     @cached_property
     def measures(self) -> tuple[MetricInfo, ...]:

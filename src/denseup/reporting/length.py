@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from denseup.engine.escaping import for_spreadsheets, slug_of
 from denseup.metrics import MetricInfo
 from denseup.reporting.cells import Cell, difference_text
 from denseup.reporting.figures import Plot, look, save
@@ -90,7 +91,7 @@ def compare_lengths(groups: Sequence[Group], styles: Styles, folder: Path) -> li
         gains = _gains({steps: by_length[steps] for steps in sorted(by_length)}, measure)
         if gains and measure.higher_is_better is not None:
             several = sum(other[0].task == family[0].task for other in families) > 1
-            name = f"{family[0].task}_length" + (f"_{number}" if several else "")
+            name = f"{slug_of(family[0].task)}_length" + (f"_{number}" if several else "")
             plot = _draw(gains, measure, styles, folder, name, family[0].task)
             found.append(Lengths(family[0].task, name, measure, tuple(sorted(by_length)), gains, plot))
     return found
@@ -104,7 +105,17 @@ def length_csv(lengths: Lengths) -> str:
     for label, by_steps in lengths.gains.items():
         for steps, gain in by_steps.items():
             both = gain.found.both
-            writer.writerow([label, steps, both.mean, both.half_width, both.n, gain.adjusted, gain.group])
+            writer.writerow(
+                [
+                    for_spreadsheets(label),
+                    steps,
+                    both.mean,
+                    both.half_width,
+                    both.n,
+                    gain.adjusted,
+                    for_spreadsheets(gain.group),
+                ]
+            )
     return text.getvalue()
 
 

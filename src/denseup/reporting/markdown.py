@@ -2,27 +2,29 @@
 
 from collections.abc import Iterable
 
+from denseup.engine.escaping import alternative, as_it_is, code
 from denseup.reporting import feature_evolution
 from denseup.reporting.content import Content, Part
 from denseup.reporting.feature_evolution import Evolution
 from denseup.reporting.figures import Plot
 from denseup.reporting.length import Lengths
 from denseup.reporting.robustness import Corruptions
-from denseup.reporting.text import as_it_is, markdown_rows, markdown_table, marked
+from denseup.reporting.text import markdown_rows, markdown_table, marked
 
 
 def markdown(content: Content) -> str:
     """The whole report."""
-    lines = [f"# {content.title}", content.summary]
+    lines = [f"# {content.title}", as_it_is(content.summary)]
     for part in content.parts:
         lines += _part_lines(part)
     for lengths in content.lengths:
         lines += _length_lines(lengths)
     for plot in content.transfers:
-        lines.append(f"## {plot.title}\n\n{_drawn(plot)}")
+        lines.append(f"## {as_it_is(plot.title)}\n\n{_drawn(plot)}")
     if content.left_out:
         rows = [
-            f"`{run.source}` ({run.task}, {run.upsampler}, seed {run.seed}; {run.status}): {as_it_is(why)}"
+            f"{code(str(run.source))} "
+            + as_it_is(f"({run.task}, {run.upsampler}, seed {run.seed}; {run.status}): {why}")
             for run, why in content.left_out
         ]
         lines += ["## Runs left out", _list(rows)]
@@ -31,39 +33,40 @@ def markdown(content: Content) -> str:
 
 def _part_lines(part: Part) -> list[str]:
     tables = [markdown_table(table).rstrip() for table in part.table.by_metric()]
-    lines = [f"## {part.group.name}", *tables, as_it_is(part.limits)]
+    lines = [f"## {as_it_is(part.group.name)}", *tables, as_it_is(part.limits)]
     if part.findings:
         lines += ["What these runs support:", _list(map(as_it_is, part.findings))]
     lines.append("Notes:" if part.findings else "")
     lines.append(_list(map(as_it_is, part.notes)))
     lines += _corruption_lines(part.corruptions)
     lines += map(_drawn, part.plots)
-    lines += [f"![{as_it_is(example.name)}](plots/{file.name})" for example, file in part.examples]
+    lines += [f"![{alternative(example.name)}](plots/{file.name})" for example, file in part.examples]
     return lines + _evolution_lines(part.evolution)
 
 
 def _length_lines(lengths: Lengths) -> list[str]:
     rows = [(as_it_is(label), *map(marked, cells)) for label, cells in lengths.rows]
     table = markdown_rows(["upsampler", *(f"{steps:,} steps" for steps in lengths.steps)], rows)
-    return [f"## {lengths.title}", table.rstrip(), _drawn(lengths.plot)]
+    return [f"## {as_it_is(lengths.title)}", table.rstrip(), _drawn(lengths.plot)]
 
 
 def _corruption_lines(found: Corruptions | None) -> list[str]:
     if found is None:
         return []
     rows = [(as_it_is(label), *map(marked, cells)) for label, cells in found.rows]
-    return [f"### {found.title}", found.caption, markdown_rows(["upsampler", *found.columns], rows).rstrip()]
+    header = ["upsampler", *map(as_it_is, found.columns)]
+    return [f"### {as_it_is(found.title)}", as_it_is(found.caption), markdown_rows(header, rows).rstrip()]
 
 
 def _evolution_lines(drawn: Evolution | None) -> list[str]:
     if drawn is None:
         return []
     pictures = [f"![{feature_evolution.TITLE}]({file.parent.name}/{file.name})" for file in (drawn.sheet, drawn.gif)]
-    return [f"### {feature_evolution.TITLE}", drawn.caption, *pictures]
+    return [f"### {feature_evolution.TITLE}", as_it_is(drawn.caption), *pictures]
 
 
 def _drawn(plot: Plot) -> str:
-    return f"![{plot.title}](plots/{plot.name}.png)\n\n{plot.caption}"
+    return f"![{alternative(plot.title)}](plots/{plot.name}.png)\n\n{as_it_is(plot.caption)}"
 
 
 def _list(lines: Iterable[str]) -> str:

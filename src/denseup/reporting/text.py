@@ -2,10 +2,10 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from denseup.engine.escaping import as_it_is, for_spreadsheets
 from denseup.reporting.cells import Cell, Column
 from denseup.reporting.group import BEST
 from denseup.reporting.loading import Run
@@ -37,11 +37,6 @@ def marked(cell: Cell) -> str:
     return MARKS[cell.rank].format(cell.text) + ARROWS[cell.verdict] if cell.text else ""
 
 
-def as_it_is(text: str) -> str:
-    """Text on one line of Markdown, nothing in it taken for Markdown or HTML."""
-    return re.sub(r"[\\`*<|]", r"\\\g<0>", " ".join(text.split()))
-
-
 def csv_table(table: Table) -> str:
     """The same at full precision: of each number its parts, such as mean, half width of the interval and count."""
     names: list[str] = ["upsampler", "runs", "seeds"]
@@ -65,7 +60,7 @@ def csv_runs(runs: Sequence[Run], groups: Mapping[int, str]) -> str:
 
 
 def _heading(column: Column) -> str:
-    return f"{column.section}: {column.title}" if column.section != COST else column.title
+    return as_it_is(f"{column.section}: {column.title}" if column.section != COST else column.title)
 
 
 def _csv_row(columns: Sequence[Column], row: Row) -> dict[str, Any]:
@@ -89,6 +84,6 @@ def _run_row(run: Run, group: str) -> dict[str, Any]:
 def _csv(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer.writerow({name: for_spreadsheets(name) for name in names})
+    writer.writerows({name: for_spreadsheets(value) for name, value in row.items()} for row in rows)
     return text.getvalue()

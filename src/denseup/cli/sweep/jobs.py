@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
@@ -20,13 +20,15 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from denseup.cli import report
-from denseup.cli.config import record_failure, run_info
+from denseup.cli.config import mask_keys, record_failure, run_info
 from denseup.cli.importing import quick_imports
 from denseup.cli.sweep import tuning
 from denseup.cli.sweep.processes import run_process, search_path
 from denseup.cli.sweep.table import print_table
+from denseup.cli.trusted import targets, trust
 from denseup.engine import RunFolder
 from denseup.engine.folder import config_hash
+from denseup.engine.masking import masked
 from denseup.engine.state import FolderInUseError, lock_run, note_death, plan, read_result
 
 JOURNAL = "DENSEUP_SWEEP_JOURNAL"
@@ -78,7 +80,8 @@ def run_job(cfg: DictConfig, folder: RunFolder) -> float | None:
     except Exception as error:  # the others go on; the closing table has it
         record_failure(folder, error, cfg)  # not in a folder that holds a finished run: the table has it from here
         entry = {"status": "failed", "action": "none", "error": f"{type(error).__name__}: {error}"}
-    _note({"folder": str(folder.path), "overrides": list(HydraConfig.get().overrides.task), **entry})
+    named = targets(cast(dict[str, Any], OmegaConf.to_container(cfg)))
+    _note({"folder": str(folder.path), "overrides": list(HydraConfig.get().overrides.task), **entry, "targets": named})
     return monitored(folder) if entry["status"] in ("finished", "skipped") else None
 
 
@@ -136,7 +139,7 @@ def _note(entry: dict[str, Any]) -> None:
     journal = os.environ.get(JOURNAL)
     if journal:
         with Path(journal).open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+            file.write(json.dumps(masked(entry)) + "\n")
 
 
 class ClosingTable(Callback):
@@ -151,6 +154,7 @@ class ClosingTable(Callback):
         """Start the journal, a file in the sweep's folder."""
         folder = Path(config.hydra.sweep.dir).resolve()
         folder.mkdir(parents=True, exist_ok=True)
+        mask_keys(config, RunFolder(folder))
         journal = folder / f".journal_{os.getpid()}.jsonl"
         journal.unlink(missing_ok=True)
         os.environ[JOURNAL] = str(journal)
@@ -160,6 +164,7 @@ class ClosingTable(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Read the journal, and print what became of each job."""
         close_early()
+        mask_keys(config, RunFolder(Path(config.hydra.sweep.dir).resolve()))  # Hydra writes multirun.yaml meanwhile
         if config.sweep.report:
             report.write_at_the_end(Path(config.hydra.sweep.dir).resolve())
 
@@ -173,4 +178,5 @@ def close_early() -> None:
     os.environ["PYTHONPATH"] = search_path(with_sources=False)
     entries = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
     journal.unlink(missing_ok=True)
+    trust(target for entry in entries for target in entry.get("targets", ()))  # for the report of these very runs
     ClosingTable.failed = print_table(entries)

@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from denseup.cli.quoting import quoted
 from denseup.engine import RunFolder
+from denseup.engine.masking import mask_files
 from denseup.engine.processes import is_rank_zero
 
 PARENT = "DENSEUP_SWEEP_PARENT"
@@ -34,6 +35,7 @@ def run_process(folder: RunFolder, checkpoint: Path | None, devices: Any, change
         done = subprocess.run(
             command, cwd=where, env=environment, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
         )
+    mask_files(folder.path)  # output.log, in which other libraries may have said them
     return done.returncode
 
 

@@ -4,10 +4,11 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from denseup.data.reading.samples import DataError
+from denseup.data.reading.files import DataError, inside
 
 DEMO_ROOT = Path(__file__).parent
 DEMO_CLASSES = ("background", "fur", "leafy", "bare")
+MANIFEST = "manifest.csv"
 SPLITS = ("train", "val")
 
 
@@ -31,8 +32,11 @@ class DemoFile:
 
 
 def read_manifest(root: Path = DEMO_ROOT) -> list[DemoFile]:
-    """All files of the demo set, in the manifest's order; raises `DataError` when the manifest is missing."""
-    manifest = root / "manifest.csv"
+    """All files of the demo set, in the manifest's order.
+
+    Raises `DataError` when the manifest is missing, or names a file that does not lie below `root`.
+    """
+    manifest = root / MANIFEST
     if not manifest.is_file():
         raise DataError(f"{manifest}: no such file; expected the manifest of the demo set")
     with manifest.open(newline="", encoding="utf-8") as stream:
@@ -57,7 +61,7 @@ def demo_files(kind: str, split: str) -> list[DemoFile]:
 
 def _entry(root: Path, row: dict[str, str]) -> DemoFile:
     return DemoFile(
-        path=root / row["file"],
+        path=inside(root, row["file"], root / MANIFEST),
         kind=row["kind"],
         class_name=row["class"],
         split=row["split"],

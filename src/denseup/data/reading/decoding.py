@@ -16,9 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from denseup.data.reading.files import IMAGE_EXTENSIONS, PNG_START, DataError, file_bytes, formats, png_fault
+
+__all__ = ["IMAGE_EXTENSIONS", "DataError", "Picture", "decoded_picture", "image_picture", "open_picture"]
+
 Array = NDArray[Any]
 
-IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 
 # OpenCV's own threads would compete with torch's, and a data worker forked while they run can hang.
@@ -44,10 +47,6 @@ STEPS = {"L;2": 85, "L;4": 17}
 SIMPLE_MODES = {
     "P": "RGB", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "RGBa": "RGBA", "RGBX": "RGB", "La": "LA", "1": "L",
 }  # fmt: skip
-
-
-class DataError(ValueError):
-    """A file, folder or sample is not what the data set expects; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,9 @@ class Picture:
         if self.image.format in ("PNG", "TIFF") and "16" in self.raw_mode:
             deep = cv2.imdecode(np.frombuffer(self.data, np.uint8), cv2.IMREAD_UNCHANGED)
             # OpenCV's order is BGR, which does not matter to grey levels: only they are taken from here.
-            array = deep if deep is not None and deep.dtype == np.uint16 else array
+            if deep is None or deep.dtype != np.uint16 or deep.shape[:2] != array.shape[:2]:
+                raise DataError(f"{self.path}: its channels of 16 bits can't be decoded; expected a whole image")
+            return np.asarray(deep)
         return array
 
 
@@ -128,23 +129,25 @@ def open_picture(source: Path | Picture) -> Picture:
     if isinstance(source, Picture):
         return source
     path = Path(source)
-    return decoded_picture(path, _bytes(path))
+    return decoded_picture(path, file_bytes(path))
 
 
 def decoded_picture(path: Path, data: bytes) -> Picture:
     """`open_picture` of a file whose bytes are at hand; `path` names it in messages."""
     try:
         return _decode(path, data)
-    except (DataError, MemoryError):
+    except DataError:
         raise
+    except MemoryError as error:
+        raise DataError(f"{path}: the memory does not do for its pixels; expected a smaller image") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{path}: {len(data)} bytes that are not a readable image; expected {_formats()}") from error
+        raise DataError(f"{path}: {len(data)} bytes that are not a readable image; expected {formats()}") from error
     except Image.DecompressionBombError as error:
         raise DataError(f"{path}: {error}; PIL.Image.MAX_IMAGE_PIXELS raises the limit") from error
     except Exception as error:  # whatever a decoder meets in a broken file
         if "truncated" in str(error).lower():
             raise _cut_short(path, data) from error
-        raise DataError(f"{path}: cannot be decoded ({error}); expected a whole image, {_formats()}") from error
+        raise DataError(f"{path}: cannot be decoded ({error}); expected a whole image, {formats()}") from error
 
 
 def image_picture(path: Path, image: Image.Image) -> Picture:
@@ -163,14 +166,10 @@ def kind_of(array: Array) -> str:
     return f"{1 if array.ndim == 2 else array.shape[2]} channel(s) of {array.dtype}"
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); expected an image file ({_formats()})") from error
-
-
 def _decode(path: Path, data: bytes) -> Picture:
+    fault = png_fault(data) if data.startswith(PNG_START) else None
+    if fault:
+        raise DataError(f"{path}: the file is damaged: {fault}; expected a whole image")
     image = Image.open(BytesIO(data), formats=FORMATS)
     frames = _frames(image)
     if frames > 1:
@@ -180,7 +179,7 @@ def _decode(path: Path, data: bytes) -> Picture:
     tagged = image.tag_v2.get(ORIENTATION_TAG) if image.format == "TIFF" else None  # type: ignore[attr-defined]
     with _whole_files():
         image.load()
-    if image.format == "PNG" and b"IEND" not in data:
+    if fault is not None:
         raise _cut_short(path, data)
     left = _exif_orientation(image)
     orientation = tagged if tagged in TURNS else left
@@ -220,7 +219,3 @@ def _exif_orientation(image: Image.Image) -> int:
 
 def _cut_short(path: Path, data: bytes) -> DataError:
     return DataError(f"{path}: the file stops after {len(data)} bytes, before its end mark; expected a whole image")
-
-
-def _formats() -> str:
-    return "one of " + " ".join(extension[1:] for extension in IMAGE_EXTENSIONS)

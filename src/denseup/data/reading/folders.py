@@ -56,7 +56,8 @@ def require_folder(path: Path, argument: str, layout: str) -> Path:
 def list_files(folder: Path, what: str, suffix: str = "") -> Listing:
     """The image files in `folder` and its sub-folders whose names end in `suffix` before the extension, by key.
 
-    Raises `DataError` for a missing folder, one without such files, and two files with one key.
+    Raises `DataError` for a missing folder, one without such files, two files with one key, and a name that can't be
+    written into the tables of a run.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected the {what} files in it")
@@ -66,6 +67,11 @@ def list_files(folder: Path, what: str, suffix: str = "") -> Listing:
         if not file.stem.endswith(suffix) or file.stem == suffix:
             continue
         key = (file.parent.relative_to(folder) / file.stem.removesuffix(suffix)).as_posix()
+        if not key.isprintable():
+            raise DataError(
+                f"{folder}: the name {key!r} of a file has line breaks, control characters or bytes that are not "
+                "UTF-8; expected one that can stand in a table: rename it"
+            )
         if key in files:
             complain(f"{file}: found beside {files[key].name}; expected one {what} file a name")
         files.setdefault(key, file)

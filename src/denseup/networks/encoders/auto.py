@@ -99,8 +99,10 @@ def _config(source: str | None, config: Mapping[str, Any], pretrained: bool) -> 
     if pretrained or model_type is None:
         if source is None:
             raise ValueError(f"source is None, config is {config}, expected a source, or a model_type in config")
+        # Not asked for, transformers would ask at the terminal whether to run code that it found beside the weights.
+        options = {"trust_remote_code": False, **fields}
         try:
-            return AutoConfig.from_pretrained(source, **fields)
+            return AutoConfig.from_pretrained(source, **options)
         except OSError as error:
             files = "config.json, preprocessor_config.json and model.safetensors or pytorch_model.bin"
             raise ValueError(f"encoder.source={source}: {not_there(source, files, 'encoder.source')}") from error

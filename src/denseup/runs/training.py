@@ -93,7 +93,17 @@ def train(
     config = described_run(made, data, options, seed=seed, upsampler=upsampler, recipe=lengths, settings=settings or {})
     info = RunInfo(made.name, config["upsampler"]["name"], seed, config, {key: dict(logger[key]) for key in logger})
     with _holding(RunFolder(folder), info) as mine:
-        return training.train(made, data, mine, info, trainer=options, resume=resume, callbacks=callbacks, **lengths)
+        return training.train(
+            made,
+            data,
+            mine,
+            info,
+            trainer=options,
+            resume=resume,
+            callbacks=callbacks,
+            average=average,
+            effective_batch_size=effective_batch_size,
+        )
 
 
 @contextmanager

@@ -34,9 +34,10 @@ def straight(layer: Array, reach: int = 31) -> tuple[Array, Array]:
     A composition loss needs a plausible colour where alpha is 0, and there is next to none in pixels of little alpha:
     the colours go over to that of the foreground within `reach` pixels, or to its mean colour further away.
     """
-    *colours, alpha = cv2.split(layer)
+    blurred = cv2.blur(layer, (reach, reach), borderType=cv2.BORDER_CONSTANT)
+    planes: tuple[list[Array], list[Array]] = (list(cv2.split(layer)), list(cv2.split(blurred)))
+    (*colours, alpha), (*near, cover) = planes
     alpha = np.clip(alpha, 0, 1)
-    *near, cover = cv2.split(cv2.blur(layer, (reach, reach), borderType=cv2.BORDER_CONSTANT))
     mean = np.array(cv2.mean(layer)[:3], np.float32) / max(float(alpha.mean()), 1e-6)
     share = np.float32(0.02) * (1 - alpha)
     weight, total = share / (cover + np.float32(1e-4)), alpha + share

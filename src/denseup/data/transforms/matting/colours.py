@@ -51,7 +51,8 @@ class Composite(Step):
 
 def moved_colours(foreground: Array, alpha: Array, turn: float, moves: Array) -> Array:
     """Hue turned by degrees; saturation and value moved by `moves` times 1.1 less their mean where alpha is above 0."""
-    hue, *others = cv2.split(cv2.cvtColor(foreground, cv2.COLOR_RGB2HSV))
+    planes: list[Array] = list(cv2.split(cv2.cvtColor(foreground, cv2.COLOR_RGB2HSV)))
+    hue, *others = planes
     hue += np.float32(turn % 360)  # OpenCV takes hues above 360 as well
     visible = (alpha > 0).astype(np.uint8)
     seen = visible.any()

@@ -37,19 +37,20 @@ LAYERS = {
     "integrations": {"ops", "upsamplers", "networks", "registry"},
     "environment": set(),
     "locking": set(),
+    "escaping": set(),
     "profiling": {"ops", "upsamplers", "networks"},
     "losses": set(),
     "metrics": {"native"},
     "visualization": set(),
     "data": {"locking"},
-    "results": {"visualization"},
+    "results": {"escaping", "visualization"},
     "tasks": {"registry", "losses", "metrics", "networks", "results", "visualization"},
     "statistics": set(),
-    "reporting": {"engine", "metrics", "profiling", "statistics", "tasks", "visualization"},
+    "reporting": {"engine", "escaping", "metrics", "profiling", "statistics", "tasks", "visualization"},
     "prediction": {"data", "networks", "profiling", "results", "tasks"},
     "engine": {"tasks", "data", "visualization", "metrics", "environment", "upsamplers", "networks", "locking"},
     "runs": {"engine", "tasks", "data", "networks", "upsamplers"},
-    "exporting": {"engine", "tasks", "ops", "metrics", "profiling"},
+    "exporting": {"engine", "escaping", "tasks", "ops", "metrics", "profiling"},
     "scoring": {"engine", "metrics", "data"},
     "demo": {"data", "prediction", "results", "tasks"},
     "cli": {
@@ -115,6 +116,7 @@ def test_every_package_has_its_place() -> None:
         "environment",
         "registry",
         "locking",
+        "escaping",
     }
     assert packages == set(LAYERS)
 

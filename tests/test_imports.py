@@ -38,15 +38,25 @@ LAYERS = {
     "integrations": {"ops", "upsamplers", "networks", "registry"},
     "environment": set(),
     "locking": set(),
+    "escaping": set(),
     "profiling": {"ops", "upsamplers", "networks"},
     "losses": set(),
     "metrics": {"native"},
     "visualization": set(),
     "data": {"locking"},
-    "results": {"visualization"},
+    "results": {"escaping", "visualization"},
     "tasks": {"registry", "losses", "metrics", "networks", "results", "visualization"},
     "statistics": set(),
-    "reporting": {"engine", "evaluation", "metrics", "profiling", "statistics", "tasks", "visualization"},
+    "reporting": {
+        "engine",
+        "escaping",
+        "evaluation",
+        "metrics",
+        "profiling",
+        "statistics",
+        "tasks",
+        "visualization",
+    },
     "evaluation": {"data", "metrics", "prediction", "tasks", "visualization"},
     "prediction": {"data", "networks", "profiling", "results", "tasks"},
     "engine": {
@@ -61,7 +71,7 @@ LAYERS = {
         "locking",
     },
     "runs": {"engine", "tasks", "data", "networks", "upsamplers"},
-    "exporting": {"engine", "tasks", "ops", "metrics", "profiling"},
+    "exporting": {"engine", "escaping", "tasks", "ops", "metrics", "profiling"},
     "scoring": {"engine", "metrics", "data"},
     "demo": {"data", "prediction", "results", "tasks"},
     "cli": {
@@ -131,6 +141,7 @@ def test_every_package_has_its_place() -> None:
         "environment",
         "registry",
         "locking",
+        "escaping",
     }
     assert packages == set(LAYERS)
 

@@ -4,12 +4,14 @@ import csv
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from processes import python
 
 from denseup.results import LabelMap, Matte, foreground
+from denseup.results.value_map import ValueMap
 from denseup.visualization.palette import palette
 
 SIDE = 96
@@ -112,3 +114,44 @@ def test_a_label_map_shows_its_classes(tmp_path: Path) -> None:
         rows = list(csv.DictReader(lines))
     assert [row["name"] for row in rows] == ['a "b"', "c", "d, e"]
     assert rows[0]["colour"] == "#0072b2"
+
+
+def results() -> list[Matte | LabelMap | ValueMap]:
+    image = np.zeros((2, 3, 3), np.uint8)
+    alpha = np.full((2, 3), 0.5, np.float32)
+    known = np.full((2, 3), 128, np.uint8)
+    return [Matte(image, alpha, known), LabelMap(image, known % 2, ["a", "b"]), ValueMap(image, known, "v")]
+
+
+@pytest.mark.parametrize("result", results(), ids=lambda result: type(result).__name__)
+def test_pictures_that_there_are_not(result: Matte | LabelMap | ValueMap) -> None:
+    for kind in ("", "ALPHA", "values ", None, 3):
+        with pytest.raises(ValueError, match=r"kind is .*, valid: \w+"):
+            result.picture(kind)  # type: ignore[arg-type]
+    for bits in (0, 7, 32, "8", None):
+        with pytest.raises(ValueError, match=r"bits is .*, valid: 8, 16"):
+            result.picture(result.kinds[0], bits)  # type: ignore[arg-type]
+
+
+NO_GROUNDS = [
+    *((0, 0), (0, 0, 300), (0, 0, -1), (0, 0, float("nan")), (0, 0, float("inf")), "red", ("r", "g", "b"), None, 3),
+    *(np.zeros((2, 3, 3)), np.zeros((2, 3, 3), np.float32), np.zeros((3, 2, 3), np.uint8), np.zeros((2, 3), np.uint8)),
+]
+
+
+@pytest.mark.parametrize("background", NO_GROUNDS, ids=range(len(NO_GROUNDS)))
+def test_grounds_that_are_none(background: Any) -> None:
+    """A float image in [0, 1] would come out as black."""
+    with pytest.raises(ValueError, match="background is"):
+        results()[0].over(background)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("opacity", [-0.1, 1.1, float("nan"), float("inf")])
+def test_an_opacity_that_is_none(opacity: float) -> None:
+    with pytest.raises(ValueError, match="opacity is"):
+        results()[1].overlay(opacity)  # type: ignore[union-attr]
+
+
+def test_class_names_are_no_formulas() -> None:
+    table = LabelMap(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8), ["=1+1", "-2"]).once()["classes.csv"]
+    assert [row[1] for row in csv.reader(str(table).splitlines())] == ["name", "'=1+1", "-2"]

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reporting.synthetic import CLASSES, base_config, run_config, write_run
 
-from denseup.engine.escaping import as_it_is, code, for_spreadsheets, slug_of
+from denseup.escaping import as_it_is, code, for_spreadsheets, slug_of
 from denseup.exporting.card import model_card
 from denseup.reporting import Example, load_runs, write_report
 from denseup.reporting.text import markdown_rows

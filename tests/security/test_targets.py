@@ -132,8 +132,9 @@ def test_an_encoder_fetches_no_code(option: str) -> None:
             held({**config(), "encoder": {"name": "auto", "source": "a/b", **options}}, "ckpt=a.ckpt")
 
 
-def test_a_folder_of_weights_with_code_beside_them_asks_nobody(tmp_path: Path) -> None:
-    """transformers would ask at the terminal whether to run it."""
+def test_a_folder_of_weights_with_code_beside_them_asks_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers would ask at the terminal whether to run it, and run it."""
+    monkeypatch.setattr("builtins.input", lambda *question: "y")
     code = {"AutoConfig": "code.Config"}
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "mine", "auto_map": code}))
     (tmp_path / "code.py").write_text(f"import os\nos.mkdir({str(tmp_path / 'mark')!r})\n")

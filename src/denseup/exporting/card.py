@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from denseup.engine.escaping import as_it_is, code
+from denseup.escaping import as_it_is, code
 from denseup.exporting.facts import Facts
 from denseup.metrics import MetricInfo
 

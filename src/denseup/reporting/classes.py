@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from denseup.engine.escaping import for_spreadsheets
+from denseup.escaping import for_spreadsheets
 from denseup.metrics import MetricInfo
 from denseup.reporting.group import Group
 from denseup.reporting.measures import class_measures

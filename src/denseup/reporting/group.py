@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from denseup.engine.escaping import slug_of
+from denseup.escaping import slug_of
 from denseup.metrics import MetricInfo
 from denseup.reporting.images import Images, read_images
 from denseup.reporting.loading import Run

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from denseup.engine.escaping import for_spreadsheets, slug_of
+from denseup.escaping import for_spreadsheets, slug_of
 from denseup.metrics import MetricInfo
 from denseup.reporting.cells import Cell, difference_text
 from denseup.reporting.figures import Plot, look, save

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from denseup.engine.escaping import alternative, as_it_is, code
+from denseup.escaping import alternative, as_it_is, code
 from denseup.reporting import feature_evolution
 from denseup.reporting.content import Content, Part
 from denseup.reporting.feature_evolution import Evolution

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from denseup.engine.escaping import as_it_is, for_spreadsheets
+from denseup.escaping import as_it_is, for_spreadsheets
 from denseup.reporting.cells import Cell, Column
 from denseup.reporting.group import BEST
 from denseup.reporting.loading import Run

@@ -40,8 +40,18 @@ class Result:
         Args:
             kind: which.
             bits: 8, or 16 for `deep_kinds`; the others have 8 all the same.
+
+        Raises:
+            ValueError: another kind or number of bits.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement picture")
+
+    def check_picture(self, kind: str, bits: int) -> None:
+        """A ValueError for a kind or depth of `picture` that there is not."""
+        if kind not in self.kinds:
+            raise ValueError(f"kind is {kind!r}, valid: {', '.join(self.kinds)}")
+        if bits not in (8, 16):
+            raise ValueError(f"bits is {bits!r}, valid: 8, 16")
 
     def once(self) -> dict[str, File]:
         """File name → what is the same for all images of a task."""

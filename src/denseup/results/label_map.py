@@ -8,6 +8,7 @@ from io import StringIO
 import numpy as np
 from PIL import Image
 
+from denseup.escaping import for_spreadsheets
 from denseup.results.base import File, Result, UInt8, by_strips, rgb_bytes
 from denseup.visualization.layout import legend
 from denseup.visualization.maps import ClassMaps
@@ -42,7 +43,9 @@ class LabelMap(Result):
         return ClassMaps(self.ignore_index).palette()
 
     def overlay(self, opacity: float = 0.5) -> UInt8:
-        """The image under its classes' colours, RGB uint8 [H, W, 3]."""
+        """The image under its classes' colours, RGB uint8 [H, W, 3]; a ValueError for an opacity outside of 0 … 1."""
+        if not 0 <= opacity <= 1:
+            raise ValueError(f"opacity is {opacity!r}, expected 0 (the image alone) … 1 (the colours alone)")
         colours, under = self.palette * np.float32(opacity), np.float32(1 - opacity)
         return by_strips(
             lambda labels, image: np.rint(colours[labels] + rgb_bytes(image) * under).astype(np.uint8),
@@ -58,6 +61,7 @@ class LabelMap(Result):
 
     def picture(self, kind: str, bits: int = 8) -> Image.Image:
         """Class indices with the colours as their palette, or the overlay."""
+        self.check_picture(kind, bits)
         if kind == "overlay":
             return Image.fromarray(self.overlay())
         picture = Image.fromarray(self.labels)
@@ -70,5 +74,5 @@ class LabelMap(Result):
         rows = csv.writer(table)
         rows.writerow(["index", "name", "colour"])
         for index, name in enumerate(self.class_names):
-            rows.writerow([index, name, f"#{bytes(self.palette[index]).hex()}"])
+            rows.writerow([index, for_spreadsheets(name), f"#{bytes(self.palette[index]).hex()}"])
         return {"legend.png": Image.fromarray(self.legend()), "classes.csv": table.getvalue()}

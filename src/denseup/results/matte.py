@@ -46,7 +46,8 @@ class Matte(Result):
     def over(self, background: Array | tuple[int, int, int]) -> UInt8:
         """The foreground on a colour, or on a uint8 image [H, W, 3] of the same size: uint8 [H, W, 3]."""
         behind = np.asarray(background)
-        if behind.shape not in ((3,), self.image.shape) or behind.min(initial=0) < 0 or behind.max(initial=0) > 255:
+        wrong = behind.dtype.kind not in "uif" or (behind.ndim == 3 and behind.dtype != np.uint8)
+        if wrong or behind.shape not in ((3,), self.image.shape) or not ((behind >= 0) & (behind <= 255)).all():
             raise ValueError(
                 f"background is {behind.dtype} {list(behind.shape)}, expected an RGB colour of 0 … 255, or a uint8 "
                 f"image {list(self.image.shape)}"
@@ -56,4 +57,5 @@ class Matte(Result):
 
     def picture(self, kind: str, bits: int = 8) -> Image.Image:
         """Grey alpha of 8 or 16 bits, or the cut-out."""
+        self.check_picture(kind, bits)
         return grey_picture(self.alpha, bits) if kind == "alpha" else Image.fromarray(self.cut_out())

@@ -22,4 +22,5 @@ class ValueMap(Result):
 
     def picture(self, kind: str, bits: int = 8) -> Image.Image:
         """The values as grey levels."""
+        self.check_picture(kind, bits)
         return Image.fromarray(self.values)

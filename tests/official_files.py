@@ -1,12 +1,21 @@
-"""Files as the authors publish them, made of our networks: the layouts of `denseup.checkpoints` turned around."""
+"""Files as the authors publish them, made of our networks: the layouts of `denseup.checkpoints` turned around.
+
+And the command that evaluates them.
+"""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
+from configuring import configure
 from torch import Tensor, nn
 
 from denseup.checkpoints.layouts import for_module
+from denseup.cli import evaluate
+from denseup.engine import RunFolder
+from denseup.networks.base import EncoderDecoder
 
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 LEAVES = ("weight", "bias")
@@ -38,6 +47,38 @@ def official(module: nn.Module, aliases: str = "first") -> dict[str, Tensor]:
 def published(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     """A checkpoint as A2U's: of a data-parallel network, with what a training leaves beside the weights."""
     return {"epoch": 30, "state_dict": {f"module.{key}": value for key, value in tensors.items()}}
+
+
+def write(path: Path, tensors: dict[str, Tensor], **beside: Any) -> str:
+    torch.save({**published(tensors), **beside}, path)
+    return f"official:{path}"
+
+
+@contextmanager
+def watched() -> Iterator[list[EncoderDecoder]]:
+    """The networks that run while this lasts, in evaluation mode."""
+    seen: list[EncoderDecoder] = []
+
+    def look(module: nn.Module, *_: Any) -> None:
+        if isinstance(module, EncoderDecoder):
+            assert not module.training
+            if module not in seen:
+                seen.append(module)
+
+    handle = nn.modules.module.register_module_forward_hook(look)
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+def evaluated(folder: Path, *overrides: str) -> tuple[dict[str, Any], EncoderDecoder]:
+    """What the command leaves behind, and the network that it ran."""
+    cfg = configure(*overrides, "trainer.accelerator=cpu", "trainer.enable_progress_bar=false", name="evaluate")
+    with watched() as networks:
+        result = evaluate.run(cfg, RunFolder(folder))
+    (network,) = networks
+    return result, network
 
 
 def _keys(module: nn.Module, aliases: str) -> Iterator[str]:

@@ -14,7 +14,8 @@ from torch import nn
 
 from denseup.checkpoints.layouts import of_operator
 from denseup.checkpoints.recognition.rules import RULES, Options
-from denseup.upsamplers import UPSAMPLERS, UpsamplerFactory
+from denseup.upsamplers import UpsamplerFactory
+from denseup.upsamplers.registry import UPSAMPLERS
 from denseup.weights import Shapes, shapes_of
 
 COUNTER = "num_batches_tracked"

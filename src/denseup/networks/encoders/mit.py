@@ -45,6 +45,7 @@ class MixTransformer(Encoder):
         if variant not in VARIANTS:
             raise ValueError(f"variant is {variant!r}, valid: {', '.join(VARIANTS)}")
         fields = {**VARIANTS[variant], "drop_path_rate": drop_path, **config}
+        self.model: Any
         if pretrained:
             self.model = mit_pretrained.load(variant, pretrained, fields)
             widen_input(self.model, in_channels)

@@ -78,8 +78,8 @@ class ResNet34(PoolingEncoder):
             zeros = stem.new_zeros(stem.shape[0], max(own[STEM].shape[1] - RGB, 0), *stem.shape[2:])
             found[STEM] = torch.cat([stem, zeros], 1)
         names = {name: _torchvision_key(name) for name in own}  # an error says them as they stand in the file
-        shapes = ({names[name]: shape for name, shape in shapes_of(tensors).items()} for tensors in (own, found))
-        check_complete(*shapes, where)
+        expected, came = ({names[key]: shape for key, shape in shapes_of(part).items()} for part in (own, found))
+        check_complete(expected, came, where)
         self.load_state_dict(found)
 
     def forward(self, x: Tensor, pools: Sequence[Pool] | None = None) -> list[Tensor]:

@@ -29,7 +29,7 @@ def training(make, root):
     return build_data(configure(*said, "data.crop_size=16"))
 
 
-@pytest.mark.parametrize("make", ["matting", "segmentation", *SETS], ids=str)
+@pytest.mark.parametrize("make", ["matting", "segmentation", *SETS], ids=lambda make: getattr(make, "__name__", make))
 def test_the_last_step_is_the_sample(make, tmp_path):
     data = training(make, tmp_path)
     dataset = data.dataset("train")

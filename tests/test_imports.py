@@ -54,6 +54,7 @@ LAYERS = {
     "scoring": {"engine", "metrics", "data"},
     "demo": {"data", "prediction", "results", "tasks"},
     "cli": {
+        "escaping",
         "locking",
         "demo",
         "runs",

@@ -77,6 +77,7 @@ LAYERS = {
     "cli": {
         "checkpoints",
         "weights",
+        "escaping",
         "locking",
         "demo",
         "runs",

@@ -20,6 +20,11 @@ def as_it_is(text: str) -> str:
     return re.sub(r"^(?=[#>+=~-])|^(\d+)(?=[.)])", r"\1\\", line)  # what begins a heading, a list, a rule
 
 
+def printable(text: str) -> str:
+    """Text on one line of a terminal: what would move or colour it, or is not UTF-8, as Python writes it."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def alternative(text: str) -> str:
     """The same between the brackets of a picture, where no other brackets may stand."""
     return as_it_is(text.replace("[", "(").replace("]", ")"))

@@ -15,6 +15,7 @@ from denseup.cli.checks import check_path
 from denseup.cli.config import plain
 from denseup.cli.importing import quick_imports
 from denseup.cli.places import is_official
+from denseup.escaping import printable
 
 if TYPE_CHECKING:
     from denseup.prediction import Predictor, Settings, Source
@@ -100,14 +101,15 @@ def _predict(predictor: "Predictor", sources: "Sequence[Source]", chosen: "Setti
     def failed(source: "Source", error: Exception) -> None:
         path = str(source.path)
         kind = "" if isinstance(error, ValueError | ImportError) else f"{type(error).__name__}: "
-        failures.append(f"{'' if str(error).startswith(path) else f'{path}: '}{kind}{error}")
+        text = f"{'' if str(error).startswith(path) else f'{path}: '}{kind}{error}"
+        failures.append(text.replace(path, printable(path)))
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress, warnings.catch_warnings():
         warnings.showwarning = lambda message, *rest, **named: _say(f"warning: {message}")
         bar = progress.add_task("predicting", total=len(sources))
         for source in predict_files(predictor, sources, chosen, failed):
-            progress.update(bar, advance=1, description=source.name)
+            progress.update(bar, advance=1, description=printable(source.name))
     done = len(sources) - len(failures)
     where = "standard output" if chosen.output == STDOUT else chosen.output
     _say(f"{done} of {len(sources)} predicted: {where}")

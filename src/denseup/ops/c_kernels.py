@@ -41,6 +41,7 @@ def in_layout(x: Tensor, to: torch.memory_format) -> Tensor:
 
     torch copies element by element; the kernel (`native/turning`) by whole cache lines, about ten times as fast.
     """
+    x = x.resolve_neg()  # what is in memory is what is meant
     if x.is_contiguous(memory_format=to):
         return x
     last = to is torch.channels_last

@@ -72,7 +72,7 @@ def matting_loss(
         composition_weight: w.
     """
     loss = alpha_loss(alpha, target, unknown)
-    finite_number("composition_weight", composition_weight)
+    composition_weight = finite_number("composition_weight", composition_weight)
     if colours is None:
         return loss
     if not isinstance(colours, (tuple, list)) or len(colours) != 3:

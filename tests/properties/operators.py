@@ -27,7 +27,7 @@ class Function:
         like: the argument whose dtype the result has.
         cast: arguments that are cast to that dtype first.
         others: strategies of arguments that are spoiled, which are no maps.
-        reference: what the truth is asked with beside the arguments.
+        kinds: whether what is not finite is NaN or infinite as in the truth; else it is not finite, as there.
     """
 
     call: Callable[..., Tensor]
@@ -35,6 +35,7 @@ class Function:
     like: str
     cast: tuple[str, ...] = ()
     others: Mapping[str, st.SearchStrategy[Any]] = field(default_factory=dict)
+    kinds: bool = True
 
     def truth(self, arguments: Mapping[str, Any]) -> Tensor:
         given = {**arguments}
@@ -171,8 +172,10 @@ FUNCTIONS = {
     ),
     "resize_nearest": Function(ops.resize_nearest, resizing, "x", (), _others(output_size=_size)),
     "sample_bilinear": Function(ops.sample_bilinear, sampling, "x", (), _others(groups=_number, padding=_word)),
-    "point_similarity": Function(ops.point_similarity, point_similarity, "query", (), _others(backend=_word)),
-    "gather_points": Function(ops.gather_points, gathering, "value", (), _others(backend=_word)),
+    "point_similarity": Function(
+        ops.point_similarity, point_similarity, "query", (), _others(backend=_word), kinds=False
+    ),
+    "gather_points": Function(ops.gather_points, gathering, "value", (), _others(backend=_word), kinds=False),
 }
 NO_MAPS = {"available_backends", "use_backend", "decomposition_table", "in_torch_operators"}
 """Public names of `denseup.ops` that take none."""

@@ -17,6 +17,12 @@ def _to(dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
     return lambda x: x.detach().to(dtype)
 
 
+def _of_mkl(x: Tensor) -> Tensor:
+    """In a layout of that library, which has no more than five dimensions."""
+    x = x.detach().as_subclass(Tensor).resolve_neg().float().contiguous()
+    return x.to_mkldnn() if x.dim() < 6 else x.to_sparse()
+
+
 NO_TENSORS: dict[str, Callable[[Tensor], Any]] = {
     "None": lambda x: None,
     "a list": lambda x: x.tolist(),
@@ -34,7 +40,7 @@ TENSORS: dict[str, Callable[[Tensor], Any]] = {
     "half": _to(torch.float16),
     "double": _to(torch.float64),
     "sparse": lambda x: x.detach().as_subclass(Tensor).resolve_neg().to_sparse(),
-    "of MKL": lambda x: x.detach().as_subclass(Tensor).resolve_neg().float().contiguous().to_mkldnn(),
+    "of MKL": _of_mkl,
     "nested": lambda x: torch.nested.nested_tensor(list(x.detach().as_subclass(Tensor))),
     "another device": lambda x: x.detach().to("meta"),
     "a channel more": lambda x: longer(x, 1),
@@ -58,7 +64,7 @@ WHOLE = (3, 1, 2, np.int64(3), np.uint8(2))
 NO_NUMBERS = (None, "3", [3], (3,), 2.5, 3.0, True, np.float64(3), torch.tensor(2.0), np.array([3, 3]), torch.ones(3))
 NUMBERS = (*WHOLE, *NO_NUMBERS, 0, -1, 2**31, 2**62 + 1, 2**63, 2**64 + 3, float("nan"), float("inf"), {}, object())
 SIZES = (None, 5, "58", (5,), (5, 8, 1), (5, 0), (-1, 5), (5.0, 8), (True, 8), ([5], 8), [5, 8], torch.tensor([5, 8]))
-SIZES = (*SIZES, np.array([5, 8]), (2**64 + 5, 8), {5: 8}, (None, 5), ("5", 8), torch.Size((5, 8)), iter((5, 8)))
+SIZES = (*SIZES, np.array([5, 8]), (2**64 + 5, 8), {5: 8}, (None, 5), ("5", 8), torch.Size((5, 8)))
 WORDS = ("", "softmax", "zeros", "border", "nowhere", 3, ["zeros"], b"zeros", np.array(["zeros", "border"]), {}, True)
 WORDS = (*WORDS, None, torch.ones(2), "reference", "cpu", "mmcv", "all", "valid")
 

@@ -1,4 +1,4 @@
-"""The metrics, with any arrays and tensors: what the definitions give pixel by pixel, or an error that names an argument."""
+"""The metrics, with any arrays and tensors: what the definitions give pixel by pixel, or an error that names one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,7 +75,9 @@ SPOILED: dict[str, Callable[[np.ndarray], Any]] = {
 }
 ALPHAS, LABELS = ("pred", "target", "trimap"), ("pred", "target")
 MATTING = {name: getattr(metrics, name) for name in ("sad", "mse", "grad", "grad_a2u", "conn")}
-SEGMENTATION = {name: getattr(metrics, name) for name in ("mean_iou", "mean_accuracy", "pixel_accuracy", "boundary_iou")}
+SEGMENTATION = {
+    name: getattr(metrics, name) for name in ("mean_iou", "mean_accuracy", "pixel_accuracy", "boundary_iou")
+}
 
 
 @dataclass
@@ -127,7 +129,9 @@ def naive_matting(name: str, pred: np.ndarray, target: np.ndarray, trimap: np.nd
     return sum(d * d for d in difference) / 255**2 / len(difference) if difference else float("nan")
 
 
-def naive_segmentation(name: str, pred: np.ndarray, target: np.ndarray, num_classes: int, more: dict[str, Any]) -> float:
+def naive_segmentation(
+    name: str, pred: np.ndarray, target: np.ndarray, num_classes: int, more: dict[str, Any]
+) -> float:
     ignored, void = more.get("ignore_index", 255), more.get("void", "void_excluded")
     areas = np.zeros((3, num_classes))
     for p, g in zip(pred.reshape(-1, *pred.shape[-2:]), target.reshape(-1, *pred.shape[-2:]), strict=True):
@@ -143,7 +147,11 @@ def naive_segmentation(name: str, pred: np.ndarray, target: np.ndarray, num_clas
 
 def plain(x: Any) -> np.ndarray:
     if isinstance(x, Tensor):
-        x = x.detach().as_subclass(Tensor).to_dense() if x.layout is not torch.strided else x.detach().as_subclass(Tensor)
+        x = (
+            x.detach().as_subclass(Tensor).to_dense()
+            if x.layout is not torch.strided
+            else x.detach().as_subclass(Tensor)
+        )
         x = x.resolve_neg().to(torch.float64 if x.is_floating_point() else x.dtype).numpy()
     x = np.asarray(x)
     return x.astype(x.dtype.newbyteorder("="))

@@ -81,10 +81,10 @@ def true_or_false(name: str, value: Any) -> bool:
 
 
 def finite_number(name: str, value: Any) -> float:
-    """A number that is neither NaN nor infinite, and no flag."""
+    """A number as a float: neither NaN nor infinite, and no flag; ValueError if it is none."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
         raise ValueError(f"{name} is {value!r}, expected a finite number")
-    return value
+    return float(value)
 
 
 def check_tensor(name: str, x: Any, expected: str) -> None:
@@ -100,7 +100,8 @@ def check_floats(name: str, x: Any, dimensions: int, expected: str) -> None:
     """A dense tensor of a dtype in `FLOATS`, with so many dimensions."""
     check_tensor(name, x, expected)
     if x.dim() != dimensions or x.dtype not in FLOATS:
-        kind = f"floating point ({', '.join(map(str, FLOATS))})" if x.is_floating_point() else "floating point"
+        smaller = x.is_floating_point() and x.dtype not in FLOATS
+        kind = f"floating point ({', '.join(map(str, FLOATS))})" if smaller else "floating point"
         raise ValueError(f"{name} is {x.dtype} {list(x.shape)}, expected {kind} {expected}")
 
 

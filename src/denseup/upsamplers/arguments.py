@@ -75,13 +75,13 @@ def check_map(operator: str, name: str, value: Tensor, channels: int | None, flo
 
     With `floats` it has to be of floating point: without, nothing but its size is looked at.
     """
-    expected = f"a tensor [B, {channels or 'C'}, H, W]"
+    expected = f"[B, {channels or 'C'}, H, W]"
     strided = torch.is_tensor(value) and not value.is_nested
     if not strided or value.dim() != 4 or value.shape[1] != (channels or value.shape[1]):
         came = list(value.shape) if strided else type(value).__name__
-        raise ValueError(f"{operator}: {name} is {came}, expected {expected}; the order is (de, en)")
+        raise ValueError(f"{operator}: {name} is {came}, expected a tensor {expected}; the order is (de, en)")
     check_tensor(f"{operator}: {name}", value, expected)
     if floats:
         check_floats(f"{operator}: {name}", value, 4, expected)
     if value.shape[2] == 0 or value.shape[3] == 0:
-        raise ValueError(f"{operator}: {name} is {list(value.shape)}, expected {expected} with H and W ≥ 1")
+        raise ValueError(f"{operator}: {name} is {list(value.shape)}, expected a tensor {expected} with H and W ≥ 1")

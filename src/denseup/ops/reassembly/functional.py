@@ -135,5 +135,5 @@ def local_similarity(
     """
     kernel_size, groups = odd_number("kernel_size", kernel_size), whole_number("groups", groups)
     check_query(query, key, kernel_size, groups)
-    chosen = BACKENDS.choose(backend, key, kernel_size, groups)
+    chosen = BACKENDS.choose(backend, query, kernel_size, groups)
     return cast(Tensor, operators.similarity(query, key.to(query.dtype), kernel_size, groups, chosen))

@@ -87,18 +87,24 @@ def finite_number(name: str, value: Any) -> float:
     return float(value)
 
 
+def is_dense(x: Any) -> bool:
+    """Whether it is a tensor whose values lie in memory one by one, as all operators read them."""
+    return isinstance(x, Tensor) and x.layout is torch.strided and not x.is_nested
+
+
 def check_tensor(name: str, x: Any, expected: str) -> None:
-    """A tensor whose values lie in memory one by one, as all operators read them."""
+    """A dense tensor."""
     if not isinstance(x, Tensor):
         raise ValueError(f"{name} is of type {type(x).__name__}, expected a tensor {expected}")
-    if x.layout is not torch.strided or x.is_nested:
+    if not is_dense(x):
         layout = "nested" if x.is_nested else str(x.layout)
         raise ValueError(f"{name} is {layout}, expected a dense tensor {expected}")
 
 
 def check_floats(name: str, x: Any, dimensions: int, expected: str) -> None:
     """A dense tensor of a dtype in `FLOATS`, with so many dimensions."""
-    check_tensor(name, x, expected)
+    if not is_dense(x):
+        check_tensor(name, x, expected)
     if x.dim() != dimensions or x.dtype not in FLOATS:
         smaller = x.is_floating_point() and x.dtype not in FLOATS
         kind = f"floating point ({', '.join(map(str, FLOATS))})" if smaller else "floating point"
@@ -120,7 +126,8 @@ def check_groups(groups: int, channels: int, name: str) -> None:
 
 def check_shape(name: str, x: Tensor, expected: list[int], meaning: str) -> None:
     """The one shape that fits the other arguments."""
-    check_tensor(name, x, f"{expected} {meaning}")
+    if not isinstance(x, Tensor):
+        check_tensor(name, x, f"{expected} {meaning}")
     if list(x.shape) != expected:
         raise ValueError(f"{name} has shape {list(x.shape)}, expected {expected} {meaning}")
 

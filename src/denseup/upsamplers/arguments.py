@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from denseup.ops.arguments import check_floats, check_tensor, is_whole, whole_number
+from denseup.ops.arguments import FLOATS, check_floats, check_tensor, is_dense, is_whole, whole_number
 from denseup.ops.geometry import Size
 
 
@@ -75,13 +75,18 @@ def check_map(operator: str, name: str, value: Tensor, channels: int | None, flo
 
     With `floats` it has to be of floating point: without, nothing but its size is looked at.
     """
-    expected = f"[B, {channels or 'C'}, H, W]"
-    strided = torch.is_tensor(value) and not value.is_nested
-    if not strided or value.dim() != 4 or value.shape[1] != (channels or value.shape[1]):
-        came = list(value.shape) if strided else type(value).__name__
-        raise ValueError(f"{operator}: {name} is {came}, expected a tensor {expected}; the order is (de, en)")
-    check_tensor(f"{operator}: {name}", value, expected)
-    if floats:
-        check_floats(f"{operator}: {name}", value, 4, expected)
+    if not is_dense(value) or value.dim() != 4 or value.shape[1] != (channels or value.shape[1]):
+        _refuse(operator, name, value, channels)
     if value.shape[2] == 0 or value.shape[3] == 0:
-        raise ValueError(f"{operator}: {name} is {list(value.shape)}, expected a tensor {expected} with H and W ≥ 1")
+        expected = f"a tensor [B, {channels or 'C'}, H, W] with H and W ≥ 1"
+        raise ValueError(f"{operator}: {name} is {list(value.shape)}, expected {expected}")
+    if floats and value.dtype not in FLOATS:
+        check_floats(f"{operator}: {name}", value, 4, f"[B, {channels or 'C'}, H, W]")
+
+
+def _refuse(operator: str, name: str, value: Any, channels: int | None) -> None:
+    expected = f"[B, {channels or 'C'}, H, W]"
+    if torch.is_tensor(value):
+        check_tensor(f"{operator}: {name}", value, expected)
+    came = list(value.shape) if torch.is_tensor(value) else type(value).__name__
+    raise ValueError(f"{operator}: {name} is {came}, expected a tensor {expected}; the order is (de, en)")

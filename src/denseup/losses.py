@@ -1,10 +1,25 @@
-"""Training losses of the two tasks, as published. Shapes: alpha and mask `[B, 1, H, W]`, colours `[B, 3, H, W]`."""
+"""Training losses of the two tasks, as published. Shapes: alpha and mask `[B, 1, H, W]`, colours `[B, 3, H, W]`.
 
-from typing import Literal
+They are computed in float32 at least, are NaN for a batch of no images, and raise ValueError for an argument that does
+not fit: nothing is broadcast.
+"""
+
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from denseup.ops.arguments import (
+    check_device,
+    check_map,
+    check_shape,
+    check_tensor,
+    finite_number,
+    is_whole,
+    one_of,
+)
+from denseup.ops.arithmetic import accumulate
 
 EPSILON = 1e-6
 
@@ -20,7 +35,9 @@ def alpha_loss(alpha: Tensor, target: Tensor, unknown: Tensor) -> Tensor:
         target: true alpha in [0, 1].
         unknown: 1 in the unknown region, 0 elsewhere.
     """
-    return _masked(alpha - target, unknown)
+    _check_alpha(alpha, unknown)
+    _check_like("target", target, alpha, 1)
+    return _masked(accumulate(alpha) - target, unknown)
 
 
 def composition_loss(alpha: Tensor, foreground: Tensor, background: Tensor, image: Tensor, unknown: Tensor) -> Tensor:
@@ -31,6 +48,10 @@ def composition_loss(alpha: Tensor, foreground: Tensor, background: Tensor, imag
         foreground, background, image: colours in [0, 1] `[B, 3, H, W]`, not normalised.
         unknown: 1 in the unknown region, 0 elsewhere `[B, 1, H, W]`.
     """
+    _check_alpha(alpha, unknown)
+    for name, x in (("foreground", foreground), ("background", background), ("image", image)):
+        _check_like(name, x, alpha, 3)
+    alpha = accumulate(alpha)
     composite = alpha * foreground + (1 - alpha) * background
     return _masked(composite - image, unknown)
 
@@ -51,8 +72,11 @@ def matting_loss(
         composition_weight: w.
     """
     loss = alpha_loss(alpha, target, unknown)
+    composition_weight = finite_number("composition_weight", composition_weight)
     if colours is None:
         return loss
+    if not isinstance(colours, (tuple, list)) or len(colours) != 3:
+        raise ValueError(f"colours is {_described(colours)}, expected (foreground, background, image) or None")
     return (1 - composition_weight) * loss + composition_weight * composition_loss(alpha, *colours, unknown)
 
 
@@ -67,18 +91,64 @@ def segmentation_loss(
         ignore_index: such pixels contribute 0.
         average: "all" divides by the number of all pixels, as mmsegmentation 0.x does; "valid" by that of the pixels
             with a label.
+
+    Raises:
+        ValueError: an argument has a wrong shape or value; of a label that is no class, where the device tells.
     """
+    _check_label(logits, label)
+    if not is_whole(ignore_index):
+        raise ValueError(f"ignore_index is {ignore_index!r}, expected a whole number")
+    one_of("average", average, ("all", "valid"))
+    logits = accumulate(logits)
     if logits.shape[2:] != label.shape[1:]:
         logits = F.interpolate(logits, size=label.shape[1:], mode="bilinear", align_corners=False)
+    of_pixels = _cross_entropy(logits, label, ignore_index)
     if average == "all":
-        return F.cross_entropy(logits, label, ignore_index=ignore_index, reduction="none").mean()
-    if average == "valid":
-        valid = (label != ignore_index).sum().clamp(min=1)
-        return F.cross_entropy(logits, label, ignore_index=ignore_index, reduction="sum") / valid
-    raise ValueError(f"average is {average!r}, valid: 'all', 'valid'")
+        return of_pixels.mean()
+    return of_pixels.sum() / (label != ignore_index).sum().clamp(min=1)
+
+
+def _cross_entropy(logits: Tensor, label: Tensor, ignore_index: int) -> Tensor:
+    """`[B, C, H, W]`, `[B, H, W]` → `[B, H, W]`."""
+    try:
+        return F.cross_entropy(logits, label, ignore_index=ignore_index, reduction="none")
+    except IndexError as error:
+        classes = f"0..{logits.shape[1] - 1} or ignore_index, {ignore_index}"
+        raise ValueError(f"label holds {label.unique().tolist()[:12]}, expected {classes}") from error
+
+
+def _check_label(logits: Tensor, label: Tensor) -> None:
+    check_map("logits", logits)
+    if not logits.shape[1]:
+        raise ValueError(f"logits has shape {list(logits.shape)}, expected at least one class")
+    check_tensor("label", label, "int64 [B, H, W]")
+    if label.dim() != 3 or label.dtype is not torch.int64 or label.shape[0] != logits.shape[0] or 0 in label.shape[1:]:
+        expected = f"int64 [{logits.shape[0]}, H, W] with H and W ≥ 1, as logits has"
+        raise ValueError(f"label is {label.dtype} {list(label.shape)}, expected {expected}")
+    check_device("label", label, "logits", logits)
+
+
+def _check_alpha(alpha: Tensor, unknown: Tensor) -> None:
+    check_map("alpha", alpha, "[B, 1, H, W]")
+    check_shape("alpha", alpha, [alpha.shape[0], 1, *alpha.shape[2:]], "with one channel")
+    check_shape("unknown", unknown, list(alpha.shape), "as alpha has")
+    check_device("unknown", unknown, "alpha", alpha)
+    if unknown.is_complex():
+        raise ValueError(f"unknown is {unknown.dtype}, expected real numbers, 0 and 1")
+
+
+def _check_like(name: str, x: Tensor, alpha: Tensor, channels: int) -> None:
+    check_map(name, x, f"[B, {channels}, H, W]")
+    check_shape(name, x, [alpha.shape[0], channels, *alpha.shape[2:]], "as alpha has")
+    check_device(name, x, "alpha", alpha)
+
+
+def _described(value: Any) -> str:
+    return f"{type(value).__name__} of {len(value)}" if isinstance(value, (tuple, list)) else type(value).__name__
 
 
 def _masked(difference: Tensor, unknown: Tensor) -> Tensor:
     """For each image Σ √(d²+ε²) / (|U| + 1), with d zero outside the mask; then the mean."""
+    unknown = unknown.to(difference.dtype)
     smooth = torch.sqrt((difference * unknown) ** 2 + EPSILON**2)
     return (smooth.sum((1, 2, 3)) / (unknown.sum((1, 2, 3)) + 1)).mean()

@@ -43,8 +43,8 @@ class Registry(Generic[T]):
         Raises:
             ValueError: unknown name; the message gives the nearest one and lists all.
         """
-        if name not in self.factories:
-            nearest = difflib.get_close_matches(name, self.factories, n=1, cutoff=0.4)
+        if not isinstance(name, str) or name not in self.factories:
+            nearest = difflib.get_close_matches(str(name), self.factories, n=1, cutoff=0.4)
             hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
             raise ValueError(f"{self.kind} {name!r} is unknown.{hint} Known: {', '.join(self.names())}")
         factory, preset = self.factories[name]

@@ -230,7 +230,7 @@ def test_errors_name_the_argument() -> None:
         sample_bilinear(x, positions, 3)
     with pytest.raises(ValueError, match=r"positions is \[2, 4, 4, 6\], expected \[2, 2, H, W\]"):
         sample_bilinear(x, positions)
-    with pytest.raises(ValueError, match="padding is 'reflection', expected one of 'border', 'zeros'"):
+    with pytest.raises(ValueError, match="padding is 'reflection', valid: 'border', 'zeros'"):
         sample_bilinear(x, positions, 2, padding="reflection")
 
 

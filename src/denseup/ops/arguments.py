@@ -1,32 +1,44 @@
 """What every operator asks of its arguments. An error names the argument, what came and what is valid."""
 
 import operator
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+
+FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+"""Dtypes of maps. Torch computes nothing in the smaller ones."""
+LARGEST = 2**63 - 1
+"""A number of C: beyond it others would be taken, without a word."""
 
 
 def whole_number(name: str, value: Any, at_least: int = 1) -> int:
     """`value` as an int: Python's, NumPy's, or a size that a tracer stands for.
 
     Raises:
-        ValueError: it is no whole number (a bool or a float is none, whatever its value), or less than `at_least`.
+        ValueError: it is no whole number (a bool or a float is none, whatever its value), less than `at_least`, or
+            more than 64 bits hold.
     """
     if isinstance(value, torch.SymInt):
         return value  # type: ignore[return-value]
     number = _as_int(value)
-    if number is None or number < at_least:
-        raise ValueError(f"{name} is {value!r}, expected a whole number ≥ {at_least}")
+    if number is None or not at_least <= number <= LARGEST:
+        raise ValueError(f"{name} is {value!r}, expected a whole number ≥ {at_least}{_bounded(number)}")
     return number
 
 
 def odd_number(name: str, value: Any) -> int:
     """`value` as an odd int ≥ 1; ValueError if it is none."""
     number = _as_int(value)
-    if number is None or number < 1 or number % 2 == 0:
-        raise ValueError(f"{name} is {value!r}, expected an odd number ≥ 1")
+    if number is None or not 1 <= number <= LARGEST or number % 2 == 0:
+        raise ValueError(f"{name} is {value!r}, expected an odd number ≥ 1{_bounded(number)}")
     return number
+
+
+def _bounded(number: int | None) -> str:
+    return "" if number is None or number <= LARGEST else " and < 2⁶³"
 
 
 def is_whole(value: Any) -> bool:
@@ -46,10 +58,62 @@ def _as_int(value: Any) -> int | None:
         return None
 
 
+def two_lengths(name: str, size: Any) -> tuple[int, int]:
+    """A size (height, width) as two ints; ValueError if it is not two whole numbers ≥ 1."""
+    try:
+        height, width = size
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is {size!r}, expected (height, width), two whole numbers ≥ 1") from None
+    return whole_number(f"height of {name}", height), whole_number(f"width of {name}", width)
+
+
+def one_of(name: str, value: Any, valid: Sequence[str | None]) -> None:
+    """One of the words that are valid, or None where that is; ValueError if it is none."""
+    if not (value is None or isinstance(value, str)) or value not in valid:
+        raise ValueError(f"{name} is {value!r}, valid: {', '.join(map(repr, valid))}")
+
+
+def true_or_false(name: str, value: Any) -> bool:
+    """A flag; ValueError for what is none, for any word is true to Python, "no" as well."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}, expected True or False")
+    return value
+
+
+def finite_number(name: str, value: Any) -> float:
+    """A number as a float: neither NaN nor infinite, and no flag; ValueError if it is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
+        raise ValueError(f"{name} is {value!r}, expected a finite number")
+    return float(value)
+
+
+def is_dense(x: Any) -> bool:
+    """Whether it is a tensor whose values lie in memory one by one, as all operators read them."""
+    return isinstance(x, Tensor) and x.layout is torch.strided and not x.is_nested
+
+
+def check_tensor(name: str, x: Any, expected: str) -> None:
+    """A dense tensor."""
+    if not isinstance(x, Tensor):
+        raise ValueError(f"{name} is of type {type(x).__name__}, expected a tensor {expected}")
+    if not is_dense(x):
+        layout = "nested" if x.is_nested else str(x.layout)
+        raise ValueError(f"{name} is {layout}, expected a dense tensor {expected}")
+
+
+def check_floats(name: str, x: Any, dimensions: int, expected: str) -> None:
+    """A dense tensor of a dtype in `FLOATS`, with so many dimensions."""
+    if not is_dense(x):
+        check_tensor(name, x, expected)
+    if x.dim() != dimensions or x.dtype not in FLOATS:
+        smaller = x.is_floating_point() and x.dtype not in FLOATS
+        kind = f"floating point ({', '.join(map(str, FLOATS))})" if smaller else "floating point"
+        raise ValueError(f"{name} is {x.dtype} {list(x.shape)}, expected {kind} {expected}")
+
+
 def check_map(name: str, x: Tensor, expected: str = "[B, C, h, w]") -> None:
     """A map: floating point, four dimensions, no side of no length."""
-    if x.dim() != 4 or not x.is_floating_point():
-        raise ValueError(f"{name} is {x.dtype} {list(x.shape)}, expected floating point {expected}")
+    check_floats(name, x, 4, expected)
     if x.shape[2] == 0 or x.shape[3] == 0:
         raise ValueError(f"{name} has shape {list(x.shape)}, expected a height and a width ≥ 1")
 
@@ -62,6 +126,8 @@ def check_groups(groups: int, channels: int, name: str) -> None:
 
 def check_shape(name: str, x: Tensor, expected: list[int], meaning: str) -> None:
     """The one shape that fits the other arguments."""
+    if not isinstance(x, Tensor):
+        check_tensor(name, x, f"{expected} {meaning}")
     if list(x.shape) != expected:
         raise ValueError(f"{name} has shape {list(x.shape)}, expected {expected} {meaning}")
 

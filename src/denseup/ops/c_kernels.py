@@ -50,7 +50,8 @@ def in_layout(x: Tensor, to: torch.memory_format) -> Tensor:
     batch, channels, height, width = x.shape
     sides = (channels, height * width) if last else (height * width, channels)
     out = torch.empty(x.shape, memory_format=to)
-    _turning()(_Shape(batch, *sides, native.threads()), x.data_ptr(), out.data_ptr())
+    meant = x.resolve_neg()  # by operators it is already; layouts are turned for whoever asks
+    _turning()(_Shape(batch, *sides, native.threads()), meant.data_ptr(), out.data_ptr())
     return out
 
 

@@ -64,7 +64,7 @@ class Backends(Generic[AnyBackend]):
 
     def get(self, name: str) -> AnyBackend:
         """The back end `name`; ValueError lists the valid names."""
-        if name not in self._modules:
+        if not isinstance(name, str) or name not in self._modules:
             raise _unknown(name, self._modules)
         return self._modules[name]
 
@@ -90,7 +90,7 @@ class Backends(Generic[AnyBackend]):
         Raises:
             ValueError: an explicitly chosen back end is unknown or cannot serve the call.
         """
-        if name:
+        if name is not None:
             return self._able(name, *call)
         wish = wished()
         if wish:
@@ -149,7 +149,7 @@ def available_backends(operator: str = "reassembly") -> list[str]:
     Raises:
         ValueError: no operator of this name has a choice.
     """
-    if operator not in BACKENDS_OF:
+    if not isinstance(operator, str) or operator not in BACKENDS_OF:
         raise ValueError(f"operator is {operator!r}, valid: {', '.join(BACKENDS_OF)}")
     return BACKENDS_OF[operator].names()
 
@@ -164,7 +164,7 @@ def use_backend(name: str) -> Iterator[None]:
         ValueError: no back end has this name.
     """
     known = dict.fromkeys(known for backends in BACKENDS_OF.values() for known in backends.names())
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise _unknown(name, known)
     _in_use.append(name)
     try:

@@ -58,8 +58,10 @@ class Operator:
 
 
 def _is_special(x: Any) -> bool:
-    """A tensor that is more than its values."""
-    return isinstance(x, torch.Tensor) and type(x) not in (torch.Tensor, torch.nn.Parameter)
+    """A tensor that is more than the values in its memory: a subclass, or one with a bit that says to negate them."""
+    if not isinstance(x, torch.Tensor):
+        return False
+    return type(x) not in (torch.Tensor, torch.nn.Parameter) or x.is_neg()
 
 
 OPERATORS: dict[str, Operator] = {}

@@ -25,12 +25,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseup.ops import bidownsample, reassemble
-from denseup.ops.arguments import odd_number, whole_number
+from denseup.ops.arguments import odd_number, true_or_false, whole_number
 from denseup.ops.depthwise import convolve_channels
 from denseup.ops.geometry import Size, pad_to_even, pixel_shuffle
 from denseup.ops.normalization import GroupNorm
 from denseup.ops.pooling import adaptive_average
-from denseup.upsamplers.arguments import check_state_size
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import Start, quieten
@@ -58,6 +57,7 @@ class A2U(Upsampler):
 
     guided = True
     paired = True
+    state_type = Tensor
     works_channels_last = True
     official_keys = {
         f"{prefix}{key}": ours
@@ -92,6 +92,10 @@ class A2U(Upsampler):
         if math.gcd(de_channels, self.en_channels) % groups:
             raise ValueError(f"groups is {groups}, expected a divisor of {de_channels} and {self.en_channels} channels")
         self.kernel_size, self.encoder_kernel_size, self.groups = kernel_size, encoder_kernel_size, groups
+        shared, own_downsampling = (
+            true_or_false("shared", shared),
+            true_or_false("own_downsampling", own_downsampling),
+        )
         channels = self.en_channels
         self.u, self.v = (nn.Conv2d(channels, 1 if shared else channels, 1) for _ in range(2))
         self.norm_u, self.norm_v = (GroupNorm(math.gcd(NORM_GROUPS, channels), channels) for _ in range(2))
@@ -125,7 +129,6 @@ class A2U(Upsampler):
             assert en is not None
             en = pad_to_even(en)
             state = self.up_logits(en, self.affinity(en))[..., : size[0], : size[1]]
-        check_state_size(type(self).__name__, (state.shape[2], state.shape[3]), size)
         return reassemble(
             de, state, self.kernel_size, self.groups, normalize="softmax" if self.kernel_size > 1 else None
         )

@@ -1,9 +1,11 @@
 """What the contract asks of the arguments of a call. An error names operator, argument, what came and what is valid."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from denseup.ops.arguments import is_whole, whole_number
+from denseup.ops.arguments import FLOATS, check_floats, check_tensor, is_dense, is_whole, whole_number
 from denseup.ops.geometry import Size
 
 
@@ -21,12 +23,23 @@ def check_divides(name: str, parts: int, de_channels: int) -> None:
         raise ValueError(f"{name} is {parts}, expected a divisor of de_channels, {de_channels}")
 
 
-def check_state_size(operator: str, state_size: Size, size: Size) -> None:
-    """A state belongs to one encoder feature; ValueError if its size is not that of the guide."""
-    if tuple(state_size) != tuple(size):
+def check_state(operator: str, state: Any, kind: type, de: Tensor, size: Size) -> None:
+    """A state belongs to one encoder feature; ValueError if it is none, or not of as many images, or of another size.
+
+    Args:
+        kind: what `downsample` returns: a tensor `[B, C, H, W]`, or a named tuple whose first entry is one.
+    """
+    advice = "pass the state that downsample(en) returned"
+    if not isinstance(state, kind):
+        raise ValueError(f"{operator}: state is of type {type(state).__name__}, expected {kind.__name__}: {advice}")
+    first = state[0] if isinstance(state, tuple) else state
+    if not torch.is_tensor(first) or first.dim() != 4 or first.shape[0] != de.shape[0]:
+        came = list(first.shape) if torch.is_tensor(first) else type(first).__name__
+        raise ValueError(f"{operator}: state holds {came}, expected [{de.shape[0]}, C, H, W]: {advice}")
+    state_size = (first.shape[2], first.shape[3])
+    if state_size != tuple(size):
         raise ValueError(
-            f"{operator}: state is of an encoder feature {tuple(state_size)} in size, but en is {tuple(size)}; "
-            "pass the state that downsample(en) returned"
+            f"{operator}: state is of an encoder feature {state_size} in size, but en is {tuple(size)}; {advice}"
         )
 
 
@@ -57,11 +70,23 @@ def check_same(operator: str, what: str, name: str, x: Tensor, other: str, y: Te
         raise ValueError(f"{operator}: the {what} of {name} is {came}, expected {valid}, that of {other}")
 
 
-def check_map(operator: str, name: str, value: Tensor, channels: int | None) -> None:
-    """A map `[B, channels, H, W]`, of any channels where None, with H and W ≥ 1; ValueError if it is none."""
-    expected = f"a tensor [B, {channels or 'C'}, H, W]"
-    if not torch.is_tensor(value) or value.dim() != 4 or value.shape[1] != (channels or value.shape[1]):
-        came = list(value.shape) if torch.is_tensor(value) else type(value).__name__
-        raise ValueError(f"{operator}: {name} is {came}, expected {expected}; the order is (de, en)")
+def check_map(operator: str, name: str, value: Tensor, channels: int | None, floats: bool = True) -> None:
+    """A map `[B, channels, H, W]`, of any channels where None, with H and W ≥ 1; ValueError if it is none.
+
+    With `floats` it has to be of floating point: without, nothing but its size is looked at.
+    """
+    if not is_dense(value) or value.dim() != 4 or value.shape[1] != (channels or value.shape[1]):
+        _refuse(operator, name, value, channels)
     if value.shape[2] == 0 or value.shape[3] == 0:
-        raise ValueError(f"{operator}: {name} is {list(value.shape)}, expected {expected} with H and W ≥ 1")
+        expected = f"a tensor [B, {channels or 'C'}, H, W] with H and W ≥ 1"
+        raise ValueError(f"{operator}: {name} is {list(value.shape)}, expected {expected}")
+    if floats and value.dtype not in FLOATS:
+        check_floats(f"{operator}: {name}", value, 4, f"[B, {channels or 'C'}, H, W]")
+
+
+def _refuse(operator: str, name: str, value: Any, channels: int | None) -> None:
+    expected = f"[B, {channels or 'C'}, H, W]"
+    if torch.is_tensor(value):
+        check_tensor(f"{operator}: {name}", value, expected)
+    came = list(value.shape) if torch.is_tensor(value) else type(value).__name__
+    raise ValueError(f"{operator}: {name} is {came}, expected a tensor {expected}; the order is (de, en)")

@@ -17,7 +17,14 @@ from torch.nn import functional as F
 from denseup.ops import turning
 from denseup.ops.arguments import whole_number
 from denseup.ops.geometry import Size, layout
-from denseup.upsamplers.arguments import check_image, check_map, check_pair, check_same, two_whole_numbers
+from denseup.upsamplers.arguments import (
+    check_image,
+    check_map,
+    check_pair,
+    check_same,
+    check_state,
+    two_whole_numbers,
+)
 from denseup.upsamplers.start import Start, check_start
 
 
@@ -38,6 +45,9 @@ class Upsampler(nn.Module):
     """Looks at the encoder feature, and so needs it."""
     paired: ClassVar[bool] = False
     """Owns the encoder's down-sampling too, and has a use for the state that `downsample` returned."""
+    state_type: ClassVar[type | None] = None
+    """Of the state that `downsample` returns, for one that is checked: a tensor `[B, C, H, W]` of the encoder feature's
+    size, or a named tuple that begins with one."""
     needs_image: ClassVar[bool] = False
     """Guided by the image: `upsample` then gets it as the keyword `image`."""
     changes_en: ClassVar[bool] = False
@@ -125,6 +135,8 @@ class Upsampler(nn.Module):
         """
         size = self._check(de, en, output_size)
         options: dict[str, Tensor] = {}
+        if state is not None and self.state_type is not None:
+            check_state(type(self).__name__, state, self.state_type, de, size)
         if self.needs_image:
             options["image"] = check_image(type(self).__name__, image, de, size)
         try:
@@ -196,14 +208,7 @@ class Upsampler(nn.Module):
         height, width = de.shape[2:]
         size = output_size or (height * self.scale_factor, width * self.scale_factor)
         if en is not None:
-            if en.dim() == 4 and (en.shape[2] < height or en.shape[3] < width):
-                sizes = f"en is {tuple(en.shape[2:])} in size, de is {(height, width)}"
-                raise ValueError(
-                    f"{name}: {sizes}; en must be at least as large as de. Were they swapped? The order is (de, en)"
-                )
-            if self.guided:
-                check_map(name, "en", en, self.en_channels)
-                check_pair(name, "en", en, de)
+            self._check_guide(de, en)
             size = (en.shape[2], en.shape[3]) if output_size is None or self.guided else output_size
             if output_size is not None and tuple(output_size) != tuple(size):
                 raise ValueError(
@@ -218,6 +223,18 @@ class Upsampler(nn.Module):
                 f"{self.scale_factor}: {self.exact_factor_only}"
             )
         return size[0], size[1]
+
+    def _check_guide(self, de: Tensor, en: Tensor) -> None:
+        name = type(self).__name__
+        check_map(name, "en", en, None, floats=self.guided)
+        if en.shape[2] < de.shape[2] or en.shape[3] < de.shape[3]:
+            sizes = f"en is {tuple(en.shape[2:])} in size, de is {tuple(de.shape[2:])}"
+            raise ValueError(
+                f"{name}: {sizes}; en must be at least as large as de. Were they swapped? The order is (de, en)"
+            )
+        if self.guided:
+            check_map(name, "en", en, self.en_channels)
+            check_pair(name, "en", en, de)
 
 
 UpsamplerFactory = Callable[..., Upsampler]

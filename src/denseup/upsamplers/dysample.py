@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from denseup.ops import resize_nearest, sample_bilinear
-from denseup.ops.arguments import whole_number
+from denseup.ops.arguments import one_of, true_or_false, whole_number
 from denseup.ops.geometry import Size, centre_grid, layout, pixel_shuffle
 from denseup.ops.pointwise import convolve
 from denseup.upsamplers.arguments import check_divides
@@ -65,8 +65,8 @@ class DySample(Upsampler):
         start: Start = "published",
     ) -> None:
         super().__init__(de_channels, en_channels, scale_factor, start=start)
-        if style not in ("lp", "pl"):
-            raise ValueError(f"style is {style!r}, valid: 'lp', 'pl'")
+        one_of("style", style, ("lp", "pl"))
+        dynamic_scope = true_or_false("dynamic_scope", dynamic_scope)
         de_channels, scale_factor, groups = self.de_channels, self.scale_factor, whole_number("groups", groups)
         check_divides("groups", groups, de_channels)
         cells = scale_factor**2

@@ -38,7 +38,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseup.ops import local_similarity, reassemble, resize_nearest, sample_bilinear
-from denseup.ops.arguments import odd_number, whole_number
+from denseup.ops.arguments import odd_number, one_of, true_or_false, whole_number
 from denseup.ops.arithmetic import softmax_by_group
 from denseup.ops.encoding import encode_content
 from denseup.ops.geometry import Size, pixel_shuffle, position_grid, size_of
@@ -132,6 +132,10 @@ class FreqFusion(Upsampler):
         self.high_kernel_size = odd_number("high_kernel_size", high_kernel_size)
         encoder_kernel_size = odd_number("encoder_kernel_size", encoder_kernel_size)
         embed_channels = whole_number("embed_channels", embed_channels)
+        flags = {"hamming": hamming, "refine": refine, "semi_conv": semi_conv, "high_pass": high_pass}
+        flags |= {"residual": residual, "resample": resample, "resample_norm": resample_norm}
+        for name, flag in flags.items():
+            true_or_false(name, flag)
         self.refine, self.semi_conv, self.residual = refine and semi_conv, semi_conv, residual
         if not high_pass and self.refine:
             raise ValueError("high_pass is False, expected True with refine and semi_conv: they need its kernels")
@@ -246,8 +250,7 @@ class Resampler(nn.Module):
         self, channels: int, scale_factor: int, groups: int, kernel_size: int, norm: bool, directions: str
     ) -> None:
         super().__init__()
-        if directions not in DIRECTIONS:
-            raise ValueError(f"directions is {directions!r}, valid: {', '.join(map(repr, DIRECTIONS))}")
+        one_of("directions", directions, DIRECTIONS)
         self.groups, self.scale_factor, self.directions = groups, scale_factor, directions
         of_norm = max(1, channels // 8)
         if norm and channels % of_norm:

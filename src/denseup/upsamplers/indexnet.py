@@ -24,10 +24,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseup.ops import transforms
+from denseup.ops.arguments import one_of, true_or_false
 from denseup.ops.depthwise import convolve_channels
 from denseup.ops.geometry import Size, layout, pad_to_even, pixel_shuffle
 from denseup.ops.nearest import resize_nearest
-from denseup.upsamplers.arguments import check_state_size
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import Start, quieten
@@ -67,6 +67,7 @@ class IndexNet(Upsampler):
 
     guided = True
     paired = True
+    state_type = IndexState
     changes_en = True
     works_channels_last = True
     official_keys: ClassVar[dict[str, str | None]] = {
@@ -90,11 +91,11 @@ class IndexNet(Upsampler):
         kind: Literal["holistic", "o2o", "m2o"] = "holistic",
         start: Start = "published",
     ) -> None:
-        if kind not in KINDS:
-            raise ValueError(f"kind is {kind!r}, valid: {', '.join(KINDS)}")
+        one_of("kind", kind, KINDS)
         if kind != "holistic":
             self.equal_channels_only = _ONE_MAP_EACH
         super().__init__(de_channels, en_channels, scale_factor, start=start)
+        nonlinear, context = true_or_false("nonlinear", nonlinear), true_or_false("context", context)
         c, each = self.en_channels, 1 if kind == "holistic" else 4
         hidden, out, groups = (2 * c, 4, 1) if kind == "holistic" else (c, c, c if kind == "o2o" else 1)
         blocks = (_index_block(c, hidden, out, groups, nonlinear, context) for _ in range(each))
@@ -147,7 +148,6 @@ class IndexNet(Upsampler):
             indices = _raised(torch.stack(weights, 2))[..., : size[0], : size[1]]
         else:
             indices, en = state.indices, state.masked
-            check_state_size(type(self).__name__, (indices.shape[2], indices.shape[3]), size)
         return indices.to(de.dtype) * resize_nearest(de, size), en
 
 

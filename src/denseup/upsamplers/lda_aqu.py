@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from denseup.ops.arguments import odd_number, whole_number
+from denseup.ops.arguments import finite_number, odd_number, true_or_false, whole_number
 from denseup.ops.arithmetic import by_group
 from denseup.ops.geometry import Size, at_most, position_grid, size_of
 from denseup.ops.normalization import LayerNorm
@@ -95,7 +95,7 @@ class LDAAQU(Upsampler):
         super().__init__(de_channels, en_channels, scale_factor, start=start)
         self.kernel_size = odd_number("kernel_size", kernel_size)
         self.groups, self.heads = whole_number("groups", groups), whole_number("heads", heads)
-        self.reach, reduction = reach, whole_number("reduction", reduction)
+        self.reach, reduction = finite_number("reach", reach), whole_number("reduction", reduction)
         for name, parts in (("groups", self.groups), ("heads", self.heads)):
             if self.de_channels % (reduction * parts):
                 raise ValueError(
@@ -113,7 +113,11 @@ class LDAAQU(Upsampler):
             nn.GELU(),
             nn.Conv2d(own, 2 * taps, encoder_kernel_size, padding=encoder_kernel_size // 2),
         )
-        self.bias = nn.Parameter(torch.zeros(self.heads, taps, embed // self.heads)) if position_bias else None
+        self.bias = (
+            nn.Parameter(torch.zeros(self.heads, taps, embed // self.heads))
+            if true_or_false("position_bias", position_bias)
+            else None
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -17,7 +17,6 @@ from torch.nn import functional as F
 
 from denseup.ops.geometry import Size, phase_slots
 from denseup.ops.nearest import resize_nearest
-from denseup.upsamplers.arguments import check_state_size
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 
@@ -42,6 +41,7 @@ class MaxUnpool(Upsampler):
 
     guided = True
     paired = True
+    state_type = Maxima
     equal_channels_only = "each channel of de goes where the same channel of en had its maximum"
 
     def downsample(self, en: Tensor) -> tuple[Tensor, Maxima]:
@@ -53,8 +53,6 @@ class MaxUnpool(Upsampler):
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Maxima | None) -> Tensor:
         """`[B, C, h, w]` → `[B, C, *size]`, zero but for one pixel of each cell."""
         assert en is not None
-        if state is not None:
-            check_state_size(type(self).__name__, (state.marks.shape[2], state.marks.shape[3]), size)
         halves = (-(-size[0] // 2), -(-size[1] // 2))
         if state is None or tuple(de.shape[2:]) != halves:
             state = _maxima(en, (de.shape[2], de.shape[3]))

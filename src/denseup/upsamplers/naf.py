@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseup.ops import neighbourhood_attention, transforms
-from denseup.ops.arguments import whole_number
+from denseup.ops.arguments import one_of, whole_number
 from denseup.ops.arithmetic import accumulate, unflatten
 from denseup.ops.geometry import Size, at_most, pad_by_reflection, size_of
 from denseup.ops.normalization import GroupNorm
@@ -108,8 +108,7 @@ class NAF(Upsampler):
         ):
             if embed_channels % divisor:
                 raise ValueError(f"embed_channels is {embed_channels}, expected a multiple of {name}, {divisor}")
-        if neighbours not in NEIGHBOURS:
-            raise ValueError(f"neighbours is {neighbours!r}, valid: {', '.join(map(repr, NEIGHBOURS))}")
+        one_of("neighbours", neighbours, NEIGHBOURS)
         self.neighbours = neighbours
         self.image_channels = whole_number("image_channels", image_channels)
         self.largest_image, blocks = whole_number("largest_image", largest_image), whole_number("blocks", blocks)

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from denseup.ops import local_similarity, reassemble, resize_nearest
-from denseup.ops.arguments import odd_number, whole_number
+from denseup.ops.arguments import odd_number, one_of, whole_number
 from denseup.ops.geometry import Size
 from denseup.ops.normalization import LayerNorm
 from denseup.ops.pointwise import project, project_by
@@ -78,8 +78,7 @@ class SAPA(Upsampler):
         self.kernel_size = odd_number("kernel_size", kernel_size)
         embed_channels = whole_number("embed_channels", embed_channels)
         self.norm_en, self.norm_de = LayerNorm(self.en_channels), LayerNorm(self.de_channels)
-        if query not in QUERIES:
-            raise ValueError(f"query is {query!r}, valid: {', '.join(QUERIES)}")
+        one_of("query", query, QUERIES)
         self.query_from = query
         asking = self.en_channels + (self.de_channels if query == "cat" else 0)
         self.embed_query = nn.Linear(asking, embed_channels)

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from denseup.ops import resize_nearest
-from denseup.ops.arguments import whole_number
+from denseup.ops.arguments import true_or_false, whole_number
 from denseup.ops.geometry import Size, parent_grid, pixel_shuffle
 from denseup.ops.normalization import GroupNorm
 from denseup.ops.points import gather_points, point_similarity
@@ -79,7 +79,7 @@ class SAPAD(Upsampler):
         self.points, self.groups = whole_number("points", points), whole_number("groups", groups)
         check_divides("groups", self.groups, self.de_channels)
         embed = self.groups * whole_number("embed_channels", embed_channels)
-        self.fine_offsets = fine_offsets
+        self.fine_offsets, norm = true_or_false("fine_offsets", fine_offsets), true_or_false("norm", norm)
         self.norm_en: nn.Module
         self.norm_de: nn.Module
         for name in ("en", "de"):

@@ -19,6 +19,8 @@ from typing import Literal, cast, get_args
 import torch
 from torch import Tensor, nn
 
+from denseup.ops.arguments import one_of
+
 Start = Literal["published", "neutral"]
 STARTS = get_args(Start)
 
@@ -38,8 +40,7 @@ CLOSED_GATE = -4.0
 
 def check_start(start: str) -> Start:
     """`start` itself; ValueError if it is none."""
-    if start not in STARTS:
-        raise ValueError(f"start is {start!r}, valid: {', '.join(map(repr, STARTS))}")
+    one_of("start", start, STARTS)
     return cast(Start, start)
 
 

@@ -22,7 +22,7 @@ VOID_CONVENTIONS = ("void_excluded", "no_ignore")
 
 def check_void(void: str) -> None:
     """ValueError unless void names a convention."""
-    if void not in VOID_CONVENTIONS:
+    if not isinstance(void, str) or void not in VOID_CONVENTIONS:
         raise ValueError(f"void must be one of {', '.join(VOID_CONVENTIONS)}, got {void!r}")
 
 

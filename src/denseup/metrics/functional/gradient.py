@@ -133,6 +133,8 @@ def grad_a2u(pred: ArrayLike, target: ArrayLike, trimap: ArrayLike) -> float:
             raise ValueError(f"{name} must be uint8 or floating point, got {array.dtype}")
         if not np.isfinite(array).all():
             raise ValueError(f"{name} must be finite, got NaN or infinite values")
+        if not np.isfinite(float(array.max()) - float(array.min())):
+            raise ValueError(f"{name} must span less than float64 holds, got {array.min()}..{array.max()}")
     gauss, derivative = gaussian_and_derivative(SIGMA, RADIUS_A2U)
     filters = (gauss / gauss.sum(), derivative / gauss.sum())
     return squared_difference(p, g, unknown_region(t), filters, cv2.BORDER_REFLECT) / 10

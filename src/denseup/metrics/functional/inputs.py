@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from denseup.ops.arguments import is_whole
+
 AnyArray = NDArray[Any]
 ArrayLike = AnyArray | Tensor
 """What a metric takes: a NumPy array, or a torch tensor on any device."""
@@ -21,18 +23,38 @@ UNKNOWN = 128
 """Trimap value of the region that matting metrics sum over; 0 is background and 255 foreground."""
 
 
+REAL = "buif"
+"""NumPy's kinds of real numbers: flags, whole numbers of both kinds, floating point."""
+
+
 def as_array(name: str, value: ArrayLike) -> AnyArray:
     """The NumPy view of an array or tensor; ValueError for anything else and for an array without elements."""
     if isinstance(value, Tensor):
-        value = value.detach().cpu()
-        # NumPy has no bfloat16.
-        value = value.float().numpy() if value.dtype == torch.bfloat16 else value.numpy()
+        value = _from_torch(name, value)
     if not isinstance(value, np.ndarray):
         raise ValueError(f"{name} must be a torch.Tensor or a numpy.ndarray, got {type(value).__name__}")
+    if value.dtype.kind not in REAL:
+        raise ValueError(f"{name} must hold real numbers, got {value.dtype}")
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(f"{name} must be without a mask, got a masked array: metrics would not leave its pixels out")
     if value.size == 0:
         raise ValueError(f"{name} must have at least one pixel, got shape {list(value.shape)}")
     # OpenCV reads no flipped views.
     return np.ascontiguousarray(value)
+
+
+def _from_torch(name: str, value: Tensor) -> AnyArray:
+    """What NumPy can look at; ValueError for what has no values there."""
+    if value.layout is not torch.strided or value.is_nested or value.is_meta:
+        kind = "nested" if value.is_nested else f"{value.layout} on {str(value.device)!r}"
+        raise ValueError(f"{name} must be a dense tensor with values, got one that is {kind}")
+    value = value.detach().as_subclass(Tensor).cpu().resolve_conj().resolve_neg()
+    try:
+        # NumPy has no bfloat16.
+        array: AnyArray = value.float().numpy() if value.dtype == torch.bfloat16 else value.numpy()
+    except (TypeError, RuntimeError) as error:
+        raise ValueError(f"{name} must hold real numbers that NumPy knows, got {value.dtype}") from error
+    return array
 
 
 def pointer(array: AnyArray) -> ctypes.c_void_p:
@@ -113,6 +135,9 @@ def label_map(name: str, array: AnyArray) -> UInt8:
 
 def check_classes(num_classes: int, ignore_index: int) -> None:
     """ValueError unless all class labels fit into uint8 and the ignored label is none of them."""
+    for name, value in (("num_classes", num_classes), ("ignore_index", ignore_index)):
+        if not is_whole(value):
+            raise ValueError(f"{name} must be a whole number, got {value!r}")
     if not 1 <= num_classes <= 255:
         raise ValueError(f"num_classes must be in 1..255, got {num_classes}")
     if not num_classes <= ignore_index <= 255:

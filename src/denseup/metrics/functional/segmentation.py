@@ -83,7 +83,7 @@ def count_areas(
     areas = np.zeros((3, LABELS), np.int64)
     pixels, nothing = ctypes.c_long(target.size), -1
     kernels.denseup_label_areas(
-        *map(pointer, (pred, target, *within)), pixels, nothing if ignored is None else ignored, pointer(areas)
+        *map(pointer, (pred, target, *within)), pixels, nothing if ignored is None else int(ignored), pointer(areas)
     )
     return ClassAreas(*areas[:, :num_classes])
 

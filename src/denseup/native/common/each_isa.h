@@ -1,5 +1,6 @@
-/* Compiles the file BODY once for each instruction set: ISA is its name, V the floats of a vector. */
-#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+/* Compiles the file BODY once for each instruction set: ISA is its name, V the floats of a vector. With DENSEUP_PORTABLE
+ * there is one alone, for builds that are to be quick. */
+#if !defined(DENSEUP_PORTABLE) && defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
 #define X86 1
 #else
 #define X86 0

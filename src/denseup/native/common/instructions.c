@@ -3,7 +3,7 @@
 
 static const char *const names[] = {
     "portable",
-#ifdef __x86_64__
+#if defined(__x86_64__) && !defined(DENSEUP_PORTABLE)
     "avx2",
     "avx512",
 #endif
@@ -14,7 +14,7 @@ enum { COUNT = sizeof names / sizeof *names };
 static int forced = -1;
 
 static int usable(int index) {
-#ifdef __x86_64__
+#if defined(__x86_64__) && !defined(DENSEUP_PORTABLE)
     if (index == 2)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");

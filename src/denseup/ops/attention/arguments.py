@@ -1,12 +1,11 @@
 """What neighbourhood attention asks of its arguments."""
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from denseup.ops.arguments import check_alike, check_device, check_map, check_shape, whole_number
+from denseup.ops.arguments import check_alike, check_device, check_map, check_shape, finite_number, whole_number
 
 
 def check_maps(query: Tensor, key: Tensor, value: Tensor, kernel_size: int, heads: int) -> None:
@@ -32,10 +31,8 @@ def check_maps(query: Tensor, key: Tensor, value: Tensor, kernel_size: int, head
 
 def check_scale(scale: Any) -> None:
     """A finite number."""
-    if isinstance(scale, torch.SymFloat):
-        return
-    if isinstance(scale, bool) or not isinstance(scale, int | float) or not abs(scale) < math.inf:
-        raise ValueError(f"scale is {scale!r}, expected a finite number or None")
+    if not isinstance(scale, torch.SymFloat):
+        finite_number("scale", scale)
 
 
 def check_attention(

@@ -13,10 +13,10 @@ def check_downsampling(
     check_map("features", features, "[B, C, H, W]")
     _check_numbers(features.shape[1], kernel_size, scale_factor, groups, "features")
     batch, _, height, width = features.shape
+    check_map("kernels", kernels)
     expected = [batch, groups * kernel_size**2, -(-height // scale_factor), -(-width // scale_factor)]
     came = expected if whole else [*expected[:2], *kernels.shape[2:]]
     check_shape("kernels", kernels, came, "(batch, groups·kernel_size², ⌈H/scale_factor⌉, ⌈W/scale_factor⌉)")
-    check_map("kernels", kernels)
     check_device("kernels", kernels, "features", features)
     _check_low("kernels", kernels, (height, width), scale_factor)
 

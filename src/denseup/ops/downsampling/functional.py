@@ -4,7 +4,7 @@ from typing import Literal, cast
 
 from torch import Tensor
 
-from denseup.ops.arguments import whole_number
+from denseup.ops.arguments import one_of, whole_number
 from denseup.ops.arithmetic import softmax_by_group
 from denseup.ops.downsampling.arguments import check_downsampling
 from denseup.ops.downsampling.operators import downsample
@@ -43,8 +43,7 @@ def bidownsample(
         for name, value in (("kernel_size", kernel_size), ("scale_factor", scale_factor), ("groups", groups))
     )
     check_downsampling(features, kernels, kernel_size, scale_factor, groups, whole=True)
+    one_of("normalize", normalize, (None, "softmax"))
     if normalize == "softmax":
         kernels = softmax_by_group(kernels, groups)
-    elif normalize is not None:
-        raise ValueError(f"normalize is {normalize!r}, valid: None, 'softmax'")
     return cast(Tensor, downsample(features, kernels.to(features.dtype), kernel_size, scale_factor, groups))

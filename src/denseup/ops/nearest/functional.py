@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from denseup.ops import transforms
-from denseup.ops.arguments import whole_number
+from denseup.ops.arguments import FLOATS, check_tensor, two_lengths
 from denseup.ops.geometry import Size, size_of
 from denseup.ops.nearest.reference import select
 
@@ -18,13 +18,14 @@ def resize_nearest(x: Tensor, output_size: Size) -> Tensor:
     Raises:
         ValueError: `x` has no height and width ≥ 1, or `output_size` is not two whole numbers ≥ 1.
     """
-    height, width = x.shape[-2:]
     out_height, out_width = output_size = _checked(x, output_size)
+    height, width = size_of(x)
     if transforms.is_taken_apart():  # a graph for any size can't go by the ratio of two
         return select(x, output_size)
     if (height, width) == (out_height, out_width):
         return x
-    if _power_of_two(height, out_height) and _power_of_two(width, out_width):
+    known_to_torch = x.dim() == 4 and x.dtype in FLOATS and x.numel() != 0
+    if known_to_torch and _power_of_two(height, out_height) and _power_of_two(width, out_width):
         return F.interpolate(x, size=output_size, mode="nearest")  # its floating-point scale is exact for these only
     if torch.compiler.is_compiling() and not torch.compiler.is_exporting() and x.requires_grad:
         selected: Tensor = _Select.apply(x, out_height, out_width)  # type: ignore[no-untyped-call]
@@ -56,10 +57,10 @@ class _Select(torch.autograd.Function):
 
 
 def _checked(x: Tensor, output_size: Size) -> Size:
+    check_tensor("x", x, "[B, C, H, W]")
     if x.dim() < 2 or not x.shape[-2] or not x.shape[-1]:
         raise ValueError(f"x has shape {list(x.shape)}, expected [B, C, H, W] with a height and a width ≥ 1")
-    height, width = output_size
-    return whole_number("height of output_size", height), whole_number("width of output_size", width)
+    return two_lengths("output_size", output_size)
 
 
 def _power_of_two(length: int, output_length: int) -> bool:

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from denseup.ops.arguments import check_alike, check_device, check_groups, check_map, check_shape
+from denseup.ops.arguments import check_alike, check_device, check_floats, check_groups, check_map, check_shape
 
 POSITIONS = "[B, P, 2, G, H, W]"
 
@@ -10,9 +10,7 @@ POSITIONS = "[B, P, 2, G, H, W]"
 def check_positions(positions: Tensor, name: str, x: Tensor) -> None:
     """`[B, P, 2, G, H, W]` for the map `x` `[B, C, h, w]`, which errors call `name`."""
     check_map(name, x)
-    if positions.dim() != 6 or not positions.is_floating_point():
-        what = f"{positions.dtype} {list(positions.shape)}"
-        raise ValueError(f"positions is {what}, expected floating point {POSITIONS}")
+    check_floats("positions", positions, 6, POSITIONS)
     batch, points, axes, groups, height, width = positions.shape
     if batch != x.shape[0] or axes != 2 or points < 1 or groups < 1 or height < 1 or width < 1:
         expected = f"[{x.shape[0]}, P, 2, G, H, W] with P, G, H and W ≥ 1 and the batch of {name}"
@@ -66,7 +64,6 @@ def check_gather_backward(grad: Tensor, value: Tensor, weights: Tensor, position
 
 
 def _check_of_points(name: str, x: Tensor, positions: Tensor) -> None:
-    if not x.is_floating_point():
-        raise ValueError(f"{name} is {x.dtype} {list(x.shape)}, expected floating point [B, G, P, H, W]")
+    check_floats(name, x, 5, "[B, G, P, H, W]")
     batch, points, _, groups, *size = positions.shape
     check_shape(name, x, [batch, groups, points, *size], "as positions has")

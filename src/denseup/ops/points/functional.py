@@ -24,7 +24,8 @@ def point_similarity(query: Tensor, key: Tensor, positions: Tensor, backend: str
 
     Returns:
         `[B, G, P, H, W]`, with the dtype of `query`; computed in the widest of the dtypes, at least float32. NaN where
-        a position is; an infinite position is one far outside.
+        a position is; an infinite position is one far outside. Where what is read or multiplied is not finite, neither
+        is the result: NaN or infinite, as the back end orders its sums.
 
     Raises:
         ValueError: an argument has a wrong shape or value; the message names it.
@@ -46,7 +47,7 @@ def gather_points(value: Tensor, weights: Tensor, positions: Tensor, backend: st
 
     Returns:
         `[B, C, H, W]`, with the dtype of `value`; computed in the widest of the dtypes, at least float32. In a group of
-        channels of which a position is NaN, NaN.
+        channels of which a position is NaN, NaN; not finite as in `point_similarity`.
 
     Raises:
         ValueError: an argument has a wrong shape or value; the message names it.

@@ -2,24 +2,23 @@
 
 from torch import Tensor
 
-from denseup.ops.arguments import check_alike, check_device, check_groups, check_map, check_shape
+from denseup.ops.arguments import check_alike, check_device, check_groups, check_map, check_shape, odd_number
 
 
 def check_window(kernel_size: int, groups: int, features: Tensor, name: str) -> None:
     """A K×K window, and groups that divide the channels of `name`."""
     check_map(name, features)
-    if kernel_size < 1 or kernel_size % 2 == 0:
-        raise ValueError(f"kernel_size is {kernel_size}, expected an odd number ≥ 1")
+    odd_number("kernel_size", kernel_size)
     check_groups(groups, features.shape[1], name)
 
 
 def check_kernels(de: Tensor, kernels: Tensor, kernel_size: int, groups: int, name: str, de_name: str = "de") -> None:
     """Kernels `[B, G·K², H, W]` of a map `[B, C, h, w]` no larger than they are."""
     check_window(kernel_size, groups, de, de_name)
-    if kernels.dim() != 4 or kernels.shape[0] != de.shape[0] or kernels.shape[1] != groups * kernel_size**2:
+    check_map(name, kernels, "[B, G·K², H, W]")
+    if kernels.shape[0] != de.shape[0] or kernels.shape[1] != groups * kernel_size**2:
         expected = f"[{de.shape[0]}, {groups * kernel_size**2}, H, W] (batch, groups·kernel_size², height, width)"
         raise ValueError(f"{name} has shape {list(kernels.shape)}, expected {expected}")
-    check_map(name, kernels, "[B, G·K², H, W]")
     check_device(name, kernels, de_name, de)
     check_sizes(de, kernels, de_name, name)
 
@@ -27,9 +26,9 @@ def check_kernels(de: Tensor, kernels: Tensor, kernel_size: int, groups: int, na
 def check_query(query: Tensor, key: Tensor, kernel_size: int, groups: int) -> None:
     """A query `[B, C, H, W]` and a key `[B, C, h, w]` no larger than it."""
     check_window(kernel_size, groups, key, "key")
-    if query.dim() != 4 or query.shape[:2] != key.shape[:2]:
-        raise ValueError(f"query has shape {list(query.shape)}, expected {[*key.shape[:2]]} + [H, W] as in key")
     check_map("query", query, "[B, C, H, W]")
+    if query.shape[:2] != key.shape[:2]:
+        raise ValueError(f"query has shape {list(query.shape)}, expected {[*key.shape[:2]]} + [H, W] as in key")
     check_device("query", query, "key", key)
     check_sizes(key, query, "key", "query")
 

@@ -4,7 +4,7 @@ from typing import Literal, cast
 
 from torch import Tensor
 
-from denseup.ops.arguments import odd_number, whole_number
+from denseup.ops.arguments import odd_number, one_of, two_lengths, whole_number
 from denseup.ops.arithmetic import blend
 from denseup.ops.dispatch import REFERENCE
 from denseup.ops.geometry import Size, size_of
@@ -46,10 +46,9 @@ def reassemble(
     """
     kernel_size, groups = odd_number("kernel_size", kernel_size), whole_number("groups", groups)
     check_kernels(de, kernels, kernel_size, groups, "kernels")
-    if output_size is not None and tuple(output_size) != tuple(kernels.shape[2:]):
+    if output_size is not None and two_lengths("output_size", output_size) != tuple(kernels.shape[2:]):
         raise ValueError(f"output_size is {tuple(output_size)}, but kernels is {tuple(kernels.shape[2:])} in size")
-    if normalize not in (None, "softmax"):
-        raise ValueError(f"normalize is {normalize!r}, valid: None, 'softmax'")
+    one_of("normalize", normalize, (None, "softmax"))
     chosen = BACKENDS.choose(backend, de, kernel_size, groups)
     if normalize == "softmax":
         return cast(Tensor, operators.softmax_reassemble(de, kernels, None, None, kernel_size, groups, chosen))
@@ -136,5 +135,5 @@ def local_similarity(
     """
     kernel_size, groups = odd_number("kernel_size", kernel_size), whole_number("groups", groups)
     check_query(query, key, kernel_size, groups)
-    chosen = BACKENDS.choose(backend, key, kernel_size, groups)
+    chosen = BACKENDS.choose(backend, query, kernel_size, groups)
     return cast(Tensor, operators.similarity(query, key.to(query.dtype), kernel_size, groups, chosen))

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from denseup.ops.arguments import check_alike, check_groups, check_map, check_shape
+from denseup.ops.arguments import check_alike, check_floats, check_groups, check_map, check_shape, one_of
 
 PADDINGS = ("border", "zeros")
 """What is read outside the map: its nearest border pixel, or 0."""
@@ -10,15 +10,15 @@ PADDINGS = ("border", "zeros")
 
 def check_padding(padding: str) -> None:
     """One of `PADDINGS`."""
-    if padding not in PADDINGS:
-        raise ValueError(f"padding is {padding!r}, expected one of {', '.join(map(repr, PADDINGS))}")
+    one_of("padding", padding, PADDINGS)
 
 
 def check_sample(x: Tensor, grid: Tensor, padding: str = "border") -> None:
     """A map `[B, C, h, w]` and a grid `[B, H, W, 2]`."""
     check_padding(padding)
     check_map("x", x)
-    if grid.dim() != 4 or grid.shape[0] != x.shape[0] or grid.shape[3] != 2 or 0 in grid.shape[1:]:
+    check_floats("grid", grid, 4, "[B, H, W, 2]")
+    if grid.shape[0] != x.shape[0] or grid.shape[3] != 2 or 0 in grid.shape[1:]:
         raise ValueError(f"grid has shape {list(grid.shape)}, expected [{x.shape[0]}, H, W, 2] with H and W ≥ 1")
     check_alike("grid", grid, "x", x)
 

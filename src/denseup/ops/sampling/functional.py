@@ -34,12 +34,12 @@ def sample_bilinear(x: Tensor, positions: Tensor, groups: int = 1, padding: str 
     """
     check_padding(padding)
     groups = whole_number("groups", groups)
-    if x.dim() != 4 or x.shape[1] % groups:
-        raise ValueError(f"x is {list(x.shape)}, expected [B, C, h, w] with C a multiple of groups, {groups}")
-    if positions.dim() != 4 or positions.shape[0] != x.shape[0] or positions.shape[1] != 2 * groups:
-        raise ValueError(f"positions is {list(positions.shape)}, expected [{x.shape[0]}, {2 * groups}, H, W]")
     check_map("x", x)
     check_map("positions", positions, "[B, 2·G, H, W]")
+    if x.shape[1] % groups:
+        raise ValueError(f"x is {list(x.shape)}, expected [B, C, h, w] with C a multiple of groups, {groups}")
+    if positions.shape[0] != x.shape[0] or positions.shape[1] != 2 * groups:
+        raise ValueError(f"positions is {list(positions.shape)}, expected [{x.shape[0]}, {2 * groups}, H, W]")
     check_device("positions", positions, "x", x)
     dtype = torch.promote_types(torch.promote_types(x.dtype, positions.dtype), torch.float32)
     wide, at = x.to(dtype), positions.to(dtype)

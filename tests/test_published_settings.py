@@ -1,4 +1,4 @@
-"""Both published settings from end to end: trees in the releases' layouts are trained, killed, gone on with, evaluated."""
+"""Both published settings from end to end, on trees in the layouts of their releases: trained, killed, evaluated."""
 
 import json
 import os

@@ -157,6 +157,31 @@ def published_table(names: Sequence[str]) -> str:
     return table(["name", *metrics], lines)
 
 
+STEPS = {"matting": 180_000, "segmentation": 160_000}
+SAMPLES = 16
+SUSTAINED = 20e12
+"""Operations a second that the hours of a GPU are told for."""
+DIFFERS = {
+    ("matting", "fade"): "SAD and Grad are those of the training's Python metrics",
+    ("matting", "indexnet_m2o"): "which of IndexNet's forms it was is not said",
+    ("segmentation", "fade"): "the best of ten evaluations; the last was 44.25",
+}
+
+
+def reproduce_table(names: Sequence[str]) -> str:
+    """What each published row takes: the command, the work, the hours, and what is known to differ."""
+    (task,) = names
+    experiment = {"matting": "composition1k", "segmentation": "ade20k"}[task]
+    metric = {"matting": "sad", "segmentation": "miou"}[task]
+    lines = []
+    for name in (name for name in UPSAMPLERS.names() if published_value(task, name, metric)):
+        step = 6e9 * float(costs()[task, name]["gflops"]) * SAMPLES  # multiply and add, forward and twice back
+        hours = step * STEPS[task] / SUSTAINED / 3600
+        command = f"`experiment={experiment} upsampler={name}`"
+        lines.append([command, f"{step / 1e12:.2f}", f"{hours:.1f}", DIFFERS.get((task, name), "")])
+    return table(["`python -m src.train` …", "10¹² operations a step", "GPU hours", "known to differ"], lines)
+
+
 def parameters(name: str, channels: int) -> int:
     """Of one operator whose features have so many channels."""
     return sum(parameter.numel() for parameter in built(name, channels).parameters())
@@ -194,6 +219,7 @@ TABLES: dict[str, Callable[[Sequence[str]], str]] = {
     "evidence": evidence_table,
     "overview": overview_table,
     "published": published_table,
+    "reproduce": reproduce_table,
 }
 
 

@@ -38,7 +38,7 @@ LAYERS = {
     "environment": set(),
     "locking": set(),
     "profiling": {"ops", "upsamplers", "networks"},
-    "losses": set(),
+    "losses": {"ops"},
     "metrics": {"native"},
     "visualization": set(),
     "data": {"locking"},

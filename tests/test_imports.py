@@ -41,7 +41,7 @@ LAYERS = {
     "escaping": set(),
     "profiling": {"ops", "upsamplers", "networks"},
     "losses": {"ops"},
-    "metrics": {"native", "ops"},
+    "metrics": {"native"},
     "visualization": set(),
     "data": {"locking"},
     "results": {"escaping", "visualization"},

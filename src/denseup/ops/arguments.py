@@ -24,7 +24,7 @@ def whole_number(name: str, value: Any, at_least: int = 1) -> int:
     if isinstance(value, torch.SymInt):
         return value  # type: ignore[return-value]
     number = _as_int(value)
-    if number is None or not at_least <= number <= LARGEST:
+    if number is None or number < at_least or _is_beyond_c(number):
         raise ValueError(f"{name} is {value!r}, expected a whole number ≥ {at_least}{_bounded(number)}")
     return number
 
@@ -32,13 +32,18 @@ def whole_number(name: str, value: Any, at_least: int = 1) -> int:
 def odd_number(name: str, value: Any) -> int:
     """`value` as an odd int ≥ 1; ValueError if it is none."""
     number = _as_int(value)
-    if number is None or not 1 <= number <= LARGEST or number % 2 == 0:
+    if number is None or number < 1 or number % 2 == 0 or _is_beyond_c(number):
         raise ValueError(f"{name} is {value!r}, expected an odd number ≥ 1{_bounded(number)}")
     return number
 
 
+def _is_beyond_c(number: int) -> bool:
+    """Sizes that a compiler takes for symbols are not: to ask would bind them."""
+    return not torch.compiler.is_compiling() and number > LARGEST
+
+
 def _bounded(number: int | None) -> str:
-    return "" if number is None or number <= LARGEST else " and < 2⁶³"
+    return " and < 2⁶³" if number is not None and _is_beyond_c(number) else ""
 
 
 def is_whole(value: Any) -> bool:

@@ -8,8 +8,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from denseup.ops.arguments import is_whole
-
 AnyArray = NDArray[Any]
 ArrayLike = AnyArray | Tensor
 """What a metric takes: a NumPy array, or a torch tensor on any device."""
@@ -136,7 +134,7 @@ def label_map(name: str, array: AnyArray) -> UInt8:
 def check_classes(num_classes: int, ignore_index: int) -> None:
     """ValueError unless all class labels fit into uint8 and the ignored label is none of them."""
     for name, value in (("num_classes", num_classes), ("ignore_index", ignore_index)):
-        if not is_whole(value):
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
             raise ValueError(f"{name} must be a whole number, got {value!r}")
     if not 1 <= num_classes <= 255:
         raise ValueError(f"num_classes must be in 1..255, got {num_classes}")

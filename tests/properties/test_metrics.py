@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import strategies as st
-from naive_metrics import naive_areas, naive_conn
+from naive_metrics import naive_areas, naive_conn, naive_grad
 from properties import spoiling
 from properties.outcomes import Refused, called
 from properties.running import by_day_and_night, run
@@ -86,35 +86,6 @@ class Case:
     arguments: dict[str, Any]
     spoiled: str = ""
     how: str = ""
-
-
-def flat_filter(x: np.ndarray, rows: np.ndarray, columns: np.ndarray, mode: str) -> np.ndarray:
-    """Convolution with an outer product, by its definition."""
-    reach = len(rows) // 2
-    padded = np.pad(x, reach, mode=mode)
-    outer = np.outer(rows, columns)[::-1, ::-1]
-    return sum(
-        outer[i, j] * padded[i : i + x.shape[0], j : j + x.shape[1]] for i in range(len(rows)) for j in range(len(rows))
-    )
-
-
-def naive_grad(pred: np.ndarray, target: np.ndarray, trimap: np.ndarray, a2u: bool) -> float:
-    radius = 6 if a2u else 4
-    at = np.arange(-radius, radius + 1)
-    gauss = np.exp(-(at**2) / (2 * 1.4**2)) / (1.4 * np.sqrt(2 * np.pi))
-    slope = -at * gauss / 1.4**2
-    if a2u:
-        gauss, slope = gauss / gauss.sum(), slope / gauss.sum()
-    else:
-        gauss, slope = gauss / np.sqrt((gauss**2).sum()), slope / np.sqrt((slope**2).sum())
-    found, mode = [], "symmetric" if a2u else "edge"
-    for image in (pred, target):
-        x = image.astype(np.float64)
-        span = x.max() - x.min()
-        x = (x - x.min()) / (span if span > 0 else 1)
-        found.append(np.hypot(flat_filter(x, slope, gauss, mode), flat_filter(x, gauss, slope, mode)))
-    difference = (found[0] - found[1])[trimap == 128]
-    return float((difference**2).sum()) / (10 if a2u else 1000)
 
 
 def naive_matting(name: str, pred: np.ndarray, target: np.ndarray, trimap: np.ndarray) -> float:

@@ -85,10 +85,10 @@ def true_or_false(name: str, value: Any) -> bool:
     return value
 
 
-def finite_number(name: str, value: Any) -> float:
+def finite_number(name: str, value: Any, otherwise: str = "") -> float:
     """A number as a float: neither NaN nor infinite, and no flag; ValueError if it is none."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
-        raise ValueError(f"{name} is {value!r}, expected a finite number")
+        raise ValueError(f"{name} is {value!r}, expected a finite number{otherwise}")
     return float(value)
 
 

@@ -32,7 +32,7 @@ def check_maps(query: Tensor, key: Tensor, value: Tensor, kernel_size: int, head
 def check_scale(scale: Any) -> None:
     """A finite number."""
     if not isinstance(scale, torch.SymFloat):
-        finite_number("scale", scale)
+        finite_number("scale", scale, " or None")
 
 
 def check_attention(

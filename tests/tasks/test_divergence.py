@@ -28,7 +28,7 @@ class Poisoned(nn.Module):
 
 def matting_batch(size: int = 8) -> dict[str, Any]:
     trimap = torch.full((2, 1, size, size), 128, dtype=torch.uint8)
-    return {"image": torch.rand(2, 3, size, size), "trimap": trimap, "alpha": trimap, "name": ["left", "right"]}
+    return {"image": torch.rand(2, 3, size, size), "trimap": trimap, "alpha": trimap / 255, "name": ["left", "right"]}
 
 
 @pytest.mark.parametrize("weight", [NAN, INF, -INF])

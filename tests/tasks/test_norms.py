@@ -16,7 +16,9 @@ from denseup.tasks.optimization import Optimization, parameter_groups
 
 ENCODER = {"name": "resnet34", "width": 4, "depths": (1, 1, 1)}
 BATCH = {"image": torch.rand(3, 32, 32), "trimap": torch.full((1, 32, 32), 128, dtype=torch.uint8)}
-BATCH |= {"alpha": torch.full((1, 32, 32), 200, dtype=torch.uint8)}
+BATCH |= {"alpha": torch.full((1, 32, 32), 200 / 255)}
+WHOLE = {**BATCH, "alpha": torch.full((1, 32, 32), 200, dtype=torch.uint8)}
+"""A training sample, and one of evaluation."""
 
 
 def task(**recipe: Any) -> MattingTask:
@@ -48,9 +50,8 @@ def fit(module: MattingTask, steps: int, path: Any = None, resume: Any = None) -
         val_check_interval=1,
         check_val_every_n_epoch=None,
     )
-    loaders = [DataLoader([BATCH] * 8, size) for size in (2, 8)]  # type: ignore[arg-type,var-annotated]
-    whole = DataLoader([BATCH], 1)  # type: ignore[arg-type,var-annotated]
-    trainer.fit(module, loaders[0], whole, ckpt_path=resume, weights_only=True)
+    batches, whole = DataLoader([BATCH] * 8, 2), DataLoader([WHOLE], 1)  # type: ignore[arg-type,var-annotated]
+    trainer.fit(module, batches, whole, ckpt_path=resume, weights_only=True)
     if path is not None:
         trainer.save_checkpoint(path)
 

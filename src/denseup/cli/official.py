@@ -114,7 +114,7 @@ def load_into(task: DenseTask, tensors: Mapping[str, Tensor], source: str, allow
 
 
 def whole_config(file: OfficialFile, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The config that a run of this network would have, for the data that the authors evaluate on; unresolved.
+    """The config that a run of this network would have, for the data that the authors evaluate on.
 
     Args:
         file: read with the same `given`.
@@ -123,7 +123,7 @@ def whole_config(file: OfficialFile, given: Mapping[str, Any]) -> dict[str, Any]
     network = file.network
     model, _ = PUBLISHED[network.task]
     encoder = {**_chosen(given, "encoder", network.encoder["name"]), **network.encoder, "pretrained": False}
-    return {
+    config = {
         "task": _chosen(given, "task", network.task),
         "upsampler": {**file.options, "name": file.upsampler.name},
         "encoder": encoder,
@@ -134,6 +134,8 @@ def whole_config(file: OfficialFile, given: Mapping[str, Any]) -> dict[str, Any]
         "seed": 0,
         OF_AUTHORS: str(file.path),
     }
+    # what our own files look up is said here: a config from a file may look nothing up
+    return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(config), resolve=True))
 
 
 def published_data(network: Recognised) -> dict[str, Any]:

@@ -33,7 +33,8 @@ def number(row: Row | None, key: str, digits: int, sign: str = "") -> str:
     mean, half = float(row[f"{key}_mean"]), row[f"{key}_half_width"]
     text = f"{mean:{sign}.{digits}f}" + (f" ± {float(half):.{digits}f}" if half else "")
     p = row.get(key.replace("_delta", "_p_holm"), "") if key.endswith("_delta") else ""
-    return f"**{text}**" if p and float(p) <= 0.05 else text
+    several = int(row.get("runs") or 2) > 1  # one seed speaks of its images alone
+    return f"**{text}**" if several and p and float(p) <= 0.05 else text
 
 
 def rank(row: Row, key: str) -> str:
@@ -143,6 +144,30 @@ def transfer() -> str:
     return table(header, lines)
 
 
+def second_wave() -> str:
+    """Both waves in one table, by the difference in mIoU: each against the bilinear of its own runs."""
+    segmentation = rows("camvid/segmentation.csv") | without_bilinear(rows("second_wave/camvid/segmentation.csv"))
+    composites = rows("matting/matting.csv") | without_bilinear(rows("second_wave/matting/matting.csv"))
+    header = ["upsampler", "CamVid: seeds", "Δ mIoU ↑", "Δ bIoU ↑", "GFLOPs"]
+    header += ["composites: seeds", "Δ SAD ↓", "Δ Grad ↓", "GFLOPs"]
+    lines = []
+    for label in best_first(segmentation, "miou"):
+        line = [label, *compared(segmentation[label], ("miou", "biou"), 1)]
+        lines.append([*line, *(compared(composites[label], ("sad", "grad"), 2) if label in composites else [""] * 4)])
+    return table(header, lines)
+
+
+def without_bilinear(table: Mapping[str, Row]) -> dict[str, Row]:
+    """The upsamplers that were compared with it."""
+    return {label: row for label, row in table.items() if label != "bilinear"}
+
+
+def compared(row: Row, metrics: Sequence[str], digits: int) -> list[str]:
+    """Seeds, differences to bilinear, and GFLOPs."""
+    deltas = [number(row, f"{metric}_delta", digits, "+") for metric in metrics]
+    return [row["runs"], *deltas, f"{float(row['gflops']):.1f}"]
+
+
 def costs(row: Row) -> list[str]:
     """GFLOPs of the network, and milliseconds of its inference where they were measured."""
     return [f"{float(row['gflops']):.1f}", f"{float(row['forward_ms']):.0f}" if row["forward_ms"] else ""]
@@ -154,6 +179,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "classes": classes,
     "matting": matting,
     "transfer": transfer,
+    "second_wave": second_wave,
 }
 
 

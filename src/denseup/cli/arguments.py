@@ -29,13 +29,7 @@ def keys_and_values(
         bare: the key that a word without one was probably meant for.
         spell: an argument as it was typed → as Hydra reads it.
     """
-    parser = argparse.ArgumentParser(
-        prog=name,
-        description=(description or "").strip(),
-        epilog=(CONF / f"{name}.yaml").read_text(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("words", metavar="KEY=VALUE", nargs="*", help="a value of the config below")
+    parser = words_parser(name, description, "a value of the config below")
     words = [spell(word) for word in parser.parse_args(arguments).words]
     for word in words:
         if "=" not in word:
@@ -50,6 +44,18 @@ def keys_and_values(
     if missing:
         sys.exit(f"{name} needs {', '.join(f'{key}=…' for key in missing)}; --help says more")
     return cfg
+
+
+def words_parser(name: str, description: str | None, what: str) -> argparse.ArgumentParser:
+    """Takes `words`, KEY=VALUE of conf/NAME.yaml, which --help shows; `what` says what they are."""
+    parser = argparse.ArgumentParser(
+        prog=name,
+        description=(description or "").strip(),
+        epilog=(CONF / f"{name}.yaml").read_text(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("words", metavar="KEY=VALUE", nargs="*", help=what)
+    return parser
 
 
 def _refuse_unknown(name: str, words: Sequence[str]) -> None:

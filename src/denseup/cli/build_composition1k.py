@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from denseup.cli.arguments import exit_code, keys_and_values
 from denseup.cli.checks import check_path, check_workers
 from denseup.cli.config import plain
+from denseup.cli.saying import tell
 
 if TYPE_CHECKING:
     from denseup.data.building.composites import Composite
@@ -41,9 +42,9 @@ def run(options: dict[str, Any]) -> int:
             counts[built.status] += 1
             progress.update(bar, advance=1, description=built.target.stem)
             if built.status == "failed":
-                _say(f"failed: {built.target.name}: {built.reason}")
+                tell(f"failed: {built.target.name}: {built.reason}")
     told = ", ".join(f"{counts[status]} {status}" for status in ("built", "kept", "failed"))
-    _say(f"{len(composites)} composites: {told}: {composites[0].target.parent}")
+    tell(f"{len(composites)} composites: {told}: {composites[0].target.parent}")
     return counts["failed"]
 
 
@@ -88,10 +89,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; the exit code: 1 if any composite could not be made."""
     cfg = parse(arguments)
     return exit_code(lambda: int(run(plain(cfg)) > 0))
-
-
-def _say(text: str) -> None:
-    Console(stderr=True).print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from rich.table import Column, Table
 from denseup.cli.composing import printed_errors, settings
 from denseup.cli.importing import quick_imports
 from denseup.cli.places import CONF
+from denseup.cli.saying import say
 
 if TYPE_CHECKING:
     from denseup.data.caching import Entry
@@ -49,15 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             removed = cache.clear(keys)
         except ValueError as error:
             sys.exit(f"clear: {error}")
-        _say(f"removed from {cache.folder}: {_total(removed)}")
+        say(f"removed from {cache.folder}: {_total(removed)}")
     entries = cache.entries()
     if entries:
         Console().print(_table(entries))
-    _say(f"{cache.folder}: {_total(entries)}")
-
-
-def _say(text: str) -> None:
-    Console().print(text, highlight=False, soft_wrap=True, markup=False)
+    say(f"{cache.folder}: {_total(entries)}")
 
 
 def _total(entries: Sequence["Entry"]) -> str:

@@ -1,27 +1,20 @@
 """The command line of a command about a data set: `KEY=VALUE` of its config, where `data=` and `task=` choose."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from denseup.cli.arguments import words_parser
 from denseup.cli.checks import check_data_options
 from denseup.cli.composing import printed_errors, settings
 from denseup.cli.config import suggest
-from denseup.cli.places import CONF
 
 
 def data_command(name: str, description: str | None, arguments: Sequence[str] | None) -> DictConfig:
     """The config conf/NAME.yaml with what the command line says; a message and an exit code where it can't be read."""
-    parser = argparse.ArgumentParser(
-        prog=name,
-        description=(description or "").strip(),
-        epilog=(CONF / f"{name}.yaml").read_text(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("words", metavar="KEY=VALUE", nargs="*", help="data=SET, data.KEY=VALUE, or a value below")
+    parser = words_parser(name, description, "data=SET, data.KEY=VALUE, or a value below")
     parser.add_argument("--config-dir", metavar="FOLDER", help="a folder of configs of one's own, with data/SET.yaml")
     given = parser.parse_args(arguments)
     for word in given.words:

@@ -19,6 +19,7 @@ from denseup.cli import report
 from denseup.cli.config import RunError, mask_keys, plain, record_failure, run_info, suggest, user_errors
 from denseup.cli.importing import quick_imports
 from denseup.cli.places import CONF, path_of
+from denseup.cli.saying import say
 from denseup.engine import RunFolder
 from denseup.engine.state import read_result, state
 
@@ -67,7 +68,7 @@ def run(cfg: DictConfig, folder: RunFolder, console: Console | None = None) -> d
     folder.result.unlink(missing_ok=True)
     console = console or Console()
     for note in source.notes:
-        _say(note, console)
+        say(note, console)
     check_data_options(whole.data)
     folder.make()
     folder.write_config(OmegaConf.to_yaml(OmegaConf.create(info.config)))
@@ -75,7 +76,7 @@ def run(cfg: DictConfig, folder: RunFolder, console: Console | None = None) -> d
     check_data(data, "test", cfg.check_data)
     task = rebuilt_task(plain(whole), data)
     for note in source.load(task):
-        _say(note, console)
+        say(note, console)
     return evaluate(task, data, folder, info, checkpoint=file, trainer=trainer, console=console, settings=settings)
 
 
@@ -105,9 +106,9 @@ def run_all(cfg: DictConfig, folder: Path) -> int:
         except Exception as error:  # the others go on
             failed += 1
             record_failure(target, error, None)
-            _say(f"{number}/{len(runs)} {one.name}: {type(error).__name__}: {error}")
+            say(f"{number}/{len(runs)} {one.name}: {type(error).__name__}: {error}")
         else:
-            _say(f"{number}/{len(runs)} {one.name}: {result['monitor']} {shown(result['metrics'][result['monitor']])}")
+            say(f"{number}/{len(runs)} {one.name}: {result['monitor']} {shown(result['metrics'][result['monitor']])}")
     if cfg.report:
         report.write_at_the_end(folder)
     return failed
@@ -138,10 +139,6 @@ def _trained(folder: RunFolder, root: Path) -> Trained | None:
         return None
     name = folder.path.relative_to(root) if folder.path != root else folder.path.resolve().name
     return Trained(str(name), folder.path, checkpoint)
-
-
-def _say(text: str, console: Console | None = None) -> None:
-    (console or Console()).print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="evaluate")

@@ -16,6 +16,7 @@ from denseup.cli.arguments import exit_code, keys_and_values
 from denseup.cli.config import plain
 from denseup.cli.importing import quick_imports
 from denseup.cli.places import path_of
+from denseup.cli.saying import say
 
 if TYPE_CHECKING:
     from denseup.exporting.facts import Facts
@@ -43,11 +44,11 @@ def run(cfg: DictConfig, console: Console | None = None) -> Path:
     options = _checked(plain(cfg))
     task, facts, notes = load_described(options["ckpt"], options["upsampler"])
     for note in notes:
-        _say(console, note)
+        say(note, console)
     output = Path(options["output"] or _default(Path(path_of(options["ckpt"])), options["format"]))
     if options["format"] == SAFETENSORS:
         file = write_folder(task.state_dict(), facts, output, options["license"])
-        _say(console, f"{SAFETENSORS}: {file}, with {output / 'README.md'}")
+        say(f"{SAFETENSORS}: {file}, with {output / 'README.md'}", console)
         return output
     return _graph(task, facts, output, options, console)
 
@@ -121,8 +122,8 @@ def _print(done: "Exported", options: dict[str, Any], console: Console) -> None:
         table.add_row(size, f"{one.error:.1e}", f"{one.largest:.3g}", f"{options['tolerance']:g}")
     console.print(table)
     if done.timings:
-        _say(console, _told(done, options))
-    _say(console, f"{options['format']}: {done.path} ({done.path.stat().st_size / 1e6:.1f} MB)")
+        say(_told(done, options), console)
+    say(f"{options['format']}: {done.path} ({done.path.stat().st_size / 1e6:.1f} MB)", console)
 
 
 def _told(done: "Exported", options: dict[str, Any]) -> str:
@@ -136,10 +137,6 @@ def _told(done: "Exported", options: dict[str, Any]) -> str:
         f"latency at 1 × {side} × {side} on the CPU, {torch.get_num_threads()} thread(s), median (quartiles) of "
         f"{repeats}: {told}; file/eager {ratio:.2f}"
     )
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def parse(arguments: Sequence[str] | None) -> DictConfig:

@@ -15,6 +15,7 @@ from denseup.cli.checks import check_path
 from denseup.cli.config import plain
 from denseup.cli.importing import quick_imports
 from denseup.cli.places import is_official
+from denseup.cli.saying import tell
 from denseup.escaping import printable
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def run(options: dict[str, Any]) -> int:
     if options["output"] != STDOUT:
         make_folder(options["output"])
     for note in notes:
-        _say(note)
+        tell(note)
     return _predict(predictor, sources, chosen)
 
 
@@ -106,15 +107,15 @@ def _predict(predictor: "Predictor", sources: "Sequence[Source]", chosen: "Setti
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress, warnings.catch_warnings():
-        warnings.showwarning = lambda message, *rest, **named: _say(f"warning: {message}")
+        warnings.showwarning = lambda message, *rest, **named: tell(f"warning: {message}")
         bar = progress.add_task("predicting", total=len(sources))
         for source in predict_files(predictor, sources, chosen, failed):
             progress.update(bar, advance=1, description=printable(source.name))
     done = len(sources) - len(failures)
     where = "standard output" if chosen.output == STDOUT else chosen.output
-    _say(f"{done} of {len(sources)} predicted: {where}")
+    tell(f"{done} of {len(sources)} predicted: {where}")
     if failures:
-        _say("\n  ".join([f"{len(failures)} failed:", *failures]))
+        tell("\n  ".join([f"{len(failures)} failed:", *failures]))
     return len(failures)
 
 
@@ -148,10 +149,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; the exit code: 1 if any picture failed."""
     cfg = parse(arguments)
     return exit_code(lambda: int(run(plain(cfg)) > 0))
-
-
-def _say(text: str) -> None:
-    Console(stderr=True).print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

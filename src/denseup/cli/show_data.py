@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig
-from rich.console import Console
 
 from denseup.cli.arguments import exit_code
 from denseup.cli.checks import check_path
 from denseup.cli.config import plain
 from denseup.cli.data_arguments import data_command
 from denseup.cli.importing import quick_imports
+from denseup.cli.saying import tell
 from denseup.tasks.checks import check_whole
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ def run(cfg: DictConfig) -> list[Path]:
         written.append(Path(cfg.output) / STEPS)
         save_png(written[1], step_sheet(steps, cfg.side))
     else:
-        _say(f"no {STEPS}: {type(dataset).__name__} does not tell the steps of its samples (a method stages)")
+        tell(f"no {STEPS}: {type(dataset).__name__} does not tell the steps of its samples (a method stages)")
     for path in written:
-        _say(str(path))
+        tell(str(path))
     return written
 
 
@@ -94,10 +94,6 @@ def _columns(samples: Sequence[dict[str, Any]]) -> int:
 
 def _classes(data: "DenseData") -> Sequence[str]:
     return data.class_names if data.num_classes > 1 else ()
-
-
-def _say(text: str) -> None:
-    Console(stderr=True).print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def parse(arguments: Sequence[str] | None) -> DictConfig:

@@ -96,3 +96,19 @@ def test_runs_that_do_not_count_are_listed_with_their_reason(tmp_path: Path, bas
 def test_no_finished_run_still_makes_a_report(tmp_path: Path, base: dict[str, Any]) -> None:
     write_run(tmp_path, run_config(base, "fade", 0), status="failed", error="ValueError: no")
     assert "ValueError: no" in write_report(load_runs([tmp_path]), tmp_path / "report").read_text()
+
+
+def test_samples_of_an_earlier_version_are_a_group_of_their_own(tmp_path: Path) -> None:
+    """At equal seeds their crops differ; whole images, whose features are kept, do not."""
+    for name, changes in (("crops", {}), ("whole", {"fixed_views": "whole"})):
+        for age, upsampler in (("now", "bilinear"), ("before", "fade")):
+            config = base_config("segmentation")
+            config["data"] |= changes
+            config["protocol"]["name"] = "frozen"
+            if age == "before":
+                del config["recipe"]["effective_batch_size"]
+            write_run(tmp_path / name / age, run_config(config, upsampler, 0))
+    crops, whole = (group_runs(load_runs([tmp_path / name]))[0] for name in ("crops", "whole"))
+    assert len(crops) == 2
+    assert any("training samples" in difference for difference in crops[1].differences)
+    assert len(whole) == 1

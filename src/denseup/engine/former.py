@@ -10,6 +10,8 @@ from typing import Any
 
 Options = dict[str, Any]
 
+FORMER_SAMPLES = "former_samples"
+"""Entry of a config: its training samples are not those that this version makes at the same seed."""
 NETWORKS = "denseup.networks"
 FOLDERS = "denseup.data.datamodules.SegmentationFolderData"
 CAMVID_CLASSES = ["sky", "building", "pole", "road", "pavement", "tree"]
@@ -29,10 +31,25 @@ def upgraded(config: Mapping[str, Any]) -> Options:
     for part in ("upsampler", "recipe"):  # the only start that there was
         if isinstance(new.get(part), dict):
             new[part].setdefault("start", "published")
+    if _had_former_samples(new):
+        new[FORMER_SAMPLES] = True
     for part, option in (("trainer", ("compile", False)), ("recipe", ("effective_batch_size", None))):
         if "task" in new and isinstance(new.get(part), dict):
             new[part].setdefault(*option)
     return new if "encoder" in new else {**new, **_network(new.get("model"))}
+
+
+def _had_former_samples(config: Options) -> bool:
+    """Whether a run's random crops are those of versions in which all steps of the augmentation drew from one stream.
+
+    Nothing was drawn for whole images, which a frozen encoder's features are kept of.
+    """
+    recipe, data = config.get("recipe"), config.get("data")
+    if "task" not in config or not isinstance(recipe, dict) or "optimization" not in recipe:
+        return False
+    frozen = (config.get("protocol") or {}).get("name") == "frozen"
+    whole = frozen and isinstance(data, dict) and data.get("fixed_views") == "whole"
+    return "effective_batch_size" not in recipe and not whole
 
 
 def _network(model: Any) -> Options:

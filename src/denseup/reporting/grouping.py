@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from denseup.engine.folder import EVALUATION, IDENTITY
+from denseup.engine.former import FORMER_SAMPLES
 from denseup.reporting.group import BEST, REFERENCE, Group, protocol, start
 from denseup.reporting.loading import TEST, Run
 
@@ -100,6 +101,8 @@ def _settings(run: Run) -> dict[str, Any]:
     if run.weights:
         settings["tested weights"] = run.weights
         settings |= dict(flat({EVALUATION: run.config.get(EVALUATION) or {}}))
+    if run.config.get(FORMER_SAMPLES):
+        settings["training samples"] = "of an earlier version"
     for name in ("data.seed", "recipe.start", *protocol(run).get("tuned", ())):
         settings.pop(name, None)
     return settings

@@ -1,19 +1,16 @@
 """Make the composites of Composition-1k: `denseup build_composition1k root=COMBINED_DATASET backgrounds=JPEGIMAGES`."""
 
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from denseup.cli.arguments import exit_code, keys_and_values
+from denseup.cli.building import told
 from denseup.cli.checks import check_path, check_workers
 from denseup.cli.config import plain
-from denseup.cli.saying import tell
 
 if TYPE_CHECKING:
     from denseup.data.building.composites import Composite
@@ -34,18 +31,7 @@ def run(options: dict[str, Any]) -> int:
     from denseup.data.building.composites import build
 
     composites, workers = plan(options), check_workers(options["num_workers"])
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    counts: Counter[str] = Counter()
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("building", total=len(composites))
-        for built in build(composites, workers):
-            counts[built.status] += 1
-            progress.update(bar, advance=1, description=built.target.stem)
-            if built.status == "failed":
-                tell(f"failed: {built.target.name}: {built.reason}")
-    told = ", ".join(f"{counts[status]} {status}" for status in ("built", "kept", "failed"))
-    tell(f"{len(composites)} composites: {told}: {composites[0].target.parent}")
-    return counts["failed"]
+    return told(build(composites, workers), len(composites), "composites", composites[0].target.parent)
 
 
 def plan(options: dict[str, Any]) -> "list[Composite]":

@@ -38,6 +38,7 @@ COMMANDS = {
     "check_data": Command("read every file of a data set before training, and list what is broken", "train", TRAINING),
     "show_data": Command("training samples as a network sees them, step by step", "train", TRAINING),
     "build_composition1k": Command("make the composites of Composition-1k from its release", "train", TRAINING),
+    "build_voc2012_aug": Command("make VOC 2012's labels with SBD's training images", "report", REPORTING),
     "cache": Command("list and clear the kept features of frozen encoders", "train", TRAINING),
     "dashboard": Command("the comparison as a W&B workspace and report", "dashboard", ("wandb_workspaces",)),
 }

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import cv2
 
+from denseup.data.building.built import Built
 from denseup.data.datasets.foregrounds import composite_names, listed_composites
 from denseup.data.parallel import worked
 from denseup.data.reading.decoding import Array, DataError, open_picture
@@ -28,14 +29,6 @@ class Composite(NamedTuple):
     foreground: Path
     alpha: Path
     background: Path
-
-
-class Built(NamedTuple):
-    """What became of a composite: "built", "kept" (it was there already) or "failed", with the reason."""
-
-    target: Path
-    status: str
-    reason: str = ""
 
 
 def planned(

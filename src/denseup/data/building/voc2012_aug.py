@@ -40,8 +40,8 @@ class Plan(NamedTuple):
 def planned(root: Path, sbd: Path) -> Plan:
     """The labels of all images of VOC's lists and SBD's, VOC's own where there are both.
 
-    VOC's labels have a border of 255 and are finer. Training images are VOC's and all of SBD's that VOC does not validate
-    on, 10582 in the releases.
+    VOC's labels have a border of 255 and are finer. Training images are VOC's and those of SBD that VOC does not
+    validate on, 10582 in the releases.
 
     Args:
         root: VOCdevkit/VOC2012.

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -123,6 +124,19 @@ def test_a_process_that_does_not_notice_is_ended(
     assert "was killed by signal 11 (SIGSEGV)" in read_result(folder)["error"]
     assert read_result(folder)["status"] == "killed"
     assert "rank 1 of 3" in folder.error.read_text()
+
+
+def test_one_that_ends_anyway_is_given_time(
+    folder: RunFolder, launcher: Any, exits: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After Ctrl-C all processes end, each at its pace: no one's death is noted, and loggers are closed meanwhile."""
+    monkeypatch.setattr(together, "LONGEST", 600.0)
+    launcher.procs[0].kill()
+    with Watch(launcher, folder, ending=lambda: True, patience=0.05):
+        launcher.procs[0].wait()
+        time.sleep(0.3)  # six times its patience: what is to be seen is that nothing happens
+    assert exits == []
+    assert read_result(folder)["status"] == "running"
 
 
 def test_lightnings_own_watch_has_nothing_to_see(folder: RunFolder, launcher: Any, exits: list[int]) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,6 +25,8 @@ INTERVAL = 0.5
 """Seconds between two looks."""
 PATIENCE = 10.0
 """Seconds in which a process may notice by itself that another one is gone, before it is ended."""
+LONGEST = 40.0
+"""Seconds more for one that has noticed something, and closes what it has open."""
 FOLLOWER = "follows-rank-0"
 """Name of the thread that does."""
 LIGHTNINGS = "child-process-observer"
@@ -108,12 +110,13 @@ def _note(folder: RunFolder, words: str) -> None:
 
 
 @contextmanager
-def training_together(launcher: Any, folder: RunFolder) -> Iterator[None]:
+def training_together(launcher: Any, folder: RunFolder, ending: Callable[[], bool] = lambda: False) -> Iterator[None]:
     """Within it a run trains; where one of several processes is lost the others end, by force if need be.
 
     Args:
         launcher: of Lightning's strategy, whose `procs` are what this process has started; None for one process.
         folder: of the run.
+        ending: whether this process has an error of its own already, or Ctrl-C, and is about to end.
 
     Raises:
         LostProcessError: in place of an error of communication, or of any where another process was killed.
@@ -121,13 +124,12 @@ def training_together(launcher: Any, folder: RunFolder) -> Iterator[None]:
     if launcher is None:
         yield
         return
-    with _watched(launcher, folder) if is_rank_zero() else _following(folder):
+    with _watched(Watch(launcher, folder, ending)) if is_rank_zero() else _following(folder):
         yield
 
 
 @contextmanager
-def _watched(launcher: Any, folder: RunFolder) -> Iterator[None]:
-    watch = Watch(launcher, folder)
+def _watched(watch: "Watch") -> Iterator[None]:
     try:
         with watch:
             yield
@@ -155,13 +157,18 @@ class Watch:
     Where one has died and this process does not notice in time, it is ended too, its death noted.
 
     Args:
-        launcher: see `training_together`.
-        folder: of the run.
+        launcher, folder, ending: see `training_together`.
         patience: seconds to notice.
     """
 
-    def __init__(self, launcher: Any, folder: RunFolder, patience: float = PATIENCE) -> None:
-        self.launcher, self.folder, self.patience = launcher, folder, patience
+    def __init__(
+        self,
+        launcher: Any,
+        folder: RunFolder,
+        ending: Callable[[], bool] = lambda: False,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.launcher, self.folder, self.ending, self.patience = launcher, folder, ending, patience
         self._noticed = threading.Event()
 
     def __enter__(self) -> "Watch":
@@ -196,10 +203,10 @@ class Watch:
                 self._wait_and_end(lost)
 
     def _wait_and_end(self, lost: LostProcessError) -> None:
-        """Note the death at once, wait, and end all."""
-        if lost.killed or read_result(self.folder).get("status") == "running":
+        """Note the death at once, wait, and end all. After Ctrl-C they all end, and no one's death is to be noted."""
+        if not self.ending() and (lost.killed or read_result(self.folder).get("status") == "running"):
             _note(self.folder, str(lost))
-        if self._noticed.wait(self.patience):
+        if self._noticed.wait(self.patience) or (self.ending() and self._noticed.wait(LONGEST)):
             return
         print(lost, file=sys.stderr, flush=True)
         self._end_the_others()

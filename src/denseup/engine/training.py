@@ -98,7 +98,7 @@ def train(
             with (
                 batches_of(effective_batch_size, task, data, lightning),
                 compiled(task, trainer.get(COMPILE, False)),
-                training_together(lightning.strategy.launcher, folder),
+                training_together(lightning.strategy.launcher, folder, lambda: lightning.interrupted),
             ):
                 lightning.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
                 _evaluate_at_the_end(lightning, task, data, folder, history, weights)

@@ -166,12 +166,11 @@ def _everyone(
     """Callbacks after the history, which must be in a checkpoint that is saved after the same evaluation."""
     best, last = checkpoints(folder, task)
     everyone: list[pl.Callback] = [SavePredictions(folder), StoreConfig(info.config), RandomByStep(info.seed)]
-    everyone.append(SameSteps())
     if options.get("enable_progress_bar") is not False:
         everyone.append(RunProgress())
     if resume is not None and resumed_at is not None:
         everyone.append(GoOn(best, history, take_along(resume, resumed_at, folder)))
-    return [*everyone, best, last]
+    return [*everyone, SameSteps(), best, last]
 
 
 def _evaluate_at_the_end(

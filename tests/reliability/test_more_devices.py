@@ -21,6 +21,13 @@ TOGETHER = f"{shared_jobs.__name__}:train_together"
 SIX = ["recipe.effective_batch_size=6", "data.train_length=20", "data.val_length=4", OPTION % 0]
 """Three batches of twenty samples; four images for three processes: two of them see one that does not count."""
 
+FROZEN = [
+    *("protocol=frozen", "protocol.evaluation=best", "encoder=lite0", "encoder.pretrained=false"),
+    *("trainer.precision=32-true", "data.crop_size=64", "data.train_length=20", "trainer.max_steps=12"),
+    *("data.val_length=3", OPTION % 0),
+]
+"""More steps than samples, without which features would not be kept."""
+
 
 def test_three_processes_are_as_one(tmp_path: Path) -> None:
     train_run(tmp_path / "one", *SIX, "data.batch_size=6")
@@ -35,11 +42,13 @@ def test_three_processes_are_as_one(tmp_path: Path) -> None:
 def test_features_are_computed_once(tmp_path: Path) -> None:
     """Both processes want them at the same time; the cache has one entry a split, and no part of another."""
     cache = tmp_path / "cache"
-    frozen = ["protocol=frozen", "recipe.effective_batch_size=4", "data.val_length=3", OPTION % 0]
-    more = [*frozen, "trainer.precision=32-true", "data.train_length=20", "trainer.max_steps=12"]
-    group.run(tmp_path, 2, (TOGETHER, ["two", *more, "data.batch_size=2", f"cache.folder='{cache}'"]))
+    group.run(tmp_path, 2, (TOGETHER, ["two", *FROZEN, "data.batch_size=2", f"cache.folder='{cache}'"]))
     entries = SampleCache(cache, 1e9).entries()
     assert [entry.whole for entry in entries] == [True, True]
-    train_run(tmp_path / "one", *more, "data.batch_size=4", f"cache.folder='{tmp_path / 'other'}'")
+    fillers = [
+        rank for rank in range(2) for name in group.written(tmp_path, rank) if name.endswith("/description.json")
+    ]
+    assert len(fillers) == 2  # an entry of each split, by whichever process came first
+    train_run(tmp_path / "one", *FROZEN, "data.batch_size=4", f"cache.folder='{tmp_path / 'other'}'")
     assert {entry.key for entry in entries} == {entry.key for entry in SampleCache(tmp_path / "other", 1e9).entries()}
     assert recorded(tmp_path / "two") == recorded(tmp_path / "one")

@@ -20,7 +20,9 @@ from denseup.cli.quoting import refuse_unreadable
 from denseup.engine import RunFolder
 from denseup.engine.info import RunInfo
 from denseup.engine.masking import mask_files, masked, masked_text
+from denseup.engine.processes import is_rank_zero
 from denseup.engine.state import FolderInUseError, read_result
+from denseup.engine.together import LostProcessError
 
 FORMER_OPTIONS = ("model.pretrained", "model.depths", "model.drop_path")
 """Options of the model that are the encoder's now."""
@@ -64,7 +66,10 @@ def record_failure(folder: RunFolder, error: BaseException, cfg: DictConfig | No
     """
     if folder.finished():
         return
-    if _together() and read_result(folder).get("status") == "failed":
+    lost = isinstance(error, LostProcessError)
+    if lost and not is_rank_zero():  # the first one knows which
+        return
+    if (lost or _together()) and read_result(folder).get("status") == "failed":
         return
     folder.make()
     folder.write_error(error)
@@ -73,6 +78,7 @@ def record_failure(folder: RunFolder, error: BaseException, cfg: DictConfig | No
     except OmegaConfBaseException:  # a value is missing, which may be the very error
         described = {}
     ended = isinstance(error, KeyboardInterrupt | SystemExit)  # Lightning makes the latter of Ctrl-C
+    ended |= isinstance(error, LostProcessError) and error.killed
     status = "killed" if ended else "failed"
     folder.write_result({**described, "status": status, "error": f"{type(error).__name__}: {_cause(error)}"})
 

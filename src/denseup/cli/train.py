@@ -59,7 +59,7 @@ def job(cfg: DictConfig) -> float | None:
     mask_keys(cfg, folder)
     if sweep.is_sweep_job():
         return sweep.run_job(cfg, folder)
-    die_with_parent()
+    die_with_parent(folder)
     with user_errors(folder, cfg), lock_run(folder) if is_rank_zero() else nullcontext():
         run(cfg, folder)
     return None

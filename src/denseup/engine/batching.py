@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytorch_lightning as pl
+from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 
 from denseup.data.datamodules import DenseData
 from denseup.tasks import DenseTask
@@ -45,6 +46,15 @@ def share_of_process(effective: int, batch_size: int, trainer: pl.Trainer) -> in
         of = f"{name}, {share} in each of {world} processes" if world > 1 else name
         raise ValueError(f"data.batch_size is {batch_size}, which does not divide it ({of}); expected {_one_of(share)}")
     return share
+
+
+def check_processes(trainer: pl.Trainer) -> None:
+    """ValueError for processes that are copies of this one: what they measure would stay with them."""
+    if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
+        raise ValueError(
+            "trainer.strategy is one that spawns or forks its processes, which keep the run's metrics to themselves; "
+            "expected ddp or ddp_find_unused_parameters_true (trainer=ddp), or auto"
+        )
 
 
 def check_norms(trainer: pl.Trainer) -> None:

@@ -98,6 +98,10 @@ GIVEN: dict[str, tuple[tuple[Any, ...], str]] = {
     "default_root_dir": ((None,), "the folder of a run is hydra.run.dir"),
     "enable_checkpointing": ((None, True), "a run keeps its best and its last checkpoint, expected true"),
     "barebones": ((False,), "a run evaluates, logs and keeps checkpoints, expected false"),
+    "use_distributed_sampler": (
+        (True,),
+        "processes that see the same images would count them several times, expected true",
+    ),
     "overfit_batches": (
         (0,),
         "a training sample is drawn anew in each epoch; for a few of them again and again take data.train_length",

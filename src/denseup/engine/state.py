@@ -65,18 +65,21 @@ def plan(folder: RunFolder, config: dict[str, Any], rerun: str | None = None) ->
     return "start", None
 
 
-def note_death(folder: RunFolder, exit_code: int, started: dict[str, Any]) -> None:
+def note_death(folder: RunFolder, exit_code: int, started: dict[str, Any], several: bool = False) -> None:
     """Write down that the process of a run died without a word: killed, or out of memory.
 
     Args:
         folder: of the run.
         exit_code: of the process; negative is the signal that ended it.
         started: entries that name the run, for a process that died before it wrote any.
+        several: whether it was the first of several processes.
     """
     result = read_result(folder) or started
-    if result.get("status") in ("failed", "finished"):
+    told = result.get("status") == "killed" and folder.error.is_file() and exit_code > 0  # which other process was
+    if told or result.get("status") in ("failed", "finished"):
         return
     how = f"killed by signal {-exit_code}" if exit_code < 0 else f"its process ended with exit code {exit_code}"
+    how = f"rank 0, the first of the processes: {how}" if several else how
     write_atomic(folder.error, f"{how}; its output: {folder.path / 'output.log'}\n")
     folder.write_result({**started, **result, "status": "killed", "error": how})
 

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
 
 from denseup.data.datamodules import DenseData
-from denseup.engine.batching import batches_of, check_norms
+from denseup.engine.batching import batches_of, check_norms, check_processes
 from denseup.engine.callbacks.averaging import AVERAGED, AverageWeights
 from denseup.engine.callbacks.checkpoints import StoreConfig, checkpoints
 from denseup.engine.callbacks.feature_evolution import FeatureEvolution
@@ -18,6 +18,7 @@ from denseup.engine.callbacks.history import KeepHistory, flat
 from denseup.engine.callbacks.predictions import SavePredictions
 from denseup.engine.callbacks.progress import RunProgress
 from denseup.engine.callbacks.randomness import RandomByStep
+from denseup.engine.callbacks.steps import SameSteps
 from denseup.engine.classes import class_entries
 from denseup.engine.compiling import COMPILE, compiled, without_compile
 from denseup.engine.folder import FEATURES, RunFolder
@@ -30,6 +31,7 @@ from denseup.engine.processes import is_rank_zero
 from denseup.engine.quiet import only_printed, quiet_lightning
 from denseup.engine.resuming import GoOn, read_resumed, take_along
 from denseup.engine.summary import print_summary
+from denseup.engine.together import training_together
 from denseup.tasks import DenseTask
 from denseup.tasks.divergence import DivergedError
 
@@ -66,6 +68,7 @@ def train(
     Raises:
         ValueError: an argument of the trainer, or the checkpoint to go on from, that no run can have.
         DivergedError: a loss, gradient, weight or prediction is not finite.
+        LostProcessError: of several processes another one was killed or failed.
         Whatever else the training raises, after the loggers have been closed as failed. Once result.json says
         "finished" nothing is raised any more: what fails after it is printed.
     """
@@ -90,10 +93,12 @@ def train(
                 default_root_dir=folder.path,
                 **without_compile(trainer),
             )
+            check_processes(lightning)
             check_norms(lightning)
             with (
                 batches_of(effective_batch_size, task, data, lightning),
                 compiled(task, trainer.get(COMPILE, False)),
+                training_together(lightning.strategy.launcher, folder, lambda: lightning.interrupted),
             ):
                 lightning.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
                 _evaluate_at_the_end(lightning, task, data, folder, history, weights)
@@ -165,7 +170,7 @@ def _everyone(
         everyone.append(RunProgress())
     if resume is not None and resumed_at is not None:
         everyone.append(GoOn(best, history, take_along(resume, resumed_at, folder)))
-    return [*everyone, best, last]
+    return [*everyone, SameSteps(), best, last]
 
 
 def _evaluate_at_the_end(

@@ -12,6 +12,7 @@ from torch import Tensor
 from denseup.tasks.norms import BatchNorm, backbone_norms, batch_norms
 from denseup.tasks.optimization import Optimization, parameter_groups
 from denseup.tasks.parts import Batch, Before, Held, MemoryExhaustedError, Step, is_out_of_memory, length, part_of
+from denseup.tasks.shares import by_share, mean_over_processes
 from denseup.tasks.takes_pictures import TakesPictures
 
 
@@ -19,10 +20,10 @@ class Learns(TakesPictures):
     """Lightning's training hooks of a task.
 
     A batch is what one optimizer step takes of a process. `micro_batch` samples of it are run at once; gradients add
-    up to that of the batch's loss, part by part as `weight` says. In a process that trains alone a part that does not
-    fit into memory is tried again in halves, and so are all that come later: no sample is lost or seen twice, running
-    statistics and random numbers go on from where the part began. Of several processes each would have to know of the
-    others' trouble: there it is an error that says what to set.
+    up to that of the batch's loss, part by part as `weight` says, over all processes that have a share of it. In a
+    process that trains alone a part that does not fit into memory is tried again in halves, and so are all that come
+    later: no sample is lost or seen twice, running statistics and random numbers go on from where the part began. Of
+    several processes each would have to know of the others' trouble: there it is an error that says what to set.
     """
 
     optimization: Optimization | None
@@ -36,17 +37,22 @@ class Learns(TakesPictures):
     _kept_norms: tuple[BatchNorm, ...] = ()
 
     def weight(self, batch: Batch) -> Tensor | float:
-        """What a batch counts in the mean over several, as `loss` has it: the number of its samples."""
+        """What a batch counts in the mean over several, as `loss` has it: the number of its samples; 0 for nothing."""
         return float(length(batch))
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """Loss of a batch, logged as train/loss; all parts but the last have left their gradients."""
+        """Loss of a batch, logged as train/loss (of all processes); all parts but the last have left their gradients.
+
+        Of several processes it is the share of this one, whose mean over them is the loss of the whole batch.
+        """
         step = Step(batch, index % self.trainer.accumulate_grad_batches == 0)
+        if not self._alone:
+            step.whole = mean_over_processes(self.weight(batch), self.device)
         while step.last is None:
             self._advance(step)
         loss = step.last + step.total
         self.note_step(batch, loss)
-        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=step.size)
+        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=step.size, sync_dist=not self._alone)
         self._at_hand = step
         if not self._alone:  # DDP looks at the graph of what it is given
             return loss
@@ -142,7 +148,9 @@ class Learns(TakesPictures):
         part = part_of(step.batch, step.start, step.end)
         with self.trainer.precision_plugin.forward_context(), self.maps_of(part):
             loss = self.loss(part)
-        return loss if part is step.batch else loss * (self.weight(part) / self.weight(step.batch))
+        if part is step.batch and step.whole is None:
+            return loss
+        return by_share(loss, self.weight(part), self.weight(step.batch) if step.whole is None else step.whole)
 
     def _scale(self, loss: Tensor) -> Tensor:
         """What Lightning divides and scales a loss by before its gradients are taken."""

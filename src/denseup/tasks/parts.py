@@ -106,6 +106,7 @@ class Step:
     Attributes:
         batch: the whole of it.
         opens: whether it is the first of an optimizer step.
+        whole: what the parts of all processes weigh, by process; None where the batch is one process's alone.
         start, end: where the part at hand begins and ends; all before `start` have left their gradients.
         total: sum of their losses, each by its share.
         before: what to go back to if the part at hand fails; None where it can't be tried again.
@@ -115,6 +116,7 @@ class Step:
 
     batch: Batch
     opens: bool = True
+    whole: Tensor | None = None
     start: int = 0
     end: int = 0
     total: Tensor | float = 0.0

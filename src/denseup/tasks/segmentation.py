@@ -84,7 +84,7 @@ class SegmentationTask(DenseTask):
         """The number that `loss` divides by: of samples of one size, or of pixels with a label (`average`)."""
         if self.average == "all":
             return super().weight(batch)
-        return (batch["label"] != self.ignore_index).sum().clamp(min=1)
+        return (batch["label"] != self.ignore_index).sum()
 
     def forward(self, image: Tensor) -> Tensor:
         """RGB in [0, 1] `[B, 3, H, W]` → logits `[B, num_classes, h, w]`."""

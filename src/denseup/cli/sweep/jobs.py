@@ -115,12 +115,14 @@ def _train(cfg: DictConfig, folder: RunFolder, label: str, changes: Sequence[str
         action, checkpoint = plan(folder, info.config, cfg.sweep.rerun)
         if action == "start":
             clear(folder)
+        elif action == "resume":
+            folder.error.unlink(missing_ok=True)  # of its former end
     if action != "skip":
         Console().print(
             f"{label}: {action}, output in {folder.path}/output.log", highlight=False, soft_wrap=True, markup=False
         )
         code = run_process(folder, checkpoint, cfg.trainer.devices, changes)
-        note_death(folder, code, info.describe())
+        note_death(folder, code, info.describe(), several=cfg.trainer.devices not in (1, "auto"))
     status = "skipped" if action == "skip" else read_result(folder)["status"]
     seconds = time.monotonic() - started
     Console().print(f"{label}: {status} ({seconds:.0f} s)", highlight=False, markup=False)

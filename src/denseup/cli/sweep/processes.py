@@ -13,6 +13,7 @@ from denseup.cli.quoting import quoted
 from denseup.engine import RunFolder
 from denseup.engine.masking import mask_files
 from denseup.engine.processes import is_rank_zero
+from denseup.engine.together import FIRST, follow_the_first
 
 PARENT = "DENSEUP_SWEEP_PARENT"
 CLONE = "DENSEUP_CLONE"
@@ -83,12 +84,18 @@ def _share_of_cores(processes: int) -> dict[str, str]:
     return {"OMP_NUM_THREADS": str(max(1, cores // (jobs * max(1, processes))))}
 
 
-def die_with_parent() -> None:
+def die_with_parent(folder: RunFolder) -> None:
     """In the process of a job: end when the sweep ends, even if that is killed. Linux has a call for it.
 
-    The further processes of a run on several devices are children of its first one, and end with that.
+    The further processes of a run on several devices are children of its first one, and end with that
+    (`engine.together`); or of whatever else has started them all.
     """
-    parent = os.environ.get(PARENT) if is_rank_zero() else str(os.getppid())
+    parent = os.environ.get(PARENT)
+    if not is_rank_zero():
+        if FIRST in os.environ:
+            follow_the_first(folder, tell=parent is None)  # else the sweep tells
+            return
+        parent = str(os.getppid())
     if parent is None or not sys.platform.startswith("linux"):
         return
     import ctypes

@@ -56,7 +56,7 @@ def write_checkpoint(content: Any, path: Path, keep: int = 1) -> None:
     _sync_folder(path.parent)
 
 
-def check_whole(path: Path) -> None:
+def check_bytes(path: Path) -> None:
     """Read a checkpoint once and compare its bytes with their checksum.
 
     Raises:
@@ -88,31 +88,30 @@ def kept(folder: Path) -> list[Path]:
 
 
 def newest_whole(path: Path) -> tuple[Path, list[str]]:
-    """The checkpoint that a run goes on from: `path`, or if that is last.ckpt and damaged, the newest whole one before.
+    """The checkpoint to go on from: `path`, or if it is a damaged or lost one of `kept`, the next before it.
 
     Returns:
-        It, and what is wrong with each newer one.
+        It, and what is wrong with each newer one. A file of another name is not looked at.
 
     Raises:
         NothingWholeError: there are some, and none is whole.
     """
-    if path.name != LAST:
+    candidates = kept(path.parent)
+    if path in candidates:
+        candidates = candidates[candidates.index(path) :]
+    elif path.name != LAST or not candidates:
         return path, []
-    problems: list[str] = []
-    for candidate in kept(path.parent):
+    problems = [] if path in candidates else [f"{path}: there is no such file"]
+    for candidate in candidates:
         try:
-            check_whole(candidate)
+            check_bytes(candidate)
         except (DamagedError, OSError) as error:
             problems.append(f"{candidate}: {error}")
         else:
-            if candidate != path and not path.exists():
-                problems.append(f"{path}: there is no such file")
             return candidate, problems
-    if not problems:
-        return path, []
     raise NothingWholeError(
         f"none of the checkpoints of {path.parent.parent} is whole: {'; '.join(problems)}. Nothing was trained or "
-        "removed; to start the run anew from its first step remove these files (in a sweep: sweep.rerun=failed)"
+        "removed. To start the run anew from its first step, remove these files; in a sweep: sweep.rerun=failed"
     )
 
 
@@ -163,14 +162,27 @@ def _sync_folder(folder: Path) -> None:
 def _shift(folder: Path, keep: int) -> None:
     """Make room for a new last.ckpt: each that is kept goes one further, and those beyond are removed.
 
-    A process that is killed in between leaves whole files under these names, or a number left out.
+    A process that is killed in between leaves whole files under these names, last.ckpt among them, perhaps twice.
     """
     files = kept(folder)
     for path in files[max(keep - 1, 0) :]:
         if path.name != LAST:  # which is replaced
             path.unlink()
     for number, path in reversed(list(enumerate(files[: keep - 1], 1))):
-        os.replace(path, folder / f"last-{number}.ckpt")
+        _rename(path, folder / f"last-{number}.ckpt")
+
+
+def _rename(path: Path, target: Path) -> None:
+    """Give a file another name; last.ckpt has both for now, where the file system can."""
+    if path.name == LAST:
+        second = target.with_name(f".{target.name}.tmp")
+        second.unlink(missing_ok=True)
+        try:
+            os.link(path, second)
+            path = second
+        except OSError:
+            pass
+    os.replace(path, target)
 
 
 def _comment(digest: str) -> bytes:

@@ -22,6 +22,9 @@ EVALUATION = "evaluation"
 CONFIG_KEY = "denseup_config"
 """Entry of a checkpoint that holds the run's whole config, from which `evaluate` rebuilds the network."""
 
+ROWS_KEY = "denseup_rows"
+"""Entry of a checkpoint: how many rows metrics.csv had when it was written."""
+
 FEATURES = "features"
 """Folder of what the callback `FeatureEvolution` draws."""
 

@@ -17,6 +17,7 @@ class RunContext:
         id: the same for a repeated command, which finds its run again by it.
         resumed_at: step of the checkpoint that the run goes on from: what was logged before it is kept. None starts
             from nothing.
+        rows: of metrics.csv that the checkpoint counts; None where it does not.
     """
 
     folder: Path
@@ -24,6 +25,7 @@ class RunContext:
     job_type: str = "train"
     id: str = ""
     resumed_at: int | None = None
+    rows: int | None = None
 
 
 def run_id(*names: str) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
+from reliability.failpoints import install
 
 from denseup.cli import train
 from denseup.engine import RunFolder
-from reliability.failpoints import install
 
 OF_THE_PLACE = ("dirpath", "best_model_path", "best_k_models", "kth_best_model_path", "last_model_path", "resume")
 """What a checkpoint says of the folder that it lies in, and of where a run went on."""

@@ -151,7 +151,7 @@ def test_what_fails_while_it_is_written_changes_nothing(name: str, tmp_path: Pat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint_files._Hashing, "write", full)
-    with pytest.raises(Exception, match="No space left|unexpected pos"):  # torch's writer has words of its own
+    with pytest.raises(OSError, match="No space left on device"):
         write(content(3), tmp_path / name, keep=3)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 

@@ -1,7 +1,7 @@
 """A training killed with signal 9, and started again by the same command, ends as one that was never interrupted.
 
-To the last bit: weights, optimizer, schedule, averaged weights, streams, history, results, rows of metrics.csv, values of
-each image, pictures.
+To the last bit: weights, optimizer, schedule, averaged weights, streams, history, results, rows of metrics.csv, values
+of each image, pictures.
 """
 
 import functools
@@ -98,7 +98,7 @@ def test_at_every_point(point: str, reference: tuple[str, Path], tmp_path: Path)
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("attempt", range(3))
 def test_at_random_times(attempt: int, workers: int, reference: tuple[str, Path], tmp_path: Path) -> None:
-    """Four kills, each somewhere in the time that is left; by half of the runs checkpoints come at evaluations alone."""
+    """Four kills, each somewhere along the run; in half of the runs checkpoints come after evaluations alone."""
     task, expected = reference
     often = BY_STEP if attempt % 2 else "callbacks.checkpoint.every_minutes=null"
     cfg = config(task, 7, f"data.num_workers={workers}", often)

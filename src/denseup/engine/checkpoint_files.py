@@ -124,12 +124,18 @@ class _Hashing:
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.digest, self.tail = file, hashlib.sha256(), b""
+        self.error: OSError | None = None
+        """What could not be written, and why: torch's writer has other words for it."""
 
     def write(self, data: Any) -> int:
         """As that of a file."""
         self.digest.update(data)
         self.tail = (self.tail + bytes(data[-_END_SIZE:]))[-_END_SIZE:]
-        return self.file.write(data)
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
 
     def flush(self) -> None:
         """As that of a file."""
@@ -140,8 +146,11 @@ def _write(path: Path, save: Callable[[Any], None]) -> None:
     """Write an archive with its checksum, down to the disk."""
     with path.open("wb") as file:
         hashing = _Hashing(file)
-        save(hashing)
-        assert hashing.tail.startswith(_END) and hashing.tail.endswith(b"\0\0"), "torch.save wrote no plain archive"
+        try:
+            save(hashing)
+        except Exception as error:
+            raise hashing.error or error from None
+        assert re.fullmatch(_END + rb".{16}\0\0", hashing.tail, re.DOTALL), "torch.save wrote no plain archive"
         file.seek(-2, os.SEEK_END)
         file.write(_comment(hashing.digest.hexdigest()))
         file.flush()

@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from denseup.engine.callbacks.history import KeepHistory
 from denseup.engine.checkpoint_files import DamagedError, check_bytes, newest_whole
-from denseup.engine.folder import CONFIG_KEY, ROWS_KEY, RunFolder
+from denseup.engine.folder import CONFIG_KEY, LOGGED_KEY, RunFolder
 from denseup.engine.former import upgraded
 from denseup.engine.processes import is_rank_zero
 from denseup.tasks import DenseTask
@@ -60,11 +60,11 @@ class Resumed:
 
     Attributes:
         step: the last one.
-        rows: of metrics.csv; None where the checkpoint does not tell.
+        logged: what the loggers put into it; {} in one of an earlier version.
     """
 
     step: int
-    rows: int | None
+    logged: dict[str, Any]
 
 
 def find_resumed(path: str | Path) -> str | Path:
@@ -100,14 +100,14 @@ def read_resumed(
     found = list(_differences(theirs, config, TRAINING))
     if found:
         warnings.warn(f"resume={path}: the run goes on with other settings: {'; '.join(found)}", stacklevel=2)
-    return Resumed(step, checkpoint.get(ROWS_KEY))
+    return Resumed(step, checkpoint.get(LOGGED_KEY, {}))
 
 
 def take_along(checkpoint: str | Path, step: int, folder: RunFolder) -> bool:
     """Copy the best checkpoint that lies beside the one a run goes on from, with its picture, into the run's folder.
 
     Returns:
-        Whether the folder has the best checkpoint of the evaluations up to `step`; a warning if it is there and damaged.
+        Whether the folder has the best checkpoint of the evaluations up to `step`; a warning if that is damaged.
     """
     best, mine = Path(checkpoint).with_name("best.ckpt"), folder.checkpoints / "best.ckpt"
     if not best.is_file():

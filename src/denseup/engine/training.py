@@ -82,20 +82,15 @@ def train(
     loggers = _start(folder, info, result, resumed) if is_rank_zero() else []
     history = KeepHistory()
     weights = None if average is None else AverageWeights(average)
-    own = [] if weights is None else [weights]
+    own = [*([] if weights is None else [weights]), *callbacks, *_kept_unless_in(callbacks)]
     images: list[Row] = []
     exit_code = 1
     try:
         with quiet_lightning(), _naming_what_is_kept(history):
-            everyone = [
-                *own,
-                *callbacks,
-                *_kept_unless_in(callbacks),
-                *_everyone(task, folder, info, trainer, history, resume, resumed),
-            ]
+            everyone = [history, *own, *_everyone(task, folder, info, trainer, history, resume, resumed)]
             lightning = pl.Trainer(
                 logger=loggers or False,
-                callbacks=[history, *everyone],
+                callbacks=everyone,
                 default_root_dir=folder.path,
                 **without_compile(trainer),
             )
@@ -154,7 +149,7 @@ def _start(folder: RunFolder, info: RunInfo, result: dict[str, Any], resumed: Re
     """Write down that the run has begun, and open its loggers."""
     folder.write_result(result)
     config = {**info.config, "params": result["params"]}
-    done = () if resumed is None else (resumed.step, resumed.rows)
+    done = () if resumed is None else (resumed.step, resumed.logged)
     id = run_id("train", result["config_hash"], str(folder.path.resolve()))
     return make_loggers(RunContext(folder.path, config, "train", id, *done), info.logger)
 

@@ -55,16 +55,16 @@ class SeededBySample(Dataset):
 @contextmanager
 def _global_streams(*names: int) -> Iterator[None]:
     """Within it torch's, NumPy's and Python's random numbers on the CPU are those of these names."""
-    states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002  # whatever others draw from
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # whatever others draw from
     (drawn,) = np.random.SeedSequence(names).generate_state(1, np.uint64)
     torch.default_generator.manual_seed(int(drawn))
-    np.random.seed(int(drawn) & 0xFFFFFFFF)  # noqa: NPY002
+    np.random.seed(int(drawn) & 0xFFFFFFFF)
     random.seed(int(drawn))
     try:
         yield
     finally:
         torch.set_rng_state(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
+        np.random.set_state(states[1])
         random.setstate(states[2])
 
 

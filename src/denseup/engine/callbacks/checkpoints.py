@@ -12,8 +12,8 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_warn
 
 from denseup.engine.checkpoint_files import LAST, DamagedError, check_bytes, write_checkpoint
-from denseup.engine.folder import CONFIG_KEY, ROWS_KEY, RunFolder
-from denseup.engine.loggers.csv_file import RowsLogger
+from denseup.engine.folder import CONFIG_KEY, LOGGED_KEY, RunFolder
+from denseup.engine.loggers.context import CheckpointedLogger
 from denseup.tasks import DenseTask
 from denseup.tasks.checks import check_whole, is_number
 
@@ -82,11 +82,11 @@ class KeepCheckpoints(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """What the loggers hold is written first: a killed run finds no row missing before its checkpoint."""
+        """What the loggers hold is written first, and what they tell is kept: no row before the checkpoint is lost."""
         for logger in trainer.loggers:
             logger.save()
-            if isinstance(logger, RowsLogger):
-                checkpoint[ROWS_KEY] = logger.rows
+        telling = (logger for logger in trainer.loggers if isinstance(logger, CheckpointedLogger))
+        checkpoint[LOGGED_KEY] = {name: value for logger in telling for name, value in logger.logged().items()}
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
         if self._between_batches:
             _forget_begun(checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"])

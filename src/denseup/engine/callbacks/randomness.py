@@ -29,5 +29,5 @@ class RandomByStep(pl.Callback):
         done = trainer.fit_loop.epoch_loop.total_batch_idx
         (seed,) = np.random.SeedSequence([self.seed, done, trainer.global_rank]).generate_state(1, np.uint64)
         torch.manual_seed(int(seed) >> 1)  # a negative number would be taken for another one
-        np.random.seed(int(seed) & 0xFFFFFFFF)  # noqa: NPY002  # what others draw from
+        np.random.seed(int(seed) & 0xFFFFFFFF)  # what others draw from
         random.seed(int(seed))

@@ -13,6 +13,7 @@ from denseup.engine.folder import write_atomic
 from denseup.engine.loggers.context import RunContext
 
 NAME = ExperimentWriter.NAME_METRICS_FILE
+ROWS = "csv_rows"
 
 
 class RowsLogger(CSVLogger):
@@ -28,10 +29,9 @@ class RowsLogger(CSVLogger):
         super().__init__(folder, name="", version="", flush_logs_every_n_steps=20)
         self._experiment: _Writer = _Writer(folder, header, rows)
 
-    @property
-    def rows(self) -> int:
-        """Rows of the file, once `save` has been called."""
-        return self._experiment.rows
+    def logged(self) -> dict[str, int]:
+        """How many rows the file has."""
+        return {ROWS: self._experiment.rows}
 
 
 def csv_logger(run: RunContext) -> RowsLogger:
@@ -47,9 +47,10 @@ def csv_logger(run: RunContext) -> RowsLogger:
     if not file.is_file():
         return RowsLogger(run.folder)
     header, rows = _whole_rows(file)
-    if run.rows is None:
+    if ROWS in run.logged:
+        rows = rows[: run.logged[ROWS]]
+    else:
         rows = [row for row in rows if int(row["step"]) < (run.resumed_at or 0)]
-    rows = rows[: run.rows]
     _write(file, header, rows)
     return RowsLogger(run.folder, header, len(rows))
 

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -101,6 +102,15 @@ def test_whoever_reads_a_damaged_checkpoint_is_told_which(cut: Path) -> None:
         load_checkpoint(path, "ckpt")
 
 
+def test_what_could_not_be_read_again_is_told_when_it_is_written(tmp_path: Path) -> None:
+    files = checkpoints.CheckpointFiles(keep=2)
+    with pytest.warns(UserWarning, match=r"last\.ckpt can't be read again: the state of a callback, .*UnpicklingError"):
+        files.save_checkpoint({"callbacks": {"mine": Path("x")}}, tmp_path / "last.ckpt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        checkpoints.CheckpointFiles(keep=2).save_checkpoint({"callbacks": {"mine": 1}}, tmp_path / "last.ckpt")
+
+
 def test_another_config_does_not_write_over_an_unfinished_run(cut: Path) -> None:
     before = {path.name: path.read_bytes() for path in (cut / "checkpoints").iterdir()}
     with pytest.raises(
@@ -130,32 +140,64 @@ def test_wrong_settings_are_named(options: dict[str, Any], words: str) -> None:
         KeepCheckpoints(**options)
 
 
+class Steps:
+    """What a trainer is to `KeepCheckpoints`: six batches, after the fourth an evaluation with its checkpoint.
+
+    Args:
+        callback: to be told.
+        batches: of a step.
+    """
+
+    check_val_every_n_epoch, fast_dev_run, loggers, default_root_dir = None, False, (), "."
+    strategy: Any = SimpleNamespace(broadcast=bool)
+
+    def __init__(self, callback: KeepCheckpoints, batches: int) -> None:
+        self.callback, self.batches, self.done = callback, batches, 0
+        self.saved: list[int] = []
+
+    @property
+    def global_step(self) -> int:
+        return self.done // self.batches
+
+    def run(self) -> list[int]:
+        """Batches that were done when checkpoints were written."""
+        this: Any = self
+        module: Any = None
+        self.callback.on_train_start(this, module)
+        for self.done in range(6):
+            if self.done == 4:
+                self.save_checkpoint()
+            self.callback.on_train_batch_start(this, module, None, self.done)
+        return self.saved
+
+    def save_checkpoint(self, path: Path | None = None) -> None:
+        self.saved.append(self.done)
+        progress = {key: {"ready": 3, "started": 2, "completed": 2} for key in ("total", "current")}
+        loops = {"fit_loop": {"epoch_loop.batch_progress": {**progress, "is_last_batch": True}}}
+        this: Any = self
+        self.callback.on_save_checkpoint(this, this, {"loops": loops})
+        found: dict[str, Any] = loops["fit_loop"]["epoch_loop.batch_progress"]
+        assert found["is_last_batch"] is (path is None), "the next batch has not begun in a checkpoint by time"
+        assert found["total"]["ready"] == (3 if path is None else 2)
+
+
 @pytest.mark.parametrize(
-    ("every", "expected"),
-    [(None, [4, 4, 6, 6]), (0, [1, 2, 3, 4, 4, 5, 6, 6]), (1, [2, 4, 4, 6, 6]), (1.5, [3, 4, 4, 6, 6])],
+    ("every", "batches", "expected"),
+    [
+        (None, 1, [4]),
+        (0, 1, [1, 2, 3, 4, 5]),
+        (1, 1, [2, 4]),
+        (0.5, 1, [1, 2, 3, 4, 5]),
+        (1.1, 1, [3, 4]),
+        (0, 2, [2, 4]),
+        (0, 4, [4]),
+    ],
 )
 def test_checkpoints_come_by_time_too(
-    every: float | None, expected: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    every: float | None, batches: int, expected: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Evaluations after four steps and at the end, two minutes for three steps: the time counts from the last one."""
-    steps: list[int] = []
-    clock = SimpleNamespace(monotonic=lambda: 40.0 * len(asked))
-    asked: list[int] = []
-    start = KeepCheckpoints.on_train_batch_start
-    save = KeepCheckpoints.on_save_checkpoint
-
-    def starting(self: KeepCheckpoints, *args: Any) -> None:
-        asked.append(0)
-        start(self, *args)
-
-    def saving(self: KeepCheckpoints, trainer: Any, *args: Any) -> None:
-        steps.append(trainer.global_step)
-        save(self, trainer, *args)
-
-    monkeypatch.setattr(checkpoints, "time", clock)
-    monkeypatch.setattr(KeepCheckpoints, "on_train_batch_start", starting)
-    monkeypatch.setattr(KeepCheckpoints, "on_save_checkpoint", saving)
-    value = "null" if every is None else every
-    cfg = config("trainer.max_steps=6", "trainer.val_check_interval=4", f"callbacks.checkpoint.every_minutes={value}")
-    train.run(cfg, RunFolder(tmp_path))
-    assert steps == expected
+    """Between two batches that take half a minute, where a step is done; the time counts from the last one."""
+    callback = KeepCheckpoints(every)
+    steps = Steps(callback, batches)
+    monkeypatch.setattr(checkpoints, "time", SimpleNamespace(monotonic=lambda: 30.0 * steps.done))
+    assert steps.run() == expected

@@ -145,12 +145,15 @@ class CheckpointFiles(TorchCheckpointIO):
     """
 
     def __init__(self, keep: int) -> None:
-        self.keep = keep
+        self.keep, self._read_back = keep, False
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write one; errors as in `write_checkpoint`."""
+        """Write one; errors as in `write_checkpoint`. The first is read back, with a warning if that can't be done."""
         assert storage_options is None, "checkpoints of a run are local files"
         write_checkpoint(checkpoint, Path(path), self.keep)
+        if not self._read_back:
+            self._read_back = True
+            _warn_if_unreadable(path)
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
@@ -179,6 +182,15 @@ class StoreConfig(pl.Callback):
     ) -> None:
         """Lightning's hook."""
         checkpoint[CONFIG_KEY] = self.config
+
+
+def _warn_if_unreadable(path: str | Path) -> None:
+    """Say early what a run that goes on would be told: checkpoints are read as tensors and plain values alone."""
+    try:
+        torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        what = "the state of a callback, task or logger holds something else than tensors and plain values"
+        rank_zero_warn(f"{path} can't be read again: {what} ({type(error).__name__}); no run can go on from it")
 
 
 def _forget_begun(progress: dict[str, Any]) -> None:

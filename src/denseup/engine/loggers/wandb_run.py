@@ -36,13 +36,14 @@ class RememberingLogger(WandbLogger):
         """As of any logger."""
         super().log_metrics(metrics, step)
         now = time.monotonic()
-        self._recent.append((now, dict(metrics), step))
+        numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}  # and no pictures
+        self._recent.append((now, numbers, step))
         while self._recent[0][0] < now - REMEMBERED:
             self._recent.popleft()
 
     def logged(self) -> dict[str, Any]:
         """The rows of the last seconds."""
-        return {RECENT: [[row, step] for _, row, step in self._recent]}
+        return {RECENT: [[row, step] for _, row, step in self._recent if row]}
 
 
 def wandb_logger(run: RunContext, **options: Any) -> WandbLogger:

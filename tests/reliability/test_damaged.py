@@ -120,6 +120,15 @@ def test_another_config_does_not_write_over_an_unfinished_run(cut: Path) -> None
     assert {path.name: path.read_bytes() for path in (cut / "checkpoints").iterdir()} == before
 
 
+def test_a_run_that_failed_starts_from_nothing_and_leaves_no_checkpoint_for_it(cut: Path) -> None:
+    folder = RunFolder(cut)
+    folder.write_result({**read_result(folder), "status": "failed"})
+    cfg = config()
+    train.go_on(cfg, folder)
+    assert cfg.resume is None
+    assert {path.name for path in folder.checkpoints.iterdir()} == {"best.ckpt"}
+
+
 def test_what_no_checkpoint_could_be_read_of_is_no_failure(tmp_path: Path) -> None:
     record_failure(RunFolder(tmp_path), NothingWholeError("none"), None)
     assert read_result(RunFolder(tmp_path))["status"] == "killed"

@@ -14,6 +14,7 @@ from denseup.cli.places import CONF
 from denseup.cli.sweep import jobs as sweep
 from denseup.cli.sweep.processes import die_with_parent
 from denseup.engine import RunFolder
+from denseup.engine.checkpoint_files import kept
 from denseup.engine.processes import is_rank_zero
 from denseup.engine.state import lock_run, plan, refuse_others
 
@@ -65,8 +66,15 @@ def go_on(cfg: DictConfig, folder: RunFolder) -> None:
     action, checkpoint = plan(folder, config)
     if action == "resume":
         cfg.resume = str(checkpoint)
-        if is_rank_zero():
-            print(f"{folder.path} holds an interrupted run, which goes on from {checkpoint}", file=sys.stderr)
+    if not is_rank_zero():
+        return
+    left = kept(folder.checkpoints)
+    if action == "resume":
+        print(f"{folder.path} holds an interrupted run, which goes on from {checkpoint}", file=sys.stderr)
+    elif left:
+        print(f"{folder.path} holds a run that failed; it starts anew", file=sys.stderr)
+        for path in left:  # they would pass for those of the run that begins
+            path.unlink()
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")

@@ -113,7 +113,8 @@ def test_at_random_times(attempt: int, workers: int, reference: tuple[str, Path]
     if not RunFolder(tmp_path).finished():
         whole(tmp_path, cfg)
     print(f"{kills} kills")
-    assert [found for found in differences(expected, tmp_path) if "/denseup_config/callbacks" not in found] == []
+    said = ("/denseup_config/", "/config_hash")  # the number of workers and how often checkpoints come
+    assert [found for found in differences(expected, tmp_path) if not any(key in found for key in said)] == []
 
 
 @pytest.mark.slow

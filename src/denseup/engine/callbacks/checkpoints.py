@@ -24,6 +24,10 @@ def checkpoints(folder: RunFolder, task: DenseTask) -> tuple[ModelCheckpoint, Mo
     return keep("best", monitor=f"val/{task.monitor}", mode=task.mode), keep("last")
 
 
+TOGETHER = 16
+"""Steps after which several processes ask the first one whether it is time: each time they wait for one another."""
+
+
 class KeepCheckpoints(pl.Callback):
     """How often checkpoints/last.ckpt is written beside after every evaluation, and how many before it are kept.
 
@@ -31,8 +35,8 @@ class KeepCheckpoints(pl.Callback):
     goes on from it is the same run. The loggers write down what they hold before any checkpoint is written.
 
     Args:
-        every_minutes: at most so long after the last one, as soon as the batch at hand is done; None: after
-            evaluations alone; 0: after every step.
+        every_minutes: so long after the last one, as soon as the step at hand is done, of several processes one that
+            `TOGETHER` divides; None: after evaluations alone; 0: after every step.
         keep: files to go on from: last.ckpt, last-1.ckpt, …; each is as large as the other.
 
     Raises:
@@ -92,7 +96,7 @@ class KeepCheckpoints(pl.Callback):
             _forget_begun(checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"])
 
     def _is_time(self, trainer: pl.Trainer) -> bool:
-        if self.every_minutes is None:
+        if self.every_minutes is None or (trainer.world_size > 1 and trainer.global_step % TOGETHER):
             return False
         now = time.monotonic() - self._saved_at >= 60 * self.every_minutes
         return bool(trainer.strategy.broadcast(now))  # all processes write, or none: their clocks differ

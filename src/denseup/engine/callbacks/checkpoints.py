@@ -73,9 +73,9 @@ class KeepCheckpoints(pl.Callback):
         self._step_before = trainer.global_step
         # Lightning takes the first batch of an epoch for one after an evaluation, where it counts epochs between these.
         first = batch_idx == 0 and trainer.check_val_every_n_epoch is not None
-        if not stepped or first or trainer.global_step == self._saved_step or trainer.fast_dev_run:
+        if not stepped or first or trainer.global_step == self._saved_step:
             return
-        if not self._is_time(trainer):
+        if getattr(trainer, "fast_dev_run", False) or not self._is_time(trainer):  # that keeps no checkpoints
             return
         self._between_batches = True
         try:

@@ -81,7 +81,7 @@ def test_two_processes_write_one_run(folder: Path) -> None:
     with (folder / "metrics.csv").open() as lines:
         rows = list(csv.DictReader(lines))
     assert [int(row["step"]) for row in rows if row["train/loss"]] == [0, 1, 2, 3]
-    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["best.ckpt", "last-1.ckpt", "last.ckpt"]
     assert sorted(path.name for path in (folder / "images").iterdir()) == ["val_000002.png", "val_000004.png"]
 
 

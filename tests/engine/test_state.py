@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from denseup.engine import RunFolder
+from denseup.engine.checkpoint_files import write_checkpoint
 from denseup.engine.folder import config_hash
 from denseup.engine.state import FolderInUseError, lock_run, note_death, plan, read_result, state
 
@@ -19,8 +20,7 @@ def folder_with(path: Path, checkpoint: bool = False, **result: Any) -> RunFolde
     folder.make()
     folder.write_result({"config_hash": config_hash(CONFIG), **result})
     if checkpoint:
-        folder.checkpoints.mkdir()
-        (folder.checkpoints / "last.ckpt").touch()
+        write_checkpoint({"step": 1}, folder.checkpoints / "last.ckpt")
     return folder
 
 

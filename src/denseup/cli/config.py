@@ -21,7 +21,7 @@ from denseup.engine import RunFolder
 from denseup.engine.info import RunInfo
 from denseup.engine.masking import mask_files, masked, masked_text
 from denseup.engine.processes import is_rank_zero
-from denseup.engine.state import FolderInUseError, read_result
+from denseup.engine.state import STAYS_INTERRUPTED, FolderInUseError, read_result
 from denseup.engine.together import LostProcessError
 
 FORMER_OPTIONS = ("model.pretrained", "model.depths", "model.drop_path")
@@ -60,7 +60,8 @@ def user_errors(folder: RunFolder, cfg: DictConfig | None = None) -> Iterator[No
 def record_failure(folder: RunFolder, error: BaseException, cfg: DictConfig | None) -> None:
     """Write error.txt, and a result.json that names the run as far as its config allows.
 
-    Its status is "failed", or "killed" where a person or the system ended the process: such a run can be resumed. Of
+    Its status is "failed", or "killed" where a person or the system ended the process, or no checkpoint could be read:
+    such a run can be resumed. Of
     several processes that train it together the first to fail is heard: the others lose it and fail for that. A run
     that has finished stays finished, whatever comes after it.
     """
@@ -77,8 +78,7 @@ def record_failure(folder: RunFolder, error: BaseException, cfg: DictConfig | No
         described = run_info(cfg).describe() if cfg is not None else {}
     except OmegaConfBaseException:  # a value is missing, which may be the very error
         described = {}
-    ended = isinstance(error, KeyboardInterrupt | SystemExit)  # Lightning makes the latter of Ctrl-C
-    ended |= isinstance(error, LostProcessError) and error.killed
+    ended = isinstance(error, STAYS_INTERRUPTED) or (isinstance(error, LostProcessError) and error.killed)
     status = "killed" if ended else "failed"
     folder.write_result({**described, "status": status, "error": f"{type(error).__name__}: {_cause(error)}"})
 

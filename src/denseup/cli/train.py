@@ -14,8 +14,9 @@ from denseup.cli.places import CONF
 from denseup.cli.sweep import jobs as sweep
 from denseup.cli.sweep.processes import die_with_parent
 from denseup.engine import RunFolder
+from denseup.engine.checkpoint_files import kept
 from denseup.engine.processes import is_rank_zero
-from denseup.engine.state import lock_run
+from denseup.engine.state import lock_run, plan, refuse_others
 
 
 def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
@@ -52,6 +53,30 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     )
 
 
+def go_on(cfg: DictConfig, folder: RunFolder) -> None:
+    """Let the repeated command of an interrupted run go on from its newest checkpoint, unless it says from which.
+
+    Raises:
+        ValueError: the folder holds checkpoints of another config's unfinished run; none of its own is whole.
+    """
+    if cfg.resume is not None:
+        return
+    config = run_info(cfg).config
+    refuse_others(folder, config)
+    action, checkpoint = plan(folder, config)
+    if action == "resume":
+        cfg.resume = str(checkpoint)
+    if not is_rank_zero():
+        return
+    left = kept(folder.checkpoints)
+    if action == "resume":
+        print(f"{folder.path} holds an interrupted run, which goes on from {checkpoint}", file=sys.stderr)
+    elif left:
+        print(f"{folder.path} holds a run that failed; it starts anew", file=sys.stderr)
+        for path in left:  # they would pass for those of the run that begins
+            path.unlink()
+
+
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
 def job(cfg: DictConfig) -> float | None:
     """What Hydra runs; for a job of a sweep, what its sweeper may optimize: the task's monitor, None if it failed."""
@@ -61,6 +86,7 @@ def job(cfg: DictConfig) -> float | None:
         return sweep.run_job(cfg, folder)
     die_with_parent(folder)
     with user_errors(folder, cfg), lock_run(folder) if is_rank_zero() else nullcontext():
+        go_on(cfg, folder)
         run(cfg, folder)
     return None
 

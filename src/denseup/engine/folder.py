@@ -22,6 +22,9 @@ EVALUATION = "evaluation"
 CONFIG_KEY = "denseup_config"
 """Entry of a checkpoint that holds the run's whole config, from which `evaluate` rebuilds the network."""
 
+LOGGED_KEY = "denseup_logged"
+"""Entry of a checkpoint: what loggers had logged when it was written, as far as they tell (`CheckpointedLogger`)."""
+
 FEATURES = "features"
 """Folder of what the callback `FeatureEvolution` draws."""
 

@@ -3,6 +3,7 @@
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from denseup.engine.callbacks.history import KeepHistory
-from denseup.engine.folder import CONFIG_KEY, RunFolder
+from denseup.engine.checkpoint_files import DamagedError, check_bytes, newest_whole
+from denseup.engine.folder import CONFIG_KEY, LOGGED_KEY, RunFolder
 from denseup.engine.former import upgraded
 from denseup.engine.processes import is_rank_zero
 from denseup.tasks import DenseTask
@@ -20,6 +22,7 @@ NETWORK = ("task.name", "upsampler", "model", "encoder")
 """Of a config: what has to be the same, for weights of the same shapes can be those of another network."""
 TRAINING = ("data", "recipe", "trainer", "seed")
 """What may differ, and is said if it does."""
+NOT_OURS = "not a checkpoint written by this package"
 
 
 def load_checkpoint(path: str | Path, argument: str, *keys: str) -> dict[str, Any]:
@@ -31,26 +34,55 @@ def load_checkpoint(path: str | Path, argument: str, *keys: str) -> dict[str, An
         keys: what it has to hold.
 
     Raises:
-        ValueError: no such file, or a file that `train` did not write.
+        ValueError: no such file, or a file that `train` did not write, or one whose bytes have changed since.
     """
     if not Path(path).is_file():
         what = "this is a folder" if Path(path).is_dir() else "there is no such file"
         raise ValueError(f"{argument}={path}: {what}; expected the checkpoints/best.ckpt or last.ckpt of a run")
     try:
+        check_bytes(Path(path))
+    except (DamagedError, OSError) as error:
+        raise DamagedError(f"{argument}={path}: {NOT_OURS}, or a damaged one: {error}") from error
+    try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         missing = [key for key in keys if key not in checkpoint]
     except Exception as error:
         kind = type(error).__name__  # torch's message advises to load the file all the same
-        raise ValueError(f"{argument}={path}: not a checkpoint written by this package ({kind})") from error
+        raise ValueError(f"{argument}={path}: {NOT_OURS} ({kind})") from error
     if missing:
-        raise ValueError(f"{argument}={path}: not a checkpoint written by this package: it lacks {', '.join(missing)}")
+        raise ValueError(f"{argument}={path}: {NOT_OURS}: it lacks {', '.join(missing)}")
     return checkpoint
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """What was done when a checkpoint was written.
+
+    Attributes:
+        step: the last one.
+        logged: what the loggers put into it; {} in one of an earlier version.
+    """
+
+    step: int
+    logged: dict[str, Any]
+
+
+def find_resumed(path: str | Path) -> str | Path:
+    """The checkpoint itself, or a whole one that was kept before it, with a warning that says what is wrong.
+
+    Raises:
+        NothingWholeError: there are some, and none is whole.
+    """
+    found, problems = newest_whole(Path(path))
+    if problems and is_rank_zero():
+        warnings.warn(f"resume={path}: {'; '.join(problems)}; the run goes on from {found}", stacklevel=3)
+    return found if problems else path
 
 
 def read_resumed(
     path: str | Path, task: DenseTask, folder: RunFolder, config: Mapping[str, Any], max_steps: int
-) -> int:
-    """Step of the checkpoint that a run goes on from; warns of what the run does otherwise than its first part.
+) -> Resumed:
+    """What the checkpoint that a run goes on from has done; warns of what the run does otherwise than its first part.
 
     Raises:
         ValueError: it is no checkpoint of a run, of another network, or has nothing left to train.
@@ -68,19 +100,23 @@ def read_resumed(
     found = list(_differences(theirs, config, TRAINING))
     if found:
         warnings.warn(f"resume={path}: the run goes on with other settings: {'; '.join(found)}", stacklevel=2)
-    return step
+    return Resumed(step, checkpoint.get(LOGGED_KEY, {}))
 
 
 def take_along(checkpoint: str | Path, step: int, folder: RunFolder) -> bool:
     """Copy the best checkpoint that lies beside the one a run goes on from, with its picture, into the run's folder.
 
     Returns:
-        Whether the folder has the best checkpoint of the evaluations up to `step`.
+        Whether the folder has the best checkpoint of the evaluations up to `step`; a warning if that is damaged.
     """
     best, mine = Path(checkpoint).with_name("best.ckpt"), folder.checkpoints / "best.ckpt"
     if not best.is_file():
         return False
-    reached = int(load_checkpoint(best, "resume", "global_step")["global_step"])
+    try:
+        reached = int(load_checkpoint(best, "resume", "global_step")["global_step"])
+    except DamagedError as error:
+        warnings.warn(f"{error}; the best is sought among the evaluations to come", stacklevel=3)
+        return False
     if reached > step:
         return False
     if not _is_in(checkpoint, folder) and is_rank_zero():

@@ -1,17 +1,21 @@
 """Where a run stands, told from its folder alone: what a repeated command has to do with it."""
 
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from denseup.engine.checkpoint_files import NothingWholeError, kept, newest_whole
 from denseup.engine.folder import RunFolder, config_hash, write_atomic
 from denseup.locking import locked
 
 State = Literal["new", "finished", "interrupted", "failed"]
 Action = Literal["start", "skip", "resume"]
 RERUN = (None, "failed", "all")
+STAYS_INTERRUPTED = (KeyboardInterrupt, SystemExit, NothingWholeError)
+"""What ends a run that can be gone on with; Lightning makes a SystemExit of Ctrl-C."""
 
 
 class FolderInUseError(ValueError):
@@ -49,8 +53,11 @@ def plan(folder: RunFolder, config: dict[str, Any], rerun: str | None = None) ->
         rerun: None skips finished runs, resumes interrupted ones and retries failed ones; "failed" starts failed and
             interrupted ones from nothing; "all" starts every run from nothing.
 
+    Returns:
+        "resume" comes with the newest checkpoint that is whole; a warning says what is wrong with newer ones.
+
     Raises:
-        ValueError: another value of rerun.
+        ValueError: another value of rerun; of the checkpoints of an interrupted run none is whole (NothingWholeError).
     """
     if rerun not in RERUN:
         raise ValueError(f"sweep.rerun is {rerun!r}, valid: null, failed, all")
@@ -59,10 +66,26 @@ def plan(folder: RunFolder, config: dict[str, Any], rerun: str | None = None) ->
         return "start", None
     if now == "finished":
         return "skip", None
-    last = folder.checkpoints / "last.ckpt"
-    if rerun is None and now == "interrupted" and last.is_file():
-        return "resume", last
+    left = kept(folder.checkpoints)
+    if rerun is None and now == "interrupted" and left:
+        found, problems = newest_whole(left[0])
+        if problems:
+            warnings.warn(f"{'; '.join(problems)}; the run goes on from {found}", stacklevel=2)
+        return "resume", found
     return "start", None
+
+
+def refuse_others(folder: RunFolder, config: dict[str, Any]) -> None:
+    """ValueError if a folder holds checkpoints of an unfinished run of another config, which would be written over.
+
+    Those of a run that failed are no loss.
+    """
+    result = read_result(folder)
+    if kept(folder.checkpoints) and state(folder, config) == "new" and result.get("status") != "failed":
+        raise ValueError(
+            f"{folder.path} holds checkpoints of a run of another config, which has not finished; choose another "
+            "hydra.run.dir, or remove it; resume=…/checkpoints/last.ckpt goes on from it all the same"
+        )
 
 
 def note_death(folder: RunFolder, exit_code: int, started: dict[str, Any], several: bool = False) -> None:

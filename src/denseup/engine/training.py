@@ -11,8 +11,8 @@ from pytorch_lightning.loggers import Logger
 
 from denseup.data.datamodules import DenseData
 from denseup.engine.batching import batches_of, check_norms, check_processes
-from denseup.engine.callbacks.averaging import AVERAGED, AverageWeights
-from denseup.engine.callbacks.checkpoints import StoreConfig, checkpoints
+from denseup.engine.callbacks.averaging import AverageWeights
+from denseup.engine.callbacks.checkpoints import KeepCheckpoints, KeepGradients, StoreConfig, checkpoints
 from denseup.engine.callbacks.feature_evolution import FeatureEvolution
 from denseup.engine.callbacks.history import KeepHistory, flat
 from denseup.engine.callbacks.predictions import SavePredictions
@@ -21,6 +21,7 @@ from denseup.engine.callbacks.randomness import RandomByStep
 from denseup.engine.callbacks.steps import SameSteps
 from denseup.engine.classes import class_entries
 from denseup.engine.compiling import COMPILE, compiled, without_compile
+from denseup.engine.ending import evaluate_at_the_end
 from denseup.engine.folder import FEATURES, RunFolder
 from denseup.engine.info import RunInfo
 from denseup.engine.loggers.context import RunContext, run_id
@@ -29,7 +30,7 @@ from denseup.engine.options import check_trainer
 from denseup.engine.per_image import Row, write_images
 from denseup.engine.processes import is_rank_zero
 from denseup.engine.quiet import only_printed, quiet_lightning
-from denseup.engine.resuming import GoOn, read_resumed, take_along
+from denseup.engine.resuming import GoOn, Resumed, find_resumed, read_resumed, take_along
 from denseup.engine.summary import print_summary
 from denseup.engine.together import training_together
 from denseup.tasks import DenseTask
@@ -56,8 +57,9 @@ def train(
         folder: where everything goes.
         info: names the run.
         trainer: arguments of `pytorch_lightning.Trainer`, and `compile` (`compiling.compiled`).
-        resume: checkpoint to go on from.
-        callbacks: of the trainer, beside those that every run has.
+        resume: checkpoint to go on from; if it is a damaged last.ckpt, a warning, and the one before it that is whole.
+        callbacks: of the trainer, beside those that every run has; `KeepCheckpoints` among them says how often
+            checkpoints are written and how many are kept.
         average: evaluate an exponential average of the weights too (`AverageWeights`), over this share of the steps.
         effective_batch_size: samples of a step, see `batching.batches_of`; None: `data.batch_size` of each process.
 
@@ -66,7 +68,8 @@ def train(
         parameters, seconds.
 
     Raises:
-        ValueError: an argument of the trainer, or the checkpoint to go on from, that no run can have.
+        ValueError: an argument of the trainer, or the checkpoint to go on from, that no run can have; that of all
+            checkpoints to go on from none is whole is a NothingWholeError.
         DivergedError: a loss, gradient, weight or prediction is not finite.
         LostProcessError: of several processes another one was killed or failed.
         Whatever else the training raises, after the loggers have been closed as failed. Once result.json says
@@ -74,22 +77,23 @@ def train(
     """
     started = time.monotonic()
     check_trainer(trainer)
-    resumed_at = None
+    resumed = None
     if resume is not None:
-        resumed_at = read_resumed(resume, task, folder, info.config, trainer.get("max_steps", -1))
+        resume = find_resumed(resume)
+        resumed = read_resumed(resume, task, folder, info.config, trainer.get("max_steps", -1))
     result = {"status": "running", **info.describe(), "params": sum(p.numel() for p in task.network.parameters())}
-    loggers = _start(folder, info, result, resumed_at) if is_rank_zero() else []
+    loggers = _start(folder, info, result, resumed) if is_rank_zero() else []
     history = KeepHistory()
     weights = None if average is None else AverageWeights(average)
-    own = [] if weights is None else [weights]
+    own = [*([] if weights is None else [weights]), *callbacks, *_kept_unless_in(callbacks)]
     images: list[Row] = []
     exit_code = 1
     try:
         with quiet_lightning(), _naming_what_is_kept(history):
-            everyone = [*own, *callbacks, *_everyone(task, folder, info, trainer, history, resume, resumed_at)]
+            everyone = [history, *own, *_everyone(task, folder, info, trainer, history, resume, resumed)]
             lightning = pl.Trainer(
                 logger=loggers or False,
-                callbacks=[history, *everyone],
+                callbacks=everyone,
                 default_root_dir=folder.path,
                 **without_compile(trainer),
             )
@@ -101,7 +105,7 @@ def train(
                 training_together(lightning.strategy.launcher, folder, lambda: lightning.interrupted),
             ):
                 lightning.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
-                _evaluate_at_the_end(lightning, task, data, folder, history, weights)
+                evaluate_at_the_end(lightning, task, data, folder, history, weights)
         result |= {"status": "finished", "steps": lightning.global_step, **_outcome(task, history, folder)}
         result |= _features(callbacks)
         images = history.image_rows(task)
@@ -146,12 +150,19 @@ def _naming_what_is_kept(history: KeepHistory) -> Iterator[None]:
         raise DivergedError(f"{error}; {kept}") from error
 
 
-def _start(folder: RunFolder, info: RunInfo, result: dict[str, Any], resumed_at: int | None) -> list[Logger]:
+def _start(folder: RunFolder, info: RunInfo, result: dict[str, Any], resumed: Resumed | None) -> list[Logger]:
     """Write down that the run has begun, and open its loggers."""
     folder.write_result(result)
     config = {**info.config, "params": result["params"]}
+    done = () if resumed is None else (resumed.step, resumed.logged)
     id = run_id("train", result["config_hash"], str(folder.path.resolve()))
-    return make_loggers(RunContext(folder.path, config, "train", id, resumed_at), info.logger)
+    return make_loggers(RunContext(folder.path, config, "train", id, *done), info.logger)
+
+
+def _kept_unless_in(callbacks: Sequence[pl.Callback]) -> list[pl.Callback]:
+    """What says how checkpoints are kept, where a run's own callbacks do not."""
+    kept = [] if any(isinstance(callback, KeepCheckpoints) for callback in callbacks) else [KeepCheckpoints()]
+    return [*kept, KeepGradients()]
 
 
 def _everyone(
@@ -161,67 +172,16 @@ def _everyone(
     options: dict[str, Any],
     history: KeepHistory,
     resume: str | Path | None,
-    resumed_at: int | None,
+    resumed: Resumed | None,
 ) -> list[pl.Callback]:
     """Callbacks after the history, which must be in a checkpoint that is saved after the same evaluation."""
     best, last = checkpoints(folder, task)
     everyone: list[pl.Callback] = [SavePredictions(folder), StoreConfig(info.config), RandomByStep(info.seed)]
     if options.get("enable_progress_bar") is not False:
         everyone.append(RunProgress())
-    if resume is not None and resumed_at is not None:
-        everyone.append(GoOn(best, history, take_along(resume, resumed_at, folder)))
+    if resume is not None and resumed is not None:
+        everyone.append(GoOn(best, history, take_along(resume, resumed.step, folder)))
     return [*everyone, SameSteps(), best, last]
-
-
-def _evaluate_at_the_end(
-    trainer: pl.Trainer,
-    task: DenseTask,
-    data: DenseData,
-    folder: RunFolder,
-    history: KeepHistory,
-    weights: AverageWeights | None,
-) -> None:
-    """What the training has left to be evaluated: its last step, and the averaged weights."""
-    _evaluate_last_step(trainer, task, data, folder, history)
-    if weights is not None:
-        _evaluate_averaged(trainer, task, data, folder, history, weights)
-
-
-def _evaluate_last_step(
-    trainer: pl.Trainer, task: DenseTask, data: DenseData, folder: RunFolder, history: KeepHistory
-) -> None:
-    """Where the last step had no evaluation of its own, or it was another process's, make up for it."""
-    step = trainer.global_step
-    if not step:
-        raise ValueError("no step was trained: the trainer's limits leave nothing to do")
-    evaluated = bool(history.history) and history.history[-1]["step"] == step
-    if evaluated and task.baseline and not getattr(trainer, "fast_dev_run", False):  # that keeps no checkpoints
-        return
-    trainer.validate(task, datamodule=data, verbose=False)
-    if not history.history:
-        raise ValueError("nothing was evaluated: the validation data are empty")
-    history.history[-1]["step"] = step
-    if evaluated:  # twice
-        history.forget_repeated()
-    if history.history[-1] == history.outcomes(task)["best"]:
-        trainer.save_checkpoint(folder.checkpoints / "best.ckpt")
-    trainer.save_checkpoint(folder.checkpoints / "last.ckpt")
-
-
-def _evaluate_averaged(
-    trainer: pl.Trainer,
-    task: DenseTask,
-    data: DenseData,
-    folder: RunFolder,
-    history: KeepHistory,
-    weights: AverageWeights,
-) -> None:
-    """The averaged weights' metrics, and checkpoints/averaged.ckpt; the task keeps its own weights."""
-    step = trainer.global_step
-    with weights.in_place(task), task.evaluating_as(AVERAGED), history.of_averaged_weights():
-        trainer.validate(task, datamodule=data, verbose=False)
-        trainer.save_checkpoint(folder.checkpoints / f"{AVERAGED}.ckpt")
-    history.history[-1]["step"] = step
 
 
 def _outcome(task: DenseTask, history: KeepHistory, folder: RunFolder) -> dict[str, Any]:

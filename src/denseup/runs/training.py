@@ -13,7 +13,7 @@ from denseup.engine import training
 from denseup.engine.folder import RunFolder
 from denseup.engine.info import RunInfo
 from denseup.engine.processes import is_rank_zero
-from denseup.engine.state import lock_run, read_result
+from denseup.engine.state import STAYS_INTERRUPTED, lock_run, read_result
 from denseup.runs.describing import described_run
 from denseup.tasks import DenseTask
 from denseup.tasks.checks import check_whole
@@ -123,7 +123,7 @@ def _holding(folder: RunFolder, info: RunInfo) -> Iterator[RunFolder]:
             yield folder
         except BaseException as error:
             if read_result(folder).get("status") != "finished":
-                status = "killed" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed"
+                status = "killed" if isinstance(error, STAYS_INTERRUPTED) else "failed"
                 folder.write_error(error)
                 folder.write_result({**info.describe(), "status": status, "error": f"{type(error).__name__}: {error}"})
             raise

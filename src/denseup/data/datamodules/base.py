@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from denseup.data.datasets.fixed import FixedViews, WithMirrored, images_of
-from denseup.data.datasets.sampling import EpochSampler
+from denseup.data.datasets.sampling import EpochSampler, SeededBySample
 from denseup.data.reading.folders import require_folder
 from denseup.data.reading.samples import IGNORE_INDEX, DataError
 from denseup.data.reading.splits import MARK, SPLITS, Place, folder_of, read_names
@@ -84,7 +84,7 @@ class DenseData(pl.LightningDataModule):
             raise ValueError(
                 f"batch_size={self.batch_size}: expected at most the {len(sampler)} training samples of a process"
             )
-        return self._loader(dataset, self.batch_size, sampler=sampler, drop_last=True)
+        return self._loader(SeededBySample(dataset, self.seed), self.batch_size, sampler=sampler, drop_last=True)
 
     def _progress(self) -> tuple[int, int]:
         """The epoch that a run begins with or goes on in, and the batches of it that it had before.

@@ -1,15 +1,19 @@
 """Which samples an epoch has, and the random stream of each of them.
 
 A training sample is named by (epoch, index), and each of its steps draws from a stream of its own, seeded by (seed,
-epoch, index, step): it is the same whatever the number of workers and processes, and after a resume.
+epoch, index, step): it is the same whatever the number of workers and processes, and after a resume. A data set of
+one's own that draws from the random numbers of torch, NumPy or Python themselves has them by sample too.
 """
 
+import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
-from torch.utils.data import DistributedSampler
+from torch.utils.data import Dataset, DistributedSampler
 
 from denseup.data.transforms.streams import Streams
 
@@ -24,6 +28,44 @@ def train_streams(seed: int, item: TrainIndex) -> Streams:
             f"a training data set is indexed by (epoch, index), got {item!r}; see denseup.data.EpochSampler"
         )
     return Streams(seed, *item)
+
+
+class SeededBySample(Dataset):
+    """A training data set whose samples find the global random numbers seeded by (seed, epoch, index).
+
+    What draws from them outside of it goes on as if no sample had been made.
+
+    Args:
+        dataset: indexed by (epoch, index).
+        seed: of the run.
+    """
+
+    def __init__(self, dataset: Dataset, seed: int) -> None:
+        self.dataset, self.seed = dataset, seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, item: TrainIndex) -> Sample:
+        with _global_streams(self.seed, *item):
+            sample: Sample = self.dataset[item]
+        return sample
+
+
+@contextmanager
+def _global_streams(*names: int) -> Iterator[None]:
+    """Within it torch's, NumPy's and Python's random numbers on the CPU are those of these names."""
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # whatever others draw from
+    (drawn,) = np.random.SeedSequence(names).generate_state(1, np.uint64)
+    torch.default_generator.manual_seed(int(drawn))
+    np.random.seed(int(drawn) & 0xFFFFFFFF)
+    random.seed(int(drawn))
+    try:
+        yield
+    finally:
+        torch.set_rng_state(states[0])
+        np.random.set_state(states[1])
+        random.setstate(states[2])
 
 
 class EpochSampler(DistributedSampler):

@@ -60,6 +60,9 @@ class AverageWeights(pl.Callback):
     @contextmanager
     def in_place(self, task: DenseTask) -> Iterator[None]:
         """Within it the task has the averaged weights."""
+        if self._model is None and self._loaded is not None:  # killed after the last step: none was trained here
+            self._model = AveragedModel(task.network, use_buffers=True)
+            self._model.load_state_dict(self._loaded)
         assert self._model is not None, "nothing was trained"
         own: dict[str, Tensor] = {key: value.clone() for key, value in task.network.state_dict().items()}
         task.network.load_state_dict(self._model.module.state_dict())
@@ -70,7 +73,7 @@ class AverageWeights(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """For resuming."""
-        return {} if self._model is None else self._model.state_dict()
+        return (self._loaded or {}) if self._model is None else self._model.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """For resuming; a run that had no average begins one."""

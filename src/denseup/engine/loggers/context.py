@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class RunContext:
         id: the same for a repeated command, which finds its run again by it.
         resumed_at: step of the checkpoint that the run goes on from: what was logged before it is kept. None starts
             from nothing.
+        logged: what `CheckpointedLogger`s had put into the checkpoint.
     """
 
     folder: Path
@@ -24,6 +25,15 @@ class RunContext:
     job_type: str = "train"
     id: str = ""
     resumed_at: int | None = None
+    logged: dict[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class CheckpointedLogger(Protocol):
+    """A logger that puts something into checkpoints, so that nothing is lost or logged twice by a run that goes on."""
+
+    def logged(self) -> dict[str, Any]:
+        """Plain values under names of its own; asked for after `save`."""
 
 
 def run_id(*names: str) -> str:

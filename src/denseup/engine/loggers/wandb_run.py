@@ -2,7 +2,10 @@
 
 import netrc
 import os
+import time
 import warnings
+from collections import deque
+from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import urlparse
 
@@ -13,6 +16,34 @@ from denseup.engine.loggers.context import RunContext
 Mode = Literal["online", "offline", "disabled"]
 STEP = "trainer/global_step"
 """What Lightning calls the training step in W&B."""
+FLUSH = 1.0
+"""Seconds after which the client writes to its file what it holds; by itself it takes up to 15."""
+REMEMBERED = 10 * FLUSH
+RECENT = "wandb_recent"
+
+
+class RememberingLogger(WandbLogger):
+    """A logger whose checkpoints hold its last rows: the client may not have written them when a run is killed.
+
+    A run that goes on logs them again, at the same training step with the same values: no curve shows which came twice.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._recent: deque[tuple[float, dict[str, float], int | None]] = deque()
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """As of any logger."""
+        super().log_metrics(metrics, step)
+        now = time.monotonic()
+        numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}  # and no pictures
+        self._recent.append((now, numbers, step))
+        while self._recent[0][0] < now - REMEMBERED:
+            self._recent.popleft()
+
+    def logged(self) -> dict[str, Any]:
+        """The rows of the last seconds."""
+        return {RECENT: [[row, step] for _, row, step in self._recent if row]}
 
 
 def wandb_logger(run: RunContext, **options: Any) -> WandbLogger:
@@ -27,10 +58,10 @@ def wandb_logger(run: RunContext, **options: Any) -> WandbLogger:
 
     again = {} if run.resumed_at is None else {"resume": "allow"}
     arguments = {"id": run.id, "job_type": run.job_type, **again, **options}
-    # The client keeps up to 15 seconds of a run in memory, which are lost when the run is killed.
+    # What the client keeps in memory is lost when the run is killed.
     flush = "x_transaction_log_flush_interval"
     prompt: dict[str, Any] = (
-        {flush: 1.0} if flush in wandb.Settings.model_fields else {}
+        {flush: FLUSH} if flush in wandb.Settings.model_fields else {}
     )  # older clients have no such setting
     settings = wandb.Settings(silent=True, console="off", **prompt)
     common = {**arguments, "dir": run.folder, "config": run.config, "reinit": "finish_previous", "settings": settings}
@@ -45,7 +76,10 @@ def wandb_logger(run: RunContext, **options: Any) -> WandbLogger:
     # Curves over training steps, where those of a resumed run fit together; W&B's own step counts calls of log.
     client.define_metric(STEP)
     client.define_metric("*", step_metric=STEP, step_sync=True)
-    return WandbLogger(experiment=client)
+    logger = RememberingLogger(experiment=client)
+    for row, step in run.logged.get(RECENT, ()):
+        logger.log_metrics(row, step)
+    return logger
 
 
 def wandb_mode() -> Mode:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from denseup.engine.folder import RunFolder, config_hash, write_atomic
-from denseup.locking import locked
+from denseup.locking import holder, locked
 
 State = Literal["new", "finished", "interrupted", "failed"]
 Action = Literal["start", "skip", "resume"]
@@ -89,7 +89,8 @@ def lock_run(folder: RunFolder) -> Iterator[None]:
         FolderInUseError: another process holds it.
     """
     folder.make()
-    with locked(folder.path / ".lock", wait=False) as mine:
+    lock = folder.path / ".lock"
+    with locked(lock, wait=False) as mine:
         if not mine:
-            raise FolderInUseError(f"another process is running in {folder.path}")
+            raise FolderInUseError(f"another process is running in {folder.path}{holder(lock)}")
         yield

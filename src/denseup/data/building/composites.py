@@ -14,7 +14,7 @@ from denseup.data.reading.decoding import Array, DataError, open_picture
 from denseup.data.reading.folders import list_files, require_folder
 from denseup.data.reading.samples import check_same_size, read_alpha, read_image
 from denseup.data.transforms.compositing import merge_as_released
-from denseup.data.writing import write_whole
+from denseup.writing import WriteError, write_whole
 
 LISTED = 20
 PNG_LEVEL = 3
@@ -31,11 +31,15 @@ class Composite(NamedTuple):
 
 
 class Built(NamedTuple):
-    """What became of a composite: "built", "kept" (it was there already) or "failed", with the reason."""
+    """What became of a composite: "built", "kept" (it was there already) or "failed", with the reason.
+
+    "stopped", with the number of the system's error, is one that can't be written.
+    """
 
     target: Path
     status: str
     reason: str = ""
+    number: int = 0
 
 
 def planned(
@@ -80,8 +84,14 @@ def build(composites: Sequence[Composite], workers: int) -> Iterator[Built]:
 
     What is there already is kept if it is whole and of its foreground's size: a file that an interrupted process or a
     full disk has left half written is made anew. Files appear whole or not at all.
+
+    Raises:
+        WriteError: nothing can be written any more.
     """
-    return worked(_build, composites, workers)
+    for built in worked(_build, composites, workers):
+        if built.status == "stopped":  # as text, for errors change on their way between processes
+            raise WriteError(built.number, built.reason, str(built.target))
+        yield built
 
 
 def _build(composite: Composite) -> Built:
@@ -96,6 +106,8 @@ def _build(composite: Composite) -> Built:
         options = [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL]
         _, encoded = cv2.imencode(".png", cv2.cvtColor(merged, cv2.COLOR_RGB2BGR), options)
         write_whole(composite.target, encoded.tobytes())
+    except WriteError as error:  # which all others would have too
+        return Built(composite.target, "stopped", str(error), error.errno or 0)
     except (DataError, OSError) as error:
         return Built(composite.target, "failed", str(error))
     return Built(composite.target, "built")

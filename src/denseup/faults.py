@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-WORKER = re.compile(r"DataLoader worker \(pid\(?s?\)? ?(?P<pids>[\d, ]+)\)( is killed by signal: (?P<signal>\w+))?")
+WORKER = re.compile(r"DataLoader worker \(pid(\(s\))? (?P<pids>[\d, ]+)\)( is killed by signal: (?P<signal>[^.]*))?")
 """How torch says that a process which loads data is gone."""
 
 
@@ -28,7 +28,7 @@ def naming_dead_workers() -> Iterator[None]:
     except RuntimeError as error:
         if isinstance(error, MachineError) or (found := WORKER.search(str(error))) is None:
             raise
-        how = f"was killed by signal {found['signal']}" if found["signal"] else "ended without a word"
+        how = f"was ended by a signal: {found['signal']}" if found["signal"] else "ended without a word"
         raise WorkerDiedError(
             f"a process that loads data (pid {found['pids'].strip()}) {how}; if the machine ran out of memory, a lower "
             "data.num_workers needs less, and with data.num_workers=0 there is no such process"

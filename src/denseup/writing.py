@@ -149,7 +149,8 @@ def staged(folder: Path, last: str | None = None) -> Iterator[Path]:
     try:
         with told(folder):
             stage.mkdir()
-        yield stage
+        with _as_in(folder, stage):
+            yield stage
         files = [file for file in sorted(stage.rglob("*")) if file.is_file()]
         with told(folder):
             for file in sorted(files, key=lambda file: file == stage / (last or "")):
@@ -158,6 +159,16 @@ def staged(folder: Path, last: str | None = None) -> Iterator[Path]:
                 os.replace(file, target)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+@contextmanager
+def _as_in(folder: Path, stage: Path) -> Iterator[None]:
+    """Errors of files in the stage name them as they are known."""
+    try:
+        yield
+    except WriteError as error:
+        words = str(error).replace(f"{stage}{os.sep}", f"{folder}{os.sep}")
+        raise WriteError(error.errno, words, str(folder)) from error
 
 
 def free_space(path: Path) -> int | None:

@@ -14,6 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import denseup.cli.evaluation_data  # noqa: F401  # registers the data of conf/evaluate.yaml
+from denseup.cli import stopping
+from denseup.cli.going_on import how_to_go_on
 from denseup.cli.places import CONF
 from denseup.cli.plugins import refuse_missing
 from denseup.cli.quoting import refuse_unreadable
@@ -21,6 +23,7 @@ from denseup.engine import RunFolder
 from denseup.engine.info import RunInfo
 from denseup.engine.masking import mask_files, masked, masked_text
 from denseup.engine.state import FolderInUseError, read_result
+from denseup.faults import MachineError
 
 FORMER_OPTIONS = ("model.pretrained", "model.depths", "model.drop_path")
 """Options of the model that are the encoder's now."""
@@ -49,31 +52,46 @@ def user_errors(folder: RunFolder, cfg: DictConfig | None = None) -> Iterator[No
     except FolderInUseError as error:
         raise RunError(str(error)) from error
     except BaseException as error:
-        record_failure(folder, error, cfg)
+        written = record_failure(folder, error, cfg)
+        if stopping.stopped():  # whatever came of it meanwhile
+            raise stopping.Stopped(stopping.exit_code()) from error
         if isinstance(error, _of_users()):
-            raise RunError(masked_text(f"{_cause(error)}\n(traceback: {folder.error})")) from error
+            where = f"\n(traceback: {folder.error})" if written else ""
+            how = f"; {how_to_go_on(folder)}" if isinstance(error, MachineError) and cfg is not None else ""
+            raise RunError(masked_text(f"{_cause(error)}{how}{where}")) from error
         raise
 
 
-def record_failure(folder: RunFolder, error: BaseException, cfg: DictConfig | None) -> None:
+def record_failure(folder: RunFolder, error: BaseException, cfg: DictConfig | None) -> bool:
     """Write error.txt, and a result.json that names the run as far as its config allows.
 
-    Its status is "failed", or "killed" where a person or the system ended the process: such a run can be resumed. Of
-    several processes that train it together the first to fail is heard: the others lose it and fail for that. A run
-    that has finished stays finished, whatever comes after it.
+    Its status is "failed", or "killed" where a person, the system or a fault of the machine ended it: such a run can be
+    resumed. Of several processes that train it together the first to fail is heard: the others lose it and fail for
+    that. A run that has finished stays finished, whatever comes after it.
+
+    Returns:
+        Whether it is written; a full disk may have no room for it, which leaves a run that can be resumed too.
     """
     if folder.finished():
-        return
+        return False
     if _together() and read_result(folder).get("status") == "failed":
-        return
-    folder.make()
-    folder.write_error(error)
+        return True
+    try:
+        folder.make()
+        folder.write_error(error)
+        _record(folder, error, cfg)
+    except OSError:
+        return False
+    return True
+
+
+def _record(folder: RunFolder, error: BaseException, cfg: DictConfig | None) -> None:
     try:
         described = run_info(cfg).describe() if cfg is not None else {}
     except OmegaConfBaseException:  # a value is missing, which may be the very error
         described = {}
-    ended = isinstance(error, KeyboardInterrupt | SystemExit)  # Lightning makes the latter of Ctrl-C
-    status = "killed" if ended else "failed"
+    ended = isinstance(error, KeyboardInterrupt | SystemExit | MachineError)
+    status = "killed" if ended or stopping.stopped() else "failed"
     folder.write_result({**described, "status": status, "error": f"{type(error).__name__}: {_cause(error)}"})
 
 
@@ -142,6 +160,6 @@ def _together() -> bool:
 
 def _of_users() -> tuple[type[BaseException], ...]:
     """What is shown as a message; the last is Lightning's own, of arguments of the trainer that do not go together."""
-    ours = (ValueError, OSError, CompactHydraException, OmegaConfBaseException)
+    ours = (ValueError, OSError, MachineError, CompactHydraException, OmegaConfBaseException)
     lightning = sys.modules.get("pytorch_lightning.utilities.exceptions")
     return ours if lightning is None else (*ours, lightning.MisconfigurationException)

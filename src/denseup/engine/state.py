@@ -76,6 +76,8 @@ def note_death(folder: RunFolder, exit_code: int, started: dict[str, Any]) -> No
     result = read_result(folder) or started
     if result.get("status") in ("failed", "finished"):
         return
+    if result.get("status") == "killed" and result.get("error") and exit_code > 0:  # it has said why itself
+        return
     how = f"killed by signal {-exit_code}" if exit_code < 0 else f"its process ended with exit code {exit_code}"
     write_atomic(folder.error, f"{how}; its output: {folder.path / 'output.log'}\n")
     folder.write_result({**started, **result, "status": "killed", "error": how})

@@ -29,7 +29,9 @@ from denseup.engine.per_image import Row, write_images
 from denseup.engine.processes import is_rank_zero
 from denseup.engine.quiet import only_printed, quiet_lightning
 from denseup.engine.resuming import GoOn, read_resumed, take_along
+from denseup.engine.room import check_room, name_failed_saves
 from denseup.engine.summary import print_summary
+from denseup.faults import naming_dead_workers
 from denseup.tasks import DenseTask
 from denseup.tasks.divergence import DivergedError
 
@@ -66,6 +68,7 @@ def train(
     Raises:
         ValueError: an argument of the trainer, or the checkpoint to go on from, that no run can have.
         DivergedError: a loss, gradient, weight or prediction is not finite.
+        WriteError, WorkerDiedError: a fault of the machine; the run can go on from its last checkpoint.
         Whatever else the training raises, after the loggers have been closed as failed. Once result.json says
         "finished" nothing is raised any more: what fails after it is printed.
     """
@@ -75,6 +78,8 @@ def train(
     if resume is not None:
         resumed_at = read_resumed(resume, task, folder, info.config, trainer.get("max_steps", -1))
     result = {"status": "running", **info.describe(), "params": sum(p.numel() for p in task.network.parameters())}
+    if is_rank_zero():
+        check_room(folder, task.state_dict())
     loggers = _start(folder, info, result, resumed_at) if is_rank_zero() else []
     history = KeepHistory()
     weights = None if average is None else AverageWeights(average)
@@ -82,7 +87,7 @@ def train(
     images: list[Row] = []
     exit_code = 1
     try:
-        with quiet_lightning(), _naming_what_is_kept(history):
+        with quiet_lightning(), naming_dead_workers(), _naming_what_is_kept(history):
             everyone = [*own, *callbacks, *_everyone(task, folder, info, trainer, history, resume, resumed_at)]
             lightning = pl.Trainer(
                 logger=loggers or False,
@@ -90,6 +95,7 @@ def train(
                 default_root_dir=folder.path,
                 **without_compile(trainer),
             )
+            name_failed_saves(lightning)
             check_norms(lightning)
             with (
                 batches_of(effective_batch_size, task, data, lightning),

@@ -6,6 +6,7 @@ from pytorch_lightning.loggers import CSVLogger
 
 from denseup.engine.loggers.context import RunContext
 from denseup.engine.quiet import quiet_lightning
+from denseup.writing import told
 
 
 def csv_logger(run: RunContext) -> CSVLogger:
@@ -29,4 +30,11 @@ def csv_logger(run: RunContext) -> CSVLogger:
             table.writeheader()
             table.writerows(rows)
         writer.metrics_keys = header
+    write = writer.save
+
+    def save() -> None:
+        with told(file):  # a run's own record, without which it is not to go on
+            write()
+
+    setattr(writer, "save", save)  # noqa: B010
     return logger

@@ -77,10 +77,13 @@ class WandbAdapter(Adapter):
         """End the run with the exit code, so that the next job of this process is a run of its own."""
         super().finish(exit_code)
         run = self.logger.experiment
+        folder = Path(run.dir).parent
         try:
             run.finish(exit_code=exit_code)
         except TimeoutError:
-            print(f"W&B: not everything has arrived; upload with: wandb sync {Path(run.dir).parent}", file=sys.stderr)
+            print(
+                f"W&B: not everything has arrived; upload with: wandb sync --include-online {folder}", file=sys.stderr
+            )
 
 
 class TensorBoardAdapter(Adapter):

@@ -22,6 +22,8 @@ WEAKER: dict[Mode, tuple[Mode, str]] = {
     "offline": ("disabled", "the run goes on without it"),
 }
 """What is done when W&B can't begin."""
+WRONG = (TypeError, ValueError, AttributeError, ImportError)
+"""Errors of options and installation, which no other mode mends."""
 
 
 def wandb_logger(run: RunContext, **options: Any) -> WandbLogger:
@@ -63,11 +65,12 @@ def _begun(mode: Mode, arguments: dict[str, Any]) -> Any:
     while True:
         try:
             return wandb.init(mode=mode, **arguments)
-        except (wandb.Error, OSError) as error:
-            if mode not in WEAKER:
+        except Exception as error:
+            if mode not in WEAKER or isinstance(error, WRONG):
                 raise
             mode, what = WEAKER[mode]
             warnings.warn(f"W&B could not begin ({error}): {what}", stacklevel=3)
+            wandb.teardown()  # its service holds the run that it could not begin
 
 
 def wandb_mode() -> Mode:

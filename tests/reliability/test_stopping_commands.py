@@ -1,7 +1,6 @@
 """Each command, stopped by a signal whatever it does: exit code, few words, nothing half-written, and it goes on."""
 
 import json
-import os
 import signal
 import time
 from pathlib import Path
@@ -37,9 +36,9 @@ def half_written(folder: Path) -> list[Path]:
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_sweep_stops_altogether_and_the_same_command_goes_on(number: signal.Signals, tmp_path: Path) -> None:
-    words = [*SMALL, "upsampler=nearest,bilinear", "sweep.report=false", "trainer.max_steps=4", pausing(3)]
+    words = [*SMALL, "upsampler=nearest,bilinear", "sweep.report=false", "trainer.max_steps=4"]
     command = ["-m", "src.train", "-m", *words, f"hydra.sweep.dir={tmp_path}/sweep"]
-    first = Command(*command, output=tmp_path / "first")
+    first = Command(*command, pausing(3), output=tmp_path / "first")
     first.waits_for(lambda: [*tmp_path.glob("sweep/*nearest*/.paused_3")])
     (run,) = tmp_path.glob("sweep/*_nearest_*")
     assert first.signalled(number, group=number == signal.SIGINT) == CODES[number], first.said
@@ -48,7 +47,7 @@ def test_a_sweep_stops_altogether_and_the_same_command_goes_on(number: signal.Si
     assert not processes_of(run)
     assert not [*tmp_path.glob("sweep/*_bilinear_*/result.json")], "the next job was begun"
     assert half_written(tmp_path) == []
-    again = python(*command, env=os.environ | {"PYTHONPATH": f"{Path(__file__).parent.parent}"})
+    again = python(*command)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "nearest · seed 0: resume" in again.stdout
     steps = {json.loads(file.read_text())["steps"] for file in tmp_path.glob("sweep/*/result.json")}

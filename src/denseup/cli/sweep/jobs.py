@@ -186,4 +186,4 @@ def close_early() -> None:
     entries = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
     journal.unlink(missing_ok=True)
     trust(target for entry in entries for target in entry.get("targets", ()))  # for the report of these very runs
-    ClosingTable.failed = print_table(entries)
+    ClosingTable.failed = print_table(entries) if entries else 0

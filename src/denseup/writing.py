@@ -57,18 +57,22 @@ def write_whole(path: str | os.PathLike[str], content: bytes | str, *, durable: 
 
 
 @contextmanager
-def written_whole(path: Path, needed: int | None = None, *, durable: bool = True) -> Iterator[Path]:
+def written_whole(
+    path: Path, needed: int | None = None, *, durable: bool = True, with_suffix: bool = False
+) -> Iterator[Path]:
     """A path beside `path`, whose file takes its place at the end if nothing is raised within.
 
     Args:
-        path: of the file that is wanted; the temporary one has its suffix.
+        path: of the file that is wanted.
         needed: bytes, for the message.
         durable: see `write_whole`.
+        with_suffix: whether the temporary file has the suffix of the wanted one, for libraries that go by it; without,
+            whoever looks for files of the suffix does not find what a killed process has left.
 
     Raises:
         WriteError: the file can't be written.
     """
-    temporary = path.with_name(f".{path.stem[:100]}.{uuid.uuid4().hex}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.stem[:100]}.{uuid.uuid4().hex}.tmp{path.suffix if with_suffix else ''}")
     try:
         with told(path, needed):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ from denseup.engine.state import plan, read_result
 from denseup.exporting.folder import write_folder
 from denseup.tasks import MattingTask
 from denseup.visualization import save_png
-from denseup.writing import WriteError, check_writable, in_units, staged, write_whole
+from denseup.writing import WriteError, check_writable, in_units, staged, write_whole, written_whole
 
 CHECKPOINT = 500_000
 """Bytes that the checkpoints of these runs exceed, and no other file does."""
@@ -71,6 +71,13 @@ def test_what_the_system_itself_refuses(tmp_path: Path) -> None:
     with files_up_to(10), pytest.raises(WriteError, match=r"a\.png can't be written"):
         save_png(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
+
+
+def test_what_a_killed_process_leaves_of_a_file_is_none_of_its_kind(tmp_path: Path) -> None:
+    with written_whole(tmp_path / "a.png") as temporary:
+        temporary.write_bytes(b"half")
+        assert [*tmp_path.glob("*.png")] == []
+    assert [*tmp_path.glob("*")] == [tmp_path / "a.png"]
 
 
 def test_a_folder_is_tried_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ def system(*words: str) -> bool:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of its own in memory, of 3 MB: room for three checkpoints of these networks, not for all else."""
+    """A disk of its own in memory, of 3 MB: room for these networks, not for all their checkpoints."""
     place = tmp_path / "disk"
     place.mkdir()
     if shutil.which("mount") is None or not system("mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)):
@@ -33,7 +33,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_run_fills_its_disk_and_goes_on_when_it_has_grown(disk: Path, tmp_path: Path) -> None:
     run = RunFolder(disk / "run")
-    (disk / "ballast").write_bytes(bytes(250_000))
+    (disk / "ballast").write_bytes(bytes(1_600_000))
     words = ["-m", "src.train", *SMALL, f"hydra.run.dir={run.path}"]
     first = Command(*words, output=tmp_path / "said")
     assert first.ended() == 1

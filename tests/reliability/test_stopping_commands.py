@@ -147,7 +147,14 @@ def test_a_training_at_any_moment(place: int, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_filling_a_cache(tmp_path: Path) -> None:
-    words = ["task=matting", "protocol=frozen", "trainer=short", "logger=none", f"cache.folder={tmp_path}/cache"]
+    words = [
+        "task=matting",
+        "protocol=frozen",
+        "protocol.evaluation=last",
+        "trainer=short",
+        "logger=none",
+        f"cache.folder={tmp_path}/cache",
+    ]
     command = ["-m", "src.train", *words, "data.crop_size=64", f"hydra.run.dir={tmp_path}/run"]
     first = Command(*command, output=tmp_path / "said")
     first.waits_for(lambda: [*tmp_path.glob("cache/*.partial")])

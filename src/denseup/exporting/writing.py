@@ -64,7 +64,7 @@ def export_task(
     kind = FORMATS[format]
     check_writable(path.parent)
     program = traced(task)
-    with written_whole(path) as unchecked:
+    with written_whole(path, with_suffix=True) as unchecked:
         _write(kind, program, unchecked, task, metadata)
         call = kind.read(unchecked)
         compared = compare(task, call, sizes, tolerance)

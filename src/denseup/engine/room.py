@@ -12,14 +12,17 @@ from denseup.writing import check_writable, write_error
 
 CHECKPOINTS = 3
 """The best, the last, and one that is written beside its place."""
+BYTES = 4
+"""Of a parameter."""
 
 
-def check_room(folder: RunFolder, weights: Mapping[str, Any]) -> None:
+def check_room(folder: RunFolder, params: int) -> None:
     """Find out before the training whether the run's folder takes what is certainly written into it.
 
     Args:
         folder: of the run.
-        weights: state_dict of its task, without which no checkpoint is; an optimizer takes once or twice as much again.
+        params: parameters of its network, in float32, that each checkpoint has at least; an optimizer takes as many again,
+            or twice as many.
 
     Raises:
         WriteError: a folder can't be written to, or has no room for the checkpoints.
@@ -27,7 +30,7 @@ def check_room(folder: RunFolder, weights: Mapping[str, Any]) -> None:
     there = sum(file.stat().st_size for file in folder.checkpoints.glob("*.ckpt"))
     for part in (folder.path, folder.images):
         check_writable(part)
-    check_writable(folder.checkpoints, max(0, CHECKPOINTS * tensor_bytes(weights) - there))
+    check_writable(folder.checkpoints, max(0, CHECKPOINTS * BYTES * params - there))
 
 
 def name_failed_saves(trainer: pl.Trainer) -> None:

@@ -78,7 +78,7 @@ def train(
     if resume is not None:
         resumed_at = read_resumed(resume, task, folder, info.config, trainer.get("max_steps", -1))
     result = {"status": "running", **info.describe(), "params": sum(p.numel() for p in task.network.parameters())}
-    loggers = _start(folder, info, result, resumed_at, task) if is_rank_zero() else []
+    loggers = _start(folder, info, result, resumed_at) if is_rank_zero() else []
     history = KeepHistory()
     weights = None if average is None else AverageWeights(average)
     own = [] if weights is None else [weights]
@@ -111,8 +111,8 @@ def train(
         exit_code = 0
     finally:
         found = _close(loggers, exit_code, history, images, result)
-    with only_printed("the summary"):
-        if is_rank_zero():
+    if is_rank_zero():
+        with only_printed("the summary"):
             print_summary(result, task, folder, found)
     return result
 
@@ -145,11 +145,9 @@ def _naming_what_is_kept(history: KeepHistory) -> Iterator[None]:
         raise DivergedError(f"{error}; {kept}") from error
 
 
-def _start(
-    folder: RunFolder, info: RunInfo, result: dict[str, Any], resumed_at: int | None, task: DenseTask
-) -> list[Logger]:
+def _start(folder: RunFolder, info: RunInfo, result: dict[str, Any], resumed_at: int | None) -> list[Logger]:
     """Write down that the run has begun, if there is room for it, and open its loggers."""
-    check_room(folder, task.state_dict())
+    check_room(folder, result["params"])
     folder.write_result(result)
     config = {**info.config, "params": result["params"]}
     id = run_id("train", result["config_hash"], str(folder.path.resolve()))

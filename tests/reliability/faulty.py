@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from processes import GUARD, ROOT, wait_for
@@ -99,7 +99,8 @@ class Command:
     def signalled(self, number: int, group: bool = False) -> int:
         """Send a signal, as Ctrl-C to all its processes if asked; the exit code."""
         if group:
-            os.killpg(self.process.pid, number)
+            with suppress(ProcessLookupError):  # it has ended already
+                os.killpg(self.process.pid, number)
         else:
             self.process.send_signal(number)
         return self.ended()

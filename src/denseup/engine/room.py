@@ -21,7 +21,7 @@ def check_room(folder: RunFolder, params: int) -> None:
 
     Args:
         folder: of the run.
-        params: of its network, in float32, which every checkpoint has; an optimizer takes as many again, or twice as many.
+        params: of its network, in float32, which every checkpoint has; an optimizer takes once or twice as much.
 
     Raises:
         WriteError: a folder can't be written to, or has no room for the checkpoints.

@@ -216,7 +216,9 @@ def test_predictions_stop_at_once(
     with monkeypatch.context() as patched:
         patched.setattr(Image.Image, "save", failing(errno.ENOSPC))
         assert predict.main([*words, "files=[alpha]"]) == 1
-    assert "a_alpha.png can't be written" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "a_alpha.png can't be written: the disk is full" in said
+    assert "b_alpha.png" not in said
     assert list((tmp_path / "out").iterdir()) == []
     assert predict.main([*words, "files=[alpha]"]) == 0
 

@@ -123,7 +123,7 @@ def test_a_training_at_any_moment(place: int, tmp_path: Path) -> None:
     command = ["-m", "src.train", *SMALL, "data.num_workers=1", f"hydra.run.dir={tmp_path}/run"]
     begun = time.monotonic()
     assert python(*[*command[:-1], f"hydra.run.dir={tmp_path}/whole"]).returncode == 0
-    moment = begun + (time.monotonic() - begun) * (1 + (place + 0.5) / 12)
+    moment = begun + (time.monotonic() - begun) * (1 + (place + 0.5) / 16)
     stopped = Command(*command, output=tmp_path / "said")
     while time.monotonic() < moment and stopped.process.poll() is None:
         time.sleep(0.01)
@@ -151,6 +151,7 @@ def test_filling_a_cache(tmp_path: Path) -> None:
         "task=matting",
         "protocol=frozen",
         "protocol.evaluation=last",
+        "trainer.max_steps=200",
         "trainer=short",
         "logger=none",
         f"cache.folder={tmp_path}/cache",

@@ -2,7 +2,8 @@
 
 import sys
 
+from denseup.cli import stopping
 from denseup.cli.build_composition1k import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(stopping.run(main))

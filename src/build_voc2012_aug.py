@@ -2,7 +2,8 @@
 
 import sys
 
+from denseup.cli import stopping
 from denseup.cli.build_voc2012_aug import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(stopping.run(main))

@@ -2,7 +2,8 @@
 
 import sys
 
+from denseup.cli import stopping
 from denseup.cli.score import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(stopping.run(main))

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 GUARD = 600
 """Seconds after which something hangs, on however slow and busy a machine."""
-_WAITS = ("INIT_TIMEOUT", "_SERVICE_WAIT", "HTTP_TIMEOUT", "FILE_PUSHER_TIMEOUT")
+_WAITS = ("INIT_TIMEOUT", "FINISH_TIMEOUT", "_SERVICE_WAIT", "HTTP_TIMEOUT", "FILE_PUSHER_TIMEOUT")
 PATIENCE = {f"WANDB_{name}": str(GUARD) for name in _WAITS}
 """Environment of W&B's client, which otherwise gives its own service up after half a minute."""
 

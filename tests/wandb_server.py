@@ -7,6 +7,7 @@ clients do not repeat, and kept in `unknown`: a test that finds it empty has see
 
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,6 +87,8 @@ class WandbServer:
         self.asked: Counter[str] = Counter()
         """GraphQL operations and "METHOD /first/part" of the other requests."""
         self.unknown: list[str] = []
+        self.fault: str | None = None
+        """What becomes of requests once a run has begun: "500", "hang up", "silence" until it is None again."""
         self.lock = Lock()
 
     def answer(self, method: str, path: str, body: bytes) -> dict[str, Any] | None:
@@ -184,6 +187,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _respond(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.server.wandb.fault and self.path.startswith(("/files", "/storage")):
+            self._fail(self.server.wandb.fault)
+            return
         try:
             answer = self.server.wandb.answer(self.command, self.path, body)
         except Exception as error:  # kept for the test; the client must not wait for an answer
@@ -195,6 +201,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
+
+    def _fail(self, fault: str) -> None:
+        self.close_connection = True
+        if fault == "500":
+            self.send_error(500)
+        while fault == "silence" and self.server.wandb.fault:
+            time.sleep(0.05)
 
     do_GET = do_POST = do_PUT = _respond  # noqa: N815
 

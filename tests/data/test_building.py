@@ -111,7 +111,7 @@ def test_nothing_is_left_of_an_interrupted_write(release, monkeypatch):
     def interrupted(descriptor):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("denseup.data.writing.os.fsync", interrupted)
+    monkeypatch.setattr("denseup.writing.os.fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(release)
     assert [*merged(release).iterdir()] == []

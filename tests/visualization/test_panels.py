@@ -143,7 +143,7 @@ def test_a_failed_save_keeps_the_old_file(tmp_path, image, monkeypatch):
     def no_space(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("denseup.visualization.layout.os.replace", no_space)
+    monkeypatch.setattr("denseup.writing.os.replace", no_space)
     with pytest.raises(OSError, match="no space"):
         save_png(path, np.zeros_like(image))
     assert path.read_bytes() == before

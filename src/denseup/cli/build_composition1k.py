@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
+from denseup.cli import stopping
 from denseup.cli.arguments import exit_code, keys_and_values
 from denseup.cli.building import told
 from denseup.cli.checks import check_path, check_workers
@@ -78,4 +79,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(stopping.run(main))

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Column, Table
 
+from denseup.cli import stopping
 from denseup.cli.composing import printed_errors, settings
 from denseup.cli.importing import quick_imports
 from denseup.cli.places import CONF
@@ -78,4 +79,4 @@ def _described(entry: "Entry") -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(stopping.run(main))

@@ -1,12 +1,15 @@
 """What every upsampler costs in both networks: `denseup complexity task=matting,segmentation`."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 
+from denseup.cli import stopping
 from denseup.cli.composing import composed, printed_errors
 from denseup.cli.config import suggest, user_errors
 from denseup.cli.importing import quick_imports
 from denseup.cli.places import CONF
+from denseup.engine.state import lock_run
 
 LISTS = {"task": "tasks", "upsampler": "upsamplers"}
 
@@ -43,9 +46,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         with quick_imports():
             from denseup.cli.cost_table import run
 
-        with user_errors(folder):
+        with user_errors(folder), lock_run(folder):
             run(cfg, folder)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(stopping.run(main))

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from denseup.cli.places import CONF
+from denseup.cli.writable import require_writable
 from denseup.engine import RunFolder
 from denseup.engine.masking import mask_files, masked
 
@@ -24,7 +25,7 @@ def composed(name: str, overrides: Sequence[str]) -> tuple[DictConfig, RunFolder
         folder = RunFolder(cfg.hydra.run.dir)
         with open_dict(cfg):
             hydra = cfg.pop("hydra")
-    folder.make()
+    require_writable(folder.path)
     masked(OmegaConf.to_container(cfg))
     (folder.path / ".hydra").mkdir(exist_ok=True)
     OmegaConf.save(cfg, folder.path / ".hydra" / "config.yaml")

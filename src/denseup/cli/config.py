@@ -14,6 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import denseup.cli.evaluation_data  # noqa: F401  # registers the data of conf/evaluate.yaml
+from denseup.cli import stopping
+from denseup.cli.going_on import how_to_go_on
 from denseup.cli.places import CONF
 from denseup.cli.plugins import refuse_missing
 from denseup.cli.quoting import refuse_unreadable
@@ -23,6 +25,7 @@ from denseup.engine.masking import mask_files, masked, masked_text
 from denseup.engine.processes import is_rank_zero
 from denseup.engine.state import STAYS_INTERRUPTED, FolderInUseError, read_result
 from denseup.engine.together import LostProcessError
+from denseup.faults import MachineError
 
 FORMER_OPTIONS = ("model.pretrained", "model.depths", "model.drop_path")
 """Options of the model that are the encoder's now."""
@@ -51,35 +54,49 @@ def user_errors(folder: RunFolder, cfg: DictConfig | None = None) -> Iterator[No
     except FolderInUseError as error:
         raise RunError(str(error)) from error
     except BaseException as error:
-        record_failure(folder, error, cfg)
+        written = record_failure(folder, error, cfg)
+        if stopping.stopped():  # whatever came of it meanwhile
+            raise stopping.Stopped(stopping.exit_code()) from error
         if isinstance(error, _of_users()):
-            raise RunError(masked_text(f"{_cause(error)}\n(traceback: {folder.error})")) from error
+            where = f"\n(traceback: {folder.error})" if written else ""
+            how = f"; {how_to_go_on(folder)}" if isinstance(error, MachineError) and cfg is not None else ""
+            raise RunError(masked_text(f"{_cause(error)}{how}{where}")) from error
         raise
 
 
-def record_failure(folder: RunFolder, error: BaseException, cfg: DictConfig | None) -> None:
+def record_failure(folder: RunFolder, error: BaseException, cfg: DictConfig | None) -> bool:
     """Write error.txt, and a result.json that names the run as far as its config allows.
 
-    Its status is "failed", or "killed" where a person or the system ended the process, or no checkpoint could be read:
-    such a run can be resumed. Of
-    several processes that train it together the first to fail is heard: the others lose it and fail for that. A run
-    that has finished stays finished, whatever comes after it.
+    Its status is "failed", or "killed" where a person, the system or a fault of the machine ended it, or no checkpoint
+    could be read: such a run can be resumed. Of several processes that train it together the first to fail is heard:
+    the others lose it and fail for that. A run that has finished stays finished, whatever comes after it.
+
+    Returns:
+        Whether it is written; a full disk may have no room for it, which leaves a run that can be resumed too.
     """
     if folder.finished():
-        return
+        return False
     lost = isinstance(error, LostProcessError)
     if lost and not is_rank_zero():  # the first one knows which
-        return
+        return False
     if (lost or _together()) and read_result(folder).get("status") == "failed":
-        return
-    folder.make()
-    folder.write_error(error)
+        return True
+    try:
+        folder.make()
+        folder.write_error(error)
+        _record(folder, error, cfg)
+    except OSError:
+        return False
+    return True
+
+
+def _record(folder: RunFolder, error: BaseException, cfg: DictConfig | None) -> None:
     try:
         described = run_info(cfg).describe() if cfg is not None else {}
     except OmegaConfBaseException:  # a value is missing, which may be the very error
         described = {}
     ended = isinstance(error, STAYS_INTERRUPTED) or (isinstance(error, LostProcessError) and error.killed)
-    status = "killed" if ended else "failed"
+    status = "killed" if ended or stopping.stopped() else "failed"
     folder.write_result({**described, "status": status, "error": f"{type(error).__name__}: {_cause(error)}"})
 
 
@@ -148,6 +165,6 @@ def _together() -> bool:
 
 def _of_users() -> tuple[type[BaseException], ...]:
     """What is shown as a message; the last is Lightning's own, of arguments of the trainer that do not go together."""
-    ours = (ValueError, OSError, CompactHydraException, OmegaConfBaseException)
+    ours = (ValueError, OSError, MachineError, CompactHydraException, OmegaConfBaseException)
     lightning = sys.modules.get("pytorch_lightning.utilities.exceptions")
     return ours if lightning is None else (*ours, lightning.MisconfigurationException)

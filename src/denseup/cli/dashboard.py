@@ -13,6 +13,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from denseup.cli import stopping
 from denseup.cli.composing import printed_errors, settings
 from denseup.cli.importing import quick_imports
 from denseup.cli.places import CONF
@@ -71,4 +72,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(stopping.run(main))

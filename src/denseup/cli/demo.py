@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from denseup.cli import stopping
 from denseup.cli.arguments import exit_code, keys_and_values
 from denseup.cli.config import plain
 from denseup.cli.importing import quick_imports
@@ -76,4 +77,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(stopping.run(main))

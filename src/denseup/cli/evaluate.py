@@ -15,13 +15,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from denseup.cli import report
+from denseup.cli import report, stopping
 from denseup.cli.config import RunError, mask_keys, plain, record_failure, run_info, suggest, user_errors
 from denseup.cli.importing import quick_imports
 from denseup.cli.places import CONF, path_of
 from denseup.cli.saying import say
 from denseup.engine import RunFolder
-from denseup.engine.state import read_result, state
+from denseup.engine.state import FolderInUseError, lock_run, read_result, state
+from denseup.writing import WriteError
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,15 @@ def run_all(cfg: DictConfig, folder: Path) -> int:
         target = RunFolder(folder / one.name)
         changes = {"ckpt": str(one.checkpoint), "trainer": {"enable_progress_bar": False}}
         single = cast(DictConfig, OmegaConf.merge(cfg, changes))
-        target.error.unlink(missing_ok=True)
         try:
-            result = run(single, target, Console(quiet=number > 1))
+            with lock_run(target):
+                target.error.unlink(missing_ok=True)
+                result = run(single, target, Console(quiet=number > 1))
+        except FolderInUseError as error:
+            failed += 1
+            say(f"{number}/{len(runs)} {one.name}: {error}")
+        except WriteError:  # which all others would have too
+            raise
         except Exception as error:  # the others go on
             failed += 1
             record_failure(target, error, None)
@@ -147,6 +154,7 @@ def job(cfg: DictConfig) -> None:
     folder = RunFolder(HydraConfig.get().runtime.output_dir)
     mask_keys(cfg, folder)
     if not OmegaConf.is_missing(cfg, "ckpt") and Path(str(cfg.ckpt)).is_dir():
+        stopping.advise(lambda: f"the same command with hydra.run.dir={folder.path} goes on with what is missing")
         try:
             failed = run_all(cfg, folder.path)
         except (ValueError, OSError) as error:
@@ -154,7 +162,7 @@ def job(cfg: DictConfig) -> None:
         if failed:
             raise RunError(f"{failed} of the evaluations failed; their folders are in {folder.path}")
         return
-    with user_errors(folder):
+    with user_errors(folder), lock_run(folder):
         run(cfg, folder)
 
 
@@ -165,4 +173,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(stopping.run(main))

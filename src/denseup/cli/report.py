@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.console import Console
 
+from denseup.cli import stopping
 from denseup.cli.composing import printed_errors, settings
 from denseup.cli.config import EXAMPLES, plain
 from denseup.cli.importing import quick_imports
@@ -135,4 +136,4 @@ def _checked(cfg: DictConfig) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(stopping.run(main))

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
+from denseup.cli import stopping
 from denseup.cli.arguments import exit_code, keys_and_values
 from denseup.cli.config import plain
 from denseup.cli.importing import quick_imports
@@ -131,4 +132,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(stopping.run(main))

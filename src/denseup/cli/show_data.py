@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig
 
+from denseup.cli import stopping
 from denseup.cli.arguments import exit_code
 from denseup.cli.checks import check_path
 from denseup.cli.config import plain
@@ -109,4 +110,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(stopping.run(main))

@@ -2,13 +2,16 @@
 
 import sys
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from denseup.cli import stopping
 from denseup.cli.config import mask_keys, plain, run_info, suggest, user_errors
+from denseup.cli.going_on import how_to_go_on
 from denseup.cli.importing import quick_imports
 from denseup.cli.places import CONF
 from denseup.cli.sweep import jobs as sweep
@@ -84,6 +87,7 @@ def job(cfg: DictConfig) -> float | None:
     mask_keys(cfg, folder)
     if sweep.is_sweep_job():
         return sweep.run_job(cfg, folder)
+    stopping.advise(partial(how_to_go_on, folder))
     die_with_parent(folder)
     with user_errors(folder, cfg), lock_run(folder) if is_rank_zero() else nullcontext():
         go_on(cfg, folder)
@@ -102,4 +106,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(stopping.run(main))

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 from torch.utils.data import DataLoader, Dataset
 
+from denseup.faults import naming_dead_workers
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -16,10 +18,15 @@ def all_cores() -> int:
 
 
 def worked(work: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
-    """What `work` makes of each item, in the order of the items; with `workers=0` in this process."""
+    """What `work` makes of each item, in the order of the items; with `workers=0` in this process.
+
+    Raises:
+        WorkerDiedError: one of the processes is gone.
+    """
     workers = min(workers, len(items))
     loader: DataLoader[Any] = DataLoader(_Work(work, items), batch_size=None, num_workers=workers, collate_fn=_as_it_is)
-    return iter(loader)
+    with naming_dead_workers():
+        yield from loader
 
 
 class _Work(Dataset):

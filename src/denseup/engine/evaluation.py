@@ -22,6 +22,7 @@ from denseup.engine.resuming import load_checkpoint
 from denseup.engine.summary import metrics_table
 from denseup.evaluation import EvaluationSettings
 from denseup.evaluation.robustness import MEAN, summary_keys
+from denseup.faults import naming_dead_workers
 from denseup.metrics import MetricInfo
 from denseup.tasks import DenseTask
 
@@ -92,7 +93,8 @@ def evaluate(
     exit_code = 1
     found: list[str] = []
     try:
-        entries, images, told = Measuring(task, data, folder, settings, checkpoint, trainer)(loggers)
+        with naming_dead_workers():
+            entries, images, told = Measuring(task, data, folder, settings, checkpoint, trainer)(loggers)
         result |= {"status": "finished", **entries}
         result["picture"] = "images/test_000000.png" if task.num_examples else None
         result["seconds"] = round(time.monotonic() - started, 3)

@@ -29,6 +29,7 @@ from denseup.data.datamodules.frozen import collate
 from denseup.data.datasets.sampling import Sample
 from denseup.engine.processes import is_rank_zero
 from denseup.environment import versions
+from denseup.faults import naming_dead_workers
 from denseup.networks.base import EncoderDecoder
 from denseup.tasks import DenseTask
 from denseup.tasks.takes_maps import MAPS
@@ -137,8 +138,9 @@ class Features:
             console=Console(stderr=True),
             disable=not (self.progress and is_rank_zero()),
         )
-        for sample in shown:
-            yield make.complete(sample)
+        with naming_dead_workers():
+            for sample in shown:
+                yield make.complete(sample)
 
     def _describe(self, task: DenseTask, dataset: Dataset, split: str) -> dict[str, Any]:
         data = {key: value for key, value in self.config["data"].items() if key not in LOADING}

@@ -5,13 +5,13 @@ fails, per_image_counts.npz if its metrics are no means over images, and feature
 
 import hashlib
 import json
-import os
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from denseup.engine.masking import masked, masked_text
+from denseup.writing import write_whole
 
 IDENTITY = ("task", "upsampler", "encoder", "model", "data", "protocol", "recipe", "trainer", "seed")
 """The parts of a config that decide a run's result; where it is written and logged does not count."""
@@ -78,14 +78,8 @@ class RunFolder:
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader sees all of it or what was there before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    if isinstance(content, bytes):
-        temporary.write_bytes(content)
-    else:
-        temporary.write_text(content)
-    os.replace(temporary, path)
+    """Write a file so that a reader sees all of it or what was there before; WriteError where that can't be done."""
+    write_whole(path, content)
 
 
 def config_hash(config: Mapping[str, Any]) -> str:

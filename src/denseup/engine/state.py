@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 from denseup.engine.checkpoint_files import NothingWholeError, kept, newest_whole
 from denseup.engine.folder import RunFolder, config_hash, write_atomic
-from denseup.locking import locked
+from denseup.faults import MachineError
+from denseup.locking import holder, locked
 
 State = Literal["new", "finished", "interrupted", "failed"]
 Action = Literal["start", "skip", "resume"]
 RERUN = (None, "failed", "all")
-STAYS_INTERRUPTED = (KeyboardInterrupt, SystemExit, NothingWholeError)
+STAYS_INTERRUPTED = (KeyboardInterrupt, SystemExit, MachineError, NothingWholeError)
 """What ends a run that can be gone on with; Lightning makes a SystemExit of Ctrl-C."""
 
 
@@ -101,6 +102,8 @@ def note_death(folder: RunFolder, exit_code: int, started: dict[str, Any], sever
     told = result.get("status") == "killed" and folder.error.is_file() and exit_code > 0  # which other process was
     if told or result.get("status") in ("failed", "finished"):
         return
+    if result.get("status") == "killed" and result.get("error") and exit_code > 0:  # it has said why itself
+        return
     how = f"killed by signal {-exit_code}" if exit_code < 0 else f"its process ended with exit code {exit_code}"
     how = f"rank 0, the first of the processes: {how}" if several else how
     write_atomic(folder.error, f"{how}; its output: {folder.path / 'output.log'}\n")
@@ -115,7 +118,8 @@ def lock_run(folder: RunFolder) -> Iterator[None]:
         FolderInUseError: another process holds it.
     """
     folder.make()
-    with locked(folder.path / ".lock", wait=False) as mine:
+    lock = folder.path / ".lock"
+    with locked(lock, wait=False) as mine:
         if not mine:
-            raise FolderInUseError(f"another process is running in {folder.path}")
+            raise FolderInUseError(f"another process is running in {folder.path}{holder(lock)}")
         yield

@@ -31,8 +31,10 @@ from denseup.engine.per_image import Row, write_images
 from denseup.engine.processes import is_rank_zero
 from denseup.engine.quiet import only_printed, quiet_lightning
 from denseup.engine.resuming import GoOn, Resumed, find_resumed, read_resumed, take_along
+from denseup.engine.room import check_room, name_failed_saves
 from denseup.engine.summary import print_summary
 from denseup.engine.together import training_together
+from denseup.faults import naming_dead_workers
 from denseup.tasks import DenseTask
 from denseup.tasks.divergence import DivergedError
 
@@ -72,6 +74,7 @@ def train(
             checkpoints to go on from none is whole is a NothingWholeError.
         DivergedError: a loss, gradient, weight or prediction is not finite.
         LostProcessError: of several processes another one was killed or failed.
+        WriteError, WorkerDiedError: a fault of the machine; the run can go on from its last checkpoint.
         Whatever else the training raises, after the loggers have been closed as failed. Once result.json says
         "finished" nothing is raised any more: what fails after it is printed.
     """
@@ -89,7 +92,7 @@ def train(
     images: list[Row] = []
     exit_code = 1
     try:
-        with quiet_lightning(), _naming_what_is_kept(history):
+        with quiet_lightning(), naming_dead_workers(), _naming_what_is_kept(history):
             everyone = [history, *own, *_everyone(task, folder, info, trainer, history, resume, resumed)]
             lightning = pl.Trainer(
                 logger=loggers or False,
@@ -98,6 +101,7 @@ def train(
                 **without_compile(trainer),
             )
             check_processes(lightning)
+            name_failed_saves(lightning)
             check_norms(lightning)
             with (
                 batches_of(effective_batch_size, task, data, lightning),
@@ -151,7 +155,8 @@ def _naming_what_is_kept(history: KeepHistory) -> Iterator[None]:
 
 
 def _start(folder: RunFolder, info: RunInfo, result: dict[str, Any], resumed: Resumed | None) -> list[Logger]:
-    """Write down that the run has begun, and open its loggers."""
+    """Write down that the run has begun, if there is room for it, and open its loggers."""
+    check_room(folder, result["params"])
     folder.write_result(result)
     config = {**info.config, "params": result["params"]}
     done = () if resumed is None else (resumed.step, resumed.logged)

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from denseup.engine.folder import write_atomic
 from denseup.exporting.card import model_card
 from denseup.exporting.facts import Facts
+from denseup.writing import staged, write_whole
 
 WEIGHTS, CARD = "model.safetensors", "README.md"
 ENTRY = "denseup"
@@ -37,6 +37,7 @@ def write_folder(weights: Mapping[str, Any], facts: Facts, folder: Path, license
 
     Raises:
         ValueError: something in the state_dict is no tensor, or the folder's place is taken by a file.
+        WriteError: the folder can't be written to; what was in it stays.
     """
     from safetensors.torch import save
 
@@ -47,9 +48,10 @@ def write_folder(weights: Mapping[str, Any], facts: Facts, folder: Path, license
     facts = {**facts, "weights_sha256": digest(tensors), "license": license}
     header = {"format": "pt", ENTRY: json.dumps(facts)}
     content = save(tensors, metadata=header)
-    write_atomic(folder / WEIGHTS, content)
     hashes = {WEIGHTS: hashlib.sha256(content).hexdigest()}
-    write_atomic(folder / CARD, model_card(facts, folder.name, license, hashes))
+    with staged(folder) as stage:  # weights and card belong together
+        write_whole(stage / WEIGHTS, content)
+        write_whole(stage / CARD, model_card(facts, folder.name, license, hashes))
     return folder / WEIGHTS
 
 

@@ -12,6 +12,7 @@ from denseup.exporting.formats import FORMATS, Format
 from denseup.exporting.program import Size, traced
 from denseup.profiling.measuring import Timing
 from denseup.tasks import DenseTask
+from denseup.writing import check_writable, written_whole
 
 SIZES: tuple[Size, ...] = ((1, 64, 96), (1, 75, 101), (3, 80, 64))
 """At which a file is compared: one that all strides divide, an odd one, and another batch."""
@@ -56,21 +57,18 @@ def export_task(
 
     Raises:
         ValueError: unknown format, a package is missing, the network can't be traced or written, or (`MismatchError`)
-            the file is not within the tolerance; then there is no file.
+            the file is not within the tolerance; then what was there stays.
+        WriteError: the file can't be written.
     """
     check_format(format)
     kind = FORMATS[format]
+    check_writable(path.parent)
     program = traced(task)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unchecked = path.with_name(f".{path.stem}.unchecked{kind.SUFFIX}")
-    try:
+    with written_whole(path, with_suffix=True) as unchecked:
         _write(kind, program, unchecked, task, metadata)
         call = kind.read(unchecked)
         compared = compare(task, call, sizes, tolerance)
         timings = latency(task, call, *timed) if timed else {}
-        unchecked.replace(path)
-    finally:
-        unchecked.unlink(missing_ok=True)
     return Exported(path, compared, timings)
 
 

@@ -1,8 +1,6 @@
 """Predictions of many pictures, each written as soon as it is there; one that fails does not stop the others."""
 
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -13,6 +11,7 @@ from denseup.prediction.predictor import Predictor
 from denseup.prediction.prompting import Prompting
 from denseup.prediction.sources import STDIN, Source
 from denseup.results import File, Result
+from denseup.writing import WriteError, check_writable, written_whole
 
 
 @dataclass(frozen=True)
@@ -41,11 +40,16 @@ def predict_files(
     """Predict and write each picture; gives each one back when it is done, written or `failed`.
 
     Files that are there already are written anew.
+
+    Raises:
+        WriteError: nothing can be written any more; those that were written are whole.
     """
     for source in sources:
         try:
             result = predict_file(predictor, source, settings)
             write(result, source, settings)
+        except WriteError:  # which all others would have too
+            raise
         except Exception as error:  # the others go on
             failed(source, error)
         yield source
@@ -104,22 +108,15 @@ def make_folder(output: str) -> None:
         ValueError: it can't be made, or nothing can be written there.
     """
     try:
-        Path(output).mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=output):
-            pass
-    except OSError as error:
-        raise ValueError(f"output={output}: nothing can be written there ({error.strerror})") from error
+        check_writable(output)
+    except WriteError as error:
+        raise ValueError(f"output={output}: nothing can be written there: {error}") from error
 
 
 def _write(path: Path, content: File) -> None:
     """Write a file so that whoever reads the path sees all of it or the one before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with written_whole(path, durable=False) as temporary:
         if isinstance(content, str):
             temporary.write_text(content, encoding="utf-8")
         else:
             content.save(temporary, "PNG")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

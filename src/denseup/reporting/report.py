@@ -5,6 +5,7 @@ from itertools import combinations
 from pathlib import Path
 
 from denseup.engine.folder import write_atomic
+from denseup.locking import locked
 from denseup.reporting import html, plots
 from denseup.reporting.classes import class_csv
 from denseup.reporting.content import Content, Part
@@ -24,6 +25,9 @@ from denseup.reporting.style import styles
 from denseup.reporting.table import build_table
 from denseup.reporting.text import csv_runs, csv_table
 from denseup.visualization import save_webp
+from denseup.writing import check_writable, staged
+
+PAGE = "report.html"
 
 Predict = Callable[[Group], tuple[list[Example], list[str]]]
 """group → examples with the predictions of its upsamplers, and notes on what is missing and why."""
@@ -50,14 +54,27 @@ def write_report(
         predict: makes the examples of the qualitative panel; None leaves it out.
         max_embedded: bytes of pictures that the page may hold; those beyond are linked.
 
+    An earlier report in the folder stays as it was until this one is whole; of two processes one waits for the other.
+
     Returns:
         The page's path.
 
     Raises:
         ValueError: no run has this evaluation.
+        WriteError: the folder can't be written to.
     """
     groups, left_out = group_runs(runs, evaluation)
-    parts = [_part(group, output, count, measure, predict) for group in groups]
+    check_writable(output)
+    with locked(output / ".lock", wait=True), staged(output, last=PAGE) as stage:
+        parts = [_part(group, stage, count, measure, predict) for group in groups]
+        _write(runs, parts, left_out, stage, max_embedded)
+    return output / PAGE
+
+
+def _write(
+    runs: Sequence[Run], parts: Sequence[Part], left_out: Sequence[tuple[Run, str]], output: Path, max_embedded: int
+) -> None:
+    groups = [part.group for part in parts]
     looks = styles(label for group in groups for label in group.members)
     for part in parts:
         drawn = [
@@ -76,8 +93,7 @@ def write_report(
     content = Content(TITLE, READING, runs, parts, lengths, known, left_out)
     _write_tables(content, output)
     write_atomic(output / "report.md", markdown(content))
-    write_atomic(output / "report.html", html.page(content, max_embedded))
-    return output / "report.html"
+    write_atomic(output / PAGE, html.page(content, max_embedded))
 
 
 def _part(

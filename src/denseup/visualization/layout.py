@@ -1,13 +1,13 @@
 """Pictures side by side with captions, stacked into a grid and written to disk; uint8 RGB throughout."""
 
 import os
-import uuid
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from denseup.writing import write_whole
 
 UInt8 = NDArray[np.uint8]
 
@@ -105,12 +105,5 @@ def save_webp(path: str | os.PathLike[str], rgb: UInt8, quality: int = 85) -> No
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file so that whoever reads the path sees all of it or the one before."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write a file so that whoever reads the path sees all of it or the one before; WriteError where it can't be."""
+    write_whole(path, content, durable=False)

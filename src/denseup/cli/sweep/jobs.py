@@ -19,13 +19,15 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from denseup.cli import report
+from denseup.cli import report, stopping
 from denseup.cli.config import mask_keys, record_failure, run_info
+from denseup.cli.going_on import SWEEP
 from denseup.cli.importing import quick_imports
 from denseup.cli.sweep import tuning
 from denseup.cli.sweep.processes import run_process, search_path
 from denseup.cli.sweep.table import print_table
 from denseup.cli.trusted import targets, trust
+from denseup.cli.writable import require_writable
 from denseup.engine import RunFolder
 from denseup.engine.folder import config_hash
 from denseup.engine.masking import masked
@@ -155,13 +157,18 @@ class ClosingTable(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Start the journal, a file in the sweep's folder."""
         folder = Path(config.hydra.sweep.dir).resolve()
-        folder.mkdir(parents=True, exist_ok=True)
+        stopping.advise(lambda: SWEEP)
+        require_writable(folder)
         mask_keys(config, RunFolder(folder))
         journal = folder / f".journal_{os.getpid()}.jsonl"
         journal.unlink(missing_ok=True)
         os.environ[JOURNAL] = str(journal)
         os.environ["PYTHONPATH"] = search_path(with_sources=True)
         ClosingTable.journal = journal
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Find out whether the run's folder can be written to, before Hydra writes there."""
+        require_writable(Path(config.hydra.run.dir))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Read the journal, and print what became of each job."""
@@ -181,4 +188,4 @@ def close_early() -> None:
     entries = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
     journal.unlink(missing_ok=True)
     trust(target for entry in entries for target in entry.get("targets", ()))  # for the report of these very runs
-    ClosingTable.failed = print_table(entries)
+    ClosingTable.failed = print_table(entries) if entries else 0

@@ -19,6 +19,8 @@ PARENT = "DENSEUP_SWEEP_PARENT"
 CLONE = "DENSEUP_CLONE"
 """The clone whose `python -m src.…` was called, with the library beside it; `src/__init__.py` sets it."""
 DIED_WITH_ITS_PARENT = 143
+PATIENCE = 30.0
+"""Seconds for a job to end that was told to."""
 
 
 def run_process(folder: RunFolder, checkpoint: Path | None, devices: Any, changes: Sequence[str]) -> int:
@@ -33,11 +35,34 @@ def run_process(folder: RunFolder, checkpoint: Path | None, devices: Any, change
     with (folder.path / "output.log").open("a") as output:
         module, where = _program()
         command = [sys.executable, "-m", module, *_config_folders(), *overrides]
-        done = subprocess.run(
-            command, cwd=where, env=environment, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
-        )
-    mask_files(folder.path)  # output.log, in which other libraries may have said them
-    return done.returncode
+        try:
+            code = _finished(
+                subprocess.Popen(
+                    command,
+                    cwd=where,
+                    env=environment,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    stdin=subprocess.DEVNULL,
+                )
+            )
+        finally:
+            mask_files(folder.path)  # output.log, in which other libraries may have said them
+    return code
+
+
+def _finished(process: "subprocess.Popen[bytes]") -> int:
+    """Wait for a process, which is ended if this one is: it writes down how far it has come."""
+    try:
+        return process.wait()
+    except BaseException:
+        process.terminate()
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        raise
 
 
 def _last_of_each(overrides: Sequence[str]) -> list[str]:

@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import cv2
 
-from denseup.data.building.built import Built
+from denseup.data.building.built import Built, not_written, until_stopped
 from denseup.data.datasets.foregrounds import composite_names, listed_composites
 from denseup.data.parallel import worked
 from denseup.data.reading.decoding import Array, DataError, open_picture
 from denseup.data.reading.folders import list_files, require_folder
 from denseup.data.reading.samples import check_same_size, read_alpha, read_image
 from denseup.data.transforms.compositing import merge_as_released
-from denseup.data.writing import write_whole
+from denseup.writing import WriteError, write_whole
 
 LISTED = 20
 PNG_LEVEL = 3
@@ -73,8 +73,11 @@ def build(composites: Sequence[Composite], workers: int) -> Iterator[Built]:
 
     What is there already is kept if it is whole and of its foreground's size: a file that an interrupted process or a
     full disk has left half written is made anew. Files appear whole or not at all.
+
+    Raises:
+        WriteError: nothing can be written any more.
     """
-    return worked(_build, composites, workers)
+    return until_stopped(worked(_build, composites, workers))
 
 
 def _build(composite: Composite) -> Built:
@@ -89,6 +92,8 @@ def _build(composite: Composite) -> Built:
         options = [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL]
         _, encoded = cv2.imencode(".png", cv2.cvtColor(merged, cv2.COLOR_RGB2BGR), options)
         write_whole(composite.target, encoded.tobytes())
+    except WriteError as error:
+        return not_written(composite.target, error)
     except (DataError, OSError) as error:
         return Built(composite.target, "failed", str(error))
     return Built(composite.target, "built")

@@ -7,14 +7,14 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from denseup.data.building.built import Built
+from denseup.data.building.built import Built, not_written, until_stopped
 from denseup.data.parallel import worked
 from denseup.data.reading.decoding import Array, DataError, open_picture
 from denseup.data.reading.files import file_bytes
 from denseup.data.reading.folders import require_folder
 from denseup.data.reading.sbd import read_sbd_label
 from denseup.data.reading.splits import read_names
-from denseup.data.writing import write_whole
+from denseup.writing import WriteError, write_whole
 
 LISTED = 20
 LABELS = "SegmentationClassAug"
@@ -69,8 +69,11 @@ def build(labels: Sequence[Label], workers: int) -> Iterator[Built]:
     """Make the labels by so many processes, and say of each what became of it, in their order.
 
     What is there already is kept if it holds the same labels. Files appear whole or not at all.
+
+    Raises:
+        WriteError: nothing can be written any more.
     """
-    return worked(_build, labels, workers)
+    return until_stopped(worked(_build, labels, workers))
 
 
 def write_list(root: Path, training: Sequence[str]) -> Path:
@@ -85,6 +88,8 @@ def _build(label: Label) -> Built:
         if _holds(label.target, classes):
             return Built(label.target, "kept")
         write_whole(label.target, _content(label.source, classes))
+    except WriteError as error:
+        return not_written(label.target, error)
     except (DataError, OSError) as error:
         return Built(label.target, "failed", str(error))
     return Built(label.target, "built")

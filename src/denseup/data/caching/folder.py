@@ -14,9 +14,9 @@ from typing import Any
 from denseup.data.caching.store import SampleStore, write_store
 from denseup.data.datasets.sampling import Sample
 from denseup.locking import locked
+from denseup.writing import FULL, write_error
 
 DESCRIPTION, PARTIAL = "description.json", ".partial"
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class CacheError(ValueError):
@@ -94,12 +94,12 @@ class SampleCache:
             partial.mkdir(parents=True)
             free = shutil.disk_usage(partial).free
             if free < size:
-                raise OSError(errno.ENOSPC, f"{_gb(size)} are needed, {_gb(free)} are free")
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             write_store(partial, samples)
             (partial / DESCRIPTION).write_text(json.dumps(description, indent=2, default=str) + "\n")
             partial.rename(self.folder / key)
         except OSError as error:
-            raise CacheError(_explained(error, self.folder)) from error
+            raise CacheError(_explained(error, self.folder, size)) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return SampleStore(self.folder / key)
@@ -172,13 +172,10 @@ class SampleCache:
         return not path.name.endswith(PARTIAL)
 
 
-def _explained(error: OSError, folder: Path) -> str:
-    ways = "cache.folder=… keeps them elsewhere, cache.limit_gb=0 trains without"
-    if error.errno in FULL:
-        return (
-            f"the disk of {folder} is full: {error.strerror or error}; {ways}, python -m src.cache clear=all makes room"
-        )
-    return f"features can't be kept in {folder}: {error.strerror or error}; {ways}"
+def _explained(error: OSError, folder: Path, size: int | None = None) -> str:
+    why = write_error(error, folder, size)
+    room = "; python -m src.cache clear=all makes room" if error.errno in FULL else ""
+    return f"features can't be kept: {why}{room}; cache.folder=… keeps them elsewhere, cache.limit_gb=0 trains without"
 
 
 def _gb(size: float) -> str:

@@ -3,6 +3,7 @@
 Lightning's loggers have numbers in common and nothing else. A kind without an adapter gets the numbers alone.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,6 +12,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+
+from denseup.engine.loggers.guarding import guarded
 
 Picture = NDArray[np.uint8]
 Row = Mapping[str, Any]
@@ -25,6 +28,8 @@ class Adapter:
 
     def __init__(self, logger: Any) -> None:
         self.logger = logger
+        self.guard = guarded(logger)
+        """Through which everything goes that may fail without an end of the run."""
         self.values: dict[str, Any] = {}
         """The summary."""
 
@@ -71,7 +76,14 @@ class WandbAdapter(Adapter):
     def finish(self, exit_code: int) -> None:
         """End the run with the exit code, so that the next job of this process is a run of its own."""
         super().finish(exit_code)
-        self.logger.experiment.finish(exit_code=exit_code)
+        run = self.logger.experiment
+        folder = Path(run.dir).parent
+        try:
+            run.finish(exit_code=exit_code)
+        except TimeoutError:
+            print(
+                f"W&B: not everything has arrived; upload with: wandb sync --include-online {folder}", file=sys.stderr
+            )
 
 
 class TensorBoardAdapter(Adapter):

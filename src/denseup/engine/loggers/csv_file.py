@@ -11,6 +11,7 @@ from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
 from denseup.engine.folder import write_atomic
 from denseup.engine.loggers.context import RunContext
+from denseup.writing import told
 
 NAME = ExperimentWriter.NAME_METRICS_FILE
 ROWS = "csv_rows"
@@ -73,9 +74,10 @@ class _Writer(ExperimentWriter):
         if not self.metrics:
             return
         self.rows += len(self.metrics)
-        super().save()
-        with open(self.metrics_file_path, "a") as file:
-            os.fsync(file.fileno())
+        with told(self.metrics_file_path):  # a run's own record, without which it is not to go on
+            super().save()
+            with open(self.metrics_file_path, "a") as file:
+                os.fsync(file.fileno())
 
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
         file = Path(self.metrics_file_path)

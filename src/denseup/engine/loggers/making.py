@@ -26,12 +26,14 @@ def make_loggers(run: RunContext, chosen: Mapping[str, Mapping[str, Any] | None]
     loggers = [_make(name, dict(options), run) for name, options in chosen.items() if options]
     for logger in loggers:
         setattr(logger, "finalize", _only_printing(logger))  # noqa: B010  # which Lightning calls too, after a training
+        ADAPTERS.of(logger)  # from here on a logger's failure is no end of the run, but for metrics.csv
     return loggers
 
 
 def finish_loggers(loggers: Sequence[Logger], exit_code: int) -> None:
     """Close every logger."""
     for logger in loggers:
+        ADAPTERS.of(logger).guard.close()
         ADAPTERS.of(logger).finish(exit_code)
 
 
@@ -44,20 +46,20 @@ def notes(loggers: Sequence[Logger]) -> list[str]:
 def log_image(loggers: Sequence[Logger], name: str, image: Picture, step: int) -> None:
     """Send a picture `[H, W, 3]` to the loggers that show pictures."""
     for logger in loggers:
-        ADAPTERS.of(logger).image(name, image, step)
+        ADAPTERS.of(logger).guard(ADAPTERS.of(logger).image, name, image, step)
 
 
 def log_table(loggers: Sequence[Logger], name: str, rows: Sequence[Row]) -> None:
     """Send rows with the same keys to the loggers that show tables."""
     for logger in loggers:
         if rows:
-            ADAPTERS.of(logger).table(name, rows)
+            ADAPTERS.of(logger).guard(ADAPTERS.of(logger).table, name, rows)
 
 
 def log_summary(loggers: Sequence[Logger], values: Mapping[str, Any]) -> None:
     """Put values into what stands for the run in a table of runs."""
     for logger in loggers:
-        ADAPTERS.of(logger).summary(values)
+        ADAPTERS.of(logger).guard(ADAPTERS.of(logger).summary, values)
 
 
 def _make(name: str, options: dict[str, Any], run: RunContext) -> Logger:

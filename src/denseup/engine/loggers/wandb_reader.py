@@ -24,6 +24,8 @@ HEADER = struct.pack("<4sHB", b":W&B", 0xBEE1, 0)
 BLOCK = 32 * 1024
 CHUNK = struct.Struct("<IHB")
 WHOLE, FIRST, MIDDLE, LAST = 1, 2, 3, 4
+ORDER = ".order"
+"""File in wandb/ with the names of its folders, in the order in which they were begun."""
 
 
 @dataclass
@@ -59,8 +61,29 @@ class LoggedRun:
 
 
 def find_runs(root: str | Path) -> list[Path]:
-    """Every run-<id>.wandb below a folder, oldest first."""
-    return sorted(Path(root).rglob("run-*.wandb"), key=lambda file: file.parent.name)
+    """Every run-<id>.wandb below a folder, oldest first as their names say.
+
+    The parts of a run that was resumed are in the order in which they began (`note_part`), whatever the clock said.
+    """
+    found = sorted(Path(root).rglob("run-*.wandb"), key=lambda file: file.parent.name)
+    parts: dict[tuple[Path, str], list[Path]] = {}
+    for file in found:
+        parts.setdefault((file.parent.parent, file.stem), []).append(file)
+    ordered = {key: iter(_in_order(key[0], files)) for key, files in parts.items()}
+    return [next(ordered[file.parent.parent, file.stem]) for file in found]
+
+
+def note_part(part: Path) -> None:
+    """Note that a part of a run begins now, by its folder in wandb/: names have the time, and clocks are set back."""
+    with (part.parent / ORDER).open("a") as file:
+        file.write(f"{part.name}\n")
+
+
+def _in_order(folder: Path, files: list[Path]) -> list[Path]:
+    """Those that are not noted were there before the others: an earlier version wrote them."""
+    noted = (folder / ORDER).read_text().splitlines() if (folder / ORDER).is_file() else []
+    places = {name: place for place, name in enumerate(noted)}
+    return sorted(files, key=lambda file: (places.get(file.parent.name, -1), file.parent.name))
 
 
 def read_run(path: str | Path) -> LoggedRun:

@@ -6,12 +6,14 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
 
 from pytorch_lightning.loggers import WandbLogger
 
 from denseup.engine.loggers.context import RunContext
+from denseup.engine.loggers.wandb_reader import note_part
 
 Mode = Literal["online", "offline", "disabled"]
 STEP = "trainer/global_step"
@@ -46,6 +48,17 @@ class RememberingLogger(WandbLogger):
         return {RECENT: [[row, step] for _, row, step in self._recent if row]}
 
 
+FINISH_TIMEOUT = 120.0
+"""Seconds that the end of a run waits for what has not been uploaded; WANDB_FINISH_TIMEOUT is another number."""
+WEAKER: dict[Mode, tuple[Mode, str]] = {
+    "online": ("offline", "logging offline"),
+    "offline": ("disabled", "the run goes on without it"),
+}
+"""What is done when W&B can't begin."""
+WRONG = (TypeError, ValueError, AttributeError, ImportError)
+"""Errors of options and installation, which no other mode mends."""
+
+
 def wandb_logger(run: RunContext, **options: Any) -> WandbLogger:
     """A run in W&B, with an id that a repeated command finds again.
 
@@ -63,16 +76,15 @@ def wandb_logger(run: RunContext, **options: Any) -> WandbLogger:
     prompt: dict[str, Any] = (
         {flush: FLUSH} if flush in wandb.Settings.model_fields else {}
     )  # older clients have no such setting
+    if "finish_timeout" in wandb.Settings.model_fields:
+        seconds = float(os.environ.get("WANDB_FINISH_TIMEOUT", FINISH_TIMEOUT))
+        prompt |= {"finish_timeout": seconds, "finish_timeout_raises": True}
     settings = wandb.Settings(silent=True, console="off", **prompt)
     common = {**arguments, "dir": run.folder, "config": run.config, "reinit": "finish_previous", "settings": settings}
-    mode = wandb_mode()
-    try:
-        client = wandb.init(mode=mode, **common)
-    except wandb.Error as error:
-        if mode != "online":
-            raise
-        warnings.warn(f"W&B could not be reached ({error}): logging offline", stacklevel=2)
-        client = wandb.init(mode="offline", **common)
+    client = _begun(wandb_mode(), common)
+    part = Path(client.dir).parent
+    if part.parent == run.folder / "wandb":  # not that of a disabled run, or where nothing can be written
+        note_part(part)
     # Curves over training steps, where those of a resumed run fit together; W&B's own step counts calls of log.
     client.define_metric(STEP)
     client.define_metric("*", step_metric=STEP, step_sync=True)
@@ -80,6 +92,21 @@ def wandb_logger(run: RunContext, **options: Any) -> WandbLogger:
     for row, step in run.logged.get(RECENT, ()):
         logger.log_metrics(row, step)
     return logger
+
+
+def _begun(mode: Mode, arguments: dict[str, Any]) -> Any:
+    """W&B's run: offline if the server can't be reached, and none if nothing can be written."""
+    import wandb
+
+    while True:
+        try:
+            return wandb.init(mode=mode, **arguments)
+        except Exception as error:
+            if mode not in WEAKER or isinstance(error, WRONG):
+                raise
+            mode, what = WEAKER[mode]
+            warnings.warn(f"W&B could not begin ({error}): {what}", stacklevel=3)
+            wandb.teardown()  # its service holds the run that it could not begin
 
 
 def wandb_mode() -> Mode:

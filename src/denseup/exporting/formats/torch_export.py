@@ -1,5 +1,6 @@
 """torch.export's archive, for `torch.export.load`, and for what compiles such programs (AOTInductor, ExecuTorch)."""
 
+import io
 import json
 import warnings
 from collections.abc import Callable, Mapping
@@ -21,7 +22,9 @@ def write(program: ExportedProgram, path: Path, serving: Serving, metadata: Mapp
     """The program with its weights, and `metadata` as an extra file."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "No complete tensor found")  # of weights that lie in channels-last order
-        torch.export.save(program, path, extra_files={METADATA: json.dumps(metadata)})
+        content = io.BytesIO()  # torch's own writer of files does not say what a disk has against them
+        torch.export.save(program, content, extra_files={METADATA: json.dumps(metadata)})
+    path.write_bytes(content.getvalue())
 
 
 def read(path: Path) -> Callable[..., Tensor]:

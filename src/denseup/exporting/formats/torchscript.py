@@ -5,6 +5,7 @@ where sizes are computed, is written as Python and compiled by `torch.jit.script
 """
 
 import copy
+import io
 import json
 import math
 import warnings
@@ -35,7 +36,9 @@ def write(program: ExportedProgram, path: Path, serving: Serving, metadata: Mapp
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated, and says so at each step
         scripted = torch.jit.script(plain_module(program))
-        torch.jit.save(scripted, path, _extra_files={METADATA: json.dumps(metadata)})
+        content = io.BytesIO()  # torch's own writer of files does not say what a disk has against them
+        torch.jit.save(scripted, content, _extra_files={METADATA: json.dumps(metadata)})
+    path.write_bytes(content.getvalue())
 
 
 def read(path: Path) -> Callable[..., Tensor]:

@@ -26,6 +26,7 @@ from denseup.engine.loggers.context import RunContext, run_id
 from denseup.engine.loggers.making import finish_loggers, log_summary, log_table, make_loggers, notes
 from denseup.engine.options import check_trainer
 from denseup.engine.per_image import Row, write_images
+from denseup.engine.precision import with_precision
 from denseup.engine.processes import is_rank_zero
 from denseup.engine.quiet import only_printed, quiet_lightning
 from denseup.engine.resuming import GoOn, read_resumed, take_along
@@ -88,7 +89,7 @@ def train(
                 logger=loggers or False,
                 callbacks=[history, *everyone],
                 default_root_dir=folder.path,
-                **without_compile(trainer),
+                **with_precision(without_compile(trainer)),
             )
             check_norms(lightning)
             with (

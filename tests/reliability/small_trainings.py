@@ -34,7 +34,9 @@ def sample(place: int) -> dict[str, Any]:
     """Stripes of a colour on another one, whose alpha and class the colours tell, but for noise."""
     generator = torch.Generator().manual_seed(place)
     rows, columns = torch.meshgrid(*2 * [torch.linspace(0, 1, SIZE)], indexing="ij")
-    alpha = ((6 * (rows + columns * torch.rand((), generator=generator))).sin() * 2).clamp(-1, 1).mul(0.5).add(0.5)[None]
+    alpha = (
+        ((6 * (rows + columns * torch.rand((), generator=generator))).sin() * 2).clamp(-1, 1).mul(0.5).add(0.5)[None]
+    )
     front, back = (torch.rand(3, 1, 1, generator=generator).expand(3, SIZE, SIZE) for _ in range(2))
     image = alpha * front + (1 - alpha) * back + 0.05 * torch.rand(3, SIZE, SIZE, generator=generator)
     levels = (alpha * 255).round().byte()

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from configuring import tiny_run
+import torch.distributed as dist
+from configuring import TINY, tiny_run
+from processes import python
 from reliability.small_trainings import build, fit
 from torch import Tensor
+from wandb_server import clean_environment
 
 from denseup.cli import train
 from denseup.engine import RunFolder
@@ -107,7 +110,9 @@ def test_another_algorithm_is_refused(value: Any) -> None:
 def test_a_run_logs_the_norm_of_every_step(tmp_path: Path) -> None:
     train.run(tiny_run("trainer.gradient_clip_val=0.1"), RunFolder(tmp_path))
     with (tmp_path / "metrics.csv").open() as file:
-        norms = {int(row["step"]): float(row["train/grad_norm"]) for row in csv.DictReader(file) if row["train/grad_norm"]}
+        norms = {
+            int(row["step"]): float(row["train/grad_norm"]) for row in csv.DictReader(file) if row["train/grad_norm"]
+        }
     assert list(norms) == [0, 1, 2, 3]
     assert all(0 < norm < float("inf") for norm in norms.values())
 
@@ -117,13 +122,11 @@ class Watching(pl.Callback):
 
     def __init__(self, average: AverageWeights) -> None:
         self.average, self.seen = average, []
-        self.scale: list[float] = []
 
     def look(self, trainer: Any, task: Any) -> None:
         weights = torch.cat([p.detach().flatten() for p in task.network.parameters()])
         averaged = int(self.average.state_dict()["n_averaged"])
         self.seen.append((task.left_out, weights, trainer.optimizers[0].param_groups[0]["lr"], averaged))
-        self.scale.append(trainer.precision_plugin.scaler.get_scale())
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         self.look(trainer, pl_module)
@@ -133,7 +136,9 @@ class Watching(pl.Callback):
 
 
 def scaled_by(scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.amp, "GradScaler", partial(torch.amp.GradScaler, init_scale=scale, growth_interval=GROWTH))
+    monkeypatch.setattr(
+        torch.amp, "GradScaler", partial(torch.amp.GradScaler, init_scale=scale, growth_interval=GROWTH)
+    )
 
 
 def test_a_step_that_the_scaler_leaves_out_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +150,9 @@ def test_a_step_that_the_scaler_leaves_out_moves_nothing(monkeypatch: pytest.Mon
     assert any(left_out)
     assert not all(left_out)
     assert task.trainer.global_step == 12  # the batch is spent
-    for (_, weights, rate, seen), (left, now, rate_now, seen_now) in zip(watching.seen, watching.seen[1:], strict=False):
+    for (_, weights, rate, seen), (left, now, rate_now, seen_now) in zip(
+        watching.seen, watching.seen[1:], strict=False
+    ):
         assert torch.equal(weights, now) is left
         assert (rate == rate_now) is left
         assert seen_now - seen == (not left)
@@ -176,7 +183,11 @@ def scaler_of(folder: Path) -> dict[str, Any]:
 def test_a_resumed_run_has_the_scaler_that_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scale and number of good steps since it changed; and so the same weights."""
     scaled_by(2.0**12, monkeypatch)
-    still = ("trainer.precision=16-mixed", "recipe.optimization.schedule=null", "recipe.optimization.freeze_norms_after=1")
+    still = (
+        "trainer.precision=16-mixed",
+        "recipe.optimization.schedule=null",
+        "recipe.optimization.freeze_norms_after=1",
+    )
     whole, first = tmp_path / "whole", tmp_path / "first"
     train.run(tiny_run(*still), RunFolder(whole))
     train.run(tiny_run(*still, "trainer.max_steps=2"), RunFolder(first))
@@ -187,5 +198,28 @@ def test_a_resumed_run_has_the_scaler_that_it_had(tmp_path: Path, monkeypatch: p
     ends = [torch.load(path / "checkpoints/last.ckpt", weights_only=True) for path in (whole, tmp_path / "second")]
     for key, value in ends[0]["state_dict"].items():
         assert torch.equal(value, ends[1]["state_dict"][key]), key
-    results = [json.loads((path / "result.json").read_text())["metrics"]["last"] for path in (whole, tmp_path / "second")]
+    results = [
+        json.loads((path / "result.json").read_text())["metrics"]["last"] for path in (whole, tmp_path / "second")
+    ]
     assert results[0] == results[1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="torch has no gloo back end")
+def test_two_processes_log_and_clip_the_norm_of_both(tmp_path: Path) -> None:
+    """One batch of four samples, taken by one process or shared by two: the same norm, to float32's rounding."""
+    options = ["task=matting", "upsampler=bilinear", *TINY["matting"], "trainer.max_steps=2", "logger=csv"]
+    options += ["recipe.effective_batch_size=4", "recipe.optimization.freeze_norms_after=0", "trainer.accelerator=cpu"]
+    options += ["trainer.gradient_clip_val=0.05", "trainer.log_every_n_steps=1", "trainer.val_check_interval=2"]
+    options += ["data.image_size=64", "data.val_length=2", "data.batch_size=2", "model.dropout=0"]
+    environment = clean_environment() | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    norms = []
+    for name, trainer in (("one", "trainer=default"), ("two", "trainer=ddp")):
+        folder = tmp_path / name
+        done = python("-m", "src.train", trainer, *options, f"hydra.run.dir={folder}", env=environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        with (folder / "metrics.csv").open() as file:
+            norms.append([float(row["train/grad_norm"]) for row in csv.DictReader(file) if row["train/grad_norm"]])
+    assert len(norms[0]) == 2
+    assert norms[0][0] > 0.05  # so that the first step was clipped, which decides the second norm
+    assert norms[1] == pytest.approx(norms[0], rel=1e-3)  # float32's rounding, times what the network makes of it

@@ -20,6 +20,7 @@ from denseup.engine.callbacks.progress import RunProgress
 from denseup.engine.callbacks.randomness import RandomByStep
 from denseup.engine.classes import class_entries
 from denseup.engine.compiling import COMPILE, compiled, without_compile
+from denseup.engine.determinism import check_repeats, naming_the_option
 from denseup.engine.folder import FEATURES, RunFolder
 from denseup.engine.info import RunInfo
 from denseup.engine.loggers.context import RunContext, run_id
@@ -83,7 +84,7 @@ def train(
     images: list[Row] = []
     exit_code = 1
     try:
-        with quiet_lightning(), _naming_what_is_kept(history):
+        with quiet_lightning(), _naming_what_is_kept(history), naming_the_option():
             everyone = [*own, *callbacks, *_everyone(task, folder, info, trainer, history, resume, resumed_at)]
             lightning = pl.Trainer(
                 logger=loggers or False,
@@ -92,6 +93,7 @@ def train(
                 **with_precision(without_compile(trainer)),
             )
             check_norms(lightning)
+            check_repeats(task, lightning, trainer.get("deterministic"))
             with (
                 batches_of(effective_batch_size, task, data, lightning),
                 compiled(task, trainer.get(COMPILE, False)),

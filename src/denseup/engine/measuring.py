@@ -14,6 +14,7 @@ from denseup.engine.classes import class_entries
 from denseup.engine.compiling import without_compile
 from denseup.engine.folder import RunFolder, write_atomic
 from denseup.engine.per_image import Row, image_rows, write_images
+from denseup.engine.precision import with_precision
 from denseup.engine.quiet import quiet_lightning
 from denseup.evaluation import EvaluationSettings, Way
 from denseup.evaluation.robustness import Robustness, table_csv
@@ -80,7 +81,7 @@ class Measuring:
 
     def _pass(self, data: DenseData, way: Way, loggers: list[Logger], callbacks: list[pl.Callback]) -> dict[str, float]:
         """One look at all test images; their metrics."""
-        options = without_compile(self.trainer)
+        options = with_precision(without_compile(self.trainer))
         with quiet_lightning(), self.task.answering(way):
             trainer = pl.Trainer(
                 logger=loggers or False, callbacks=callbacks, default_root_dir=self.folder.path, **options

@@ -70,6 +70,7 @@ def _norm(value: Any) -> bool:
 
 
 SWITCHES = ("enable_progress_bar", "enable_model_summary", "detect_anomaly", "sync_batchnorm")
+CLIPPING = ("norm", "value")
 BATCHES = "a number of batches ≥ 1, or a share of them in (0, 1]"
 
 RULES: dict[str, Rule] = {
@@ -86,6 +87,7 @@ RULES: dict[str, Rule] = {
     "log_every_n_steps": (_whole(0, None), "a number of steps ≥ 1, or 0 for none"),
     "accumulate_grad_batches": (_whole(1), "a number of batches ≥ 1"),
     "gradient_clip_val": (_norm, "a number ≥ 0, or null"),
+    "gradient_clip_algorithm": (lambda value: value in (None, *CLIPPING), f"{' or '.join(CLIPPING)}"),
     COMPILE: (lambda value: isinstance(value, bool | str), "true, false or the name of a back end of torch.compile"),
     "devices": (_devices, "a number of devices ≥ 1, -1 for all, or auto"),
     **dict.fromkeys(SWITCHES, (_switch, "true or false")),

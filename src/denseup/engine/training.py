@@ -21,6 +21,7 @@ from denseup.engine.callbacks.randomness import RandomByStep
 from denseup.engine.callbacks.steps import SameSteps
 from denseup.engine.classes import class_entries
 from denseup.engine.compiling import COMPILE, compiled, without_compile
+from denseup.engine.determinism import check_repeats, naming_the_option
 from denseup.engine.ending import evaluate_at_the_end
 from denseup.engine.folder import FEATURES, RunFolder
 from denseup.engine.info import RunInfo
@@ -28,6 +29,7 @@ from denseup.engine.loggers.context import RunContext, run_id
 from denseup.engine.loggers.making import finish_loggers, log_summary, log_table, make_loggers, notes
 from denseup.engine.options import check_trainer
 from denseup.engine.per_image import Row, write_images
+from denseup.engine.precision import with_precision
 from denseup.engine.processes import is_rank_zero
 from denseup.engine.quiet import only_printed, quiet_lightning
 from denseup.engine.resuming import GoOn, Resumed, find_resumed, read_resumed, take_along
@@ -92,17 +94,18 @@ def train(
     images: list[Row] = []
     exit_code = 1
     try:
-        with quiet_lightning(), naming_dead_workers(), _naming_what_is_kept(history):
+        with quiet_lightning(), naming_dead_workers(), _naming_what_is_kept(history), naming_the_option():
             everyone = [history, *own, *_everyone(task, folder, info, trainer, history, resume, resumed)]
             lightning = pl.Trainer(
                 logger=loggers or False,
                 callbacks=everyone,
                 default_root_dir=folder.path,
-                **without_compile(trainer),
+                **with_precision(without_compile(trainer)),
             )
             check_processes(lightning)
             name_failed_saves(lightning)
             check_norms(lightning)
+            check_repeats(task, lightning, trainer.get("deterministic"))
             with (
                 batches_of(effective_batch_size, task, data, lightning),
                 compiled(task, trainer.get(COMPILE, False)),

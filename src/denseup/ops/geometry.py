@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from denseup.ops import transforms
+from denseup.ops.repeating import must_repeat
 
 Size = tuple[int, int]
 
@@ -115,7 +116,8 @@ def reflected(length: int, edge: int, device: torch.device | None = None) -> Ten
 def pad_by_reflection(x: Tensor, edge: int) -> Tensor:
     """`[B, C, H, W]` → `[B, C, H + 2·edge, W + 2·edge]`; also of maps smaller than the edge, which torch refuses."""
     height, width = size_of(x)
-    if not transforms.is_taken_apart() and height > edge and width > edge and x.numel():
+    fits = height > edge and width > edge and x.numel()
+    if not transforms.is_taken_apart() and fits and not must_repeat(x):
         return F.pad(x, (edge,) * 4, mode="reflect")
     rows, columns = reflected(height, edge, x.device), reflected(width, edge, x.device)
     return x.index_select(2, rows).index_select(3, columns)

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from denseup.ops import transforms
 from denseup.ops.arithmetic import accumulate
 from denseup.ops.geometry import Size, size_of
+from denseup.ops.repeating import must_repeat
 
 
 def adaptive_average(x: Tensor, size: Size) -> Tensor:
@@ -16,7 +17,10 @@ def adaptive_average(x: Tensor, size: Size) -> Tensor:
     operator, the bins are the rows of two matrices.
     """
     if not transforms.is_taken_apart() and not any(isinstance(n, torch.SymInt) for n in (*x.shape[2:], *size)):
-        return x if size_of(x) == tuple(size) else F.adaptive_avg_pool2d(x, size)
+        if size_of(x) == tuple(size):
+            return x
+        if not (must_repeat(x) and x.requires_grad):  # torch's gradient has no order of its sums on a GPU
+            return F.adaptive_avg_pool2d(x, size)
     wide = accumulate(x)
     rows, columns = (_bins(length, number, wide) for length, number in zip(size_of(x), size, strict=True))
     return (rows @ wide @ columns.T).to(x.dtype)

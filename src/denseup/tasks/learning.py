@@ -13,10 +13,11 @@ from denseup.tasks.norms import BatchNorm, backbone_norms, batch_norms
 from denseup.tasks.optimization import Optimization, parameter_groups
 from denseup.tasks.parts import Batch, Before, Held, MemoryExhaustedError, Step, is_out_of_memory, length, part_of
 from denseup.tasks.shares import by_share, mean_over_processes
+from denseup.tasks.steps import CountsSteps
 from denseup.tasks.takes_pictures import TakesPictures
 
 
-class Learns(TakesPictures):
+class Learns(CountsSteps, TakesPictures):
     """Lightning's training hooks of a task.
 
     A batch is what one optimizer step takes of a process. `micro_batch` samples of it are run at once; gradients add
@@ -155,8 +156,7 @@ class Learns(TakesPictures):
     def _scale(self, loss: Tensor) -> Tensor:
         """What Lightning divides and scales a loss by before its gradients are taken."""
         factor = loss.new_ones(()) / self.trainer.accumulate_grad_batches
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        return factor if scaler is None else scaler.scale(factor)
+        return factor if self.scaler is None else self.scaler.scale(factor)
 
     def _begin(self) -> None:
         """The first gradients of an optimizer step come before Lightning would forget those of the last one."""

@@ -15,6 +15,8 @@ class WatchedModule(pl.LightningModule):
     """`training_step` calls `note_step`, predictions `check_output`, the start of an evaluation `check_weights`."""
 
     network: nn.Module
+    norm: Tensor | None = None
+    """Of the gradients, as the last backward pass has left them."""
     _step: tuple[Batch, Tensor] | None = None
     """The batch that is being trained on, and its loss."""
 
@@ -34,7 +36,7 @@ class WatchedModule(pl.LightningModule):
         """
         assert self._step is not None, "training_step has not called note_step"
         (batch, loss), self._step = self._step, None
-        norm = gradient_norm(self.network).to(loss.device)
+        self.norm = norm = gradient_norm(self.network).to(loss.device)
         # both at once: the device is waited for one time a step; in float32, for a norm beyond float16 is legal
         values = torch.stack([loss.float(), norm.float()]).tolist()
         loss_is_finite, norm_is_finite = (math.isfinite(value) for value in values)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from torch import Tensor
-from torch.nn import functional as F
 
+from denseup.ops.bicubic import bicubic
 from denseup.ops.geometry import Size
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
@@ -18,4 +18,4 @@ class Bicubic(Upsampler):
 
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Any) -> Tensor:
         """`[B, C, h, w]` → `[B, C, *size]`."""
-        return F.interpolate(de, size=size, mode="bicubic", align_corners=False)
+        return bicubic(de, size)

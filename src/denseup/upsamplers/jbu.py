@@ -27,6 +27,7 @@ from torch.nn import functional as F
 
 from denseup.ops import local_similarity, reassemble
 from denseup.ops.arguments import whole_number
+from denseup.ops.bicubic import bicubic
 from denseup.ops.geometry import Size, pad_by_reflection, size_of
 from denseup.ops.pooling import adaptive_average
 from denseup.upsamplers.arguments import check_map
@@ -78,7 +79,7 @@ class BilateralStep(nn.Module):
         """`[B, C, h, w]`, `[B, C_img, H, W]` → `[B, C, H, W]`."""
         kernels = self.kernels(guide)
         kernels = kernels + CORRECTION * self.correct(torch.cat([kernels.to(guide.dtype), guide], 1))
-        raised = F.interpolate(de, size_of(guide), mode="bicubic", align_corners=False)
+        raised = bicubic(de, size_of(guide))
         return self._filtered(raised, kernels)
 
     def kernels(self, guide: Tensor) -> Tensor:

@@ -51,10 +51,13 @@ class AverageWeights(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Take in the weights, if the batch made a step."""
+        """Take in the weights, if the batch made a step that the scaler of float16 has not left out."""
         assert self._model is not None
-        if trainer.global_step != self._step:
-            self._step = trainer.global_step
+        assert isinstance(pl_module, DenseTask)
+        if trainer.global_step == self._step:
+            return
+        self._step = trainer.global_step
+        if not pl_module.left_out:
             self._model.update_parameters(pl_module.network)  # type: ignore[arg-type]
 
     @contextmanager

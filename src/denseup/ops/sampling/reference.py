@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from denseup.ops.repeating import must_repeat
+from denseup.ops.sampling import decomposition
+
 _BILINEAR, _PADDINGS = 0, {"zeros": 0, "border": 1}  # torch's codes of the interpolation and of the padding mode
 _OUTSIDE = 4.0
 """A coordinate that is, on a map of any length, so far outside that all four corners are."""
@@ -42,6 +45,8 @@ def sample_backward(grad: Tensor, x: Tensor, grid: Tensor, padding: str = "borde
 
 def _torchs_backward(grad: Tensor, x: Tensor, grid: Tensor, padding: str) -> tuple[Tensor, Tensor]:
     grid, codes = _within_reach(grid, padding), (_BILINEAR, _PADDINGS[padding])
+    if must_repeat(x):
+        return decomposition.sample_backward(grad, x, grid, padding)
     grad_x, grad_grid = torch.ops.aten.grid_sampler_2d_backward(grad, x, grid, *codes, False, [True, True])
     return grad_x.contiguous(), grad_grid.contiguous()
 

@@ -46,7 +46,8 @@ static inline long window_start(long source, long length, long kernel_size) {
     return start > 0 ? start : 0;
 }
 
-/* Runs of source rows whose windows begin in the same row: at the map's ends some rows, elsewhere one. Run n begins in row n. */
+/* Runs of source rows whose windows begin in the same row: at the map's ends some rows, elsewhere one. The windows of run n
+ * begin in row n. */
 static inline long runs_of(const attention_arguments *a) { return a->shape.height - a->window_rows + 1; }
 
 /* The first source row of run n; after the last run, the height. */

@@ -190,8 +190,8 @@ INLINE long NAME(best_span)(const attention_arguments *a, long pixels) {
     return best;
 }
 
-/* Makes `b` one for tiles of that many pixels in a column of windows, if it is another yet. 0, and the failure noted, if memory
- * ran out. */
+/* Makes `b` one for tiles of that many pixels in a column of windows, if it is another yet. 0, and the failure noted, if
+ * memory ran out. */
 static int NAME(open_bench)(NAME(bench) *b, attention_arguments *a, long pixels, int backward) {
     const attention_geometry *s = &a->shape;
     if (b->memory && b->pixels == pixels) return 1;

@@ -3,8 +3,8 @@
  *     y = W x + b,   dx += Wᵀ dy,   dW = Σ dy xᵀ
  *
  * Shapes, channels-last: x [P, C] and y [P, O] of all P pixels, W [O, C]. General matrix products wait for maps that have
- * left the caches; these bring near, while they compute, what comes next. Where rows are no whole vectors, some at a time are
- * worked on in rows that are.
+ * left the caches; these bring near, while they compute, what comes next. Where rows are no whole vectors, some at a time
+ * are worked on in rows that are.
  */
 #include "pointwise/pointwise.h"
 

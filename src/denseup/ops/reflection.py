@@ -2,8 +2,8 @@
 
 Where the map ends, its pixels are taken again in the opposite order (`reflected`). A tap beyond the end so reads a
 pixel that another tap of the same window reads: its weight may as well be added to that tap's, and its product is that
-tap's. So windows with zeros outside do, and only what lies along the ends has to be touched; where graphs are made, the
-map is padded and the result is cut.
+tap's. So windows with zeros outside do, and only what lies along the ends has to be touched; where graphs are made, and
+on other devices than the CPU, the map is padded and the result is cut.
 """
 
 from typing import Any, cast
@@ -53,8 +53,11 @@ def similarity_folded(query: Tensor, key: Tensor, kernel_size: int) -> Tensor:
 
 
 def _is_plain(x: Tensor) -> bool:
-    """Whether no graph is made of the call, no transform or mode is at work, and there are values."""
-    return not torch.compiler.is_compiling() and transforms.nothing_looks_on() and not x.is_meta and x.numel() > 0
+    """Whether no graph is made of the call, no transform or mode is at work, and there are values on the CPU.
+
+    Elsewhere the number of pixels along the ends would have to be waited for.
+    """
+    return not torch.compiler.is_compiling() and transforms.nothing_looks_on() and x.is_cpu and x.numel() > 0
 
 
 def _cut(x: Tensor, edge: int) -> Tensor:

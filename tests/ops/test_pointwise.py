@@ -19,6 +19,12 @@ SHAPES = [  # batch, height, width, channels, outputs
     (1, 13, 11, 48, 1),
     (3, 5, 4, 32, 25),
     (1, 40, 30, 256, 112),
+    (1, 17, 16, 3, 32),
+    (2, 9, 8, 52, 49),
+    (1, 11, 13, 49, 49),
+    (1, 1, 1, 1, 17),
+    (1, 5, 7, 32, 31),
+    (1, 5, 7, 32, 50),
 ]
 
 pytestmark = pytest.mark.skipif(native.library() is None, reason=str(native.why_missing()))
@@ -108,7 +114,9 @@ def test_what_is_served() -> None:
     assert served(plain, x)
     assert served(nn.Conv2d(32, 3, 1, bias=False), x)
     assert not served(plain, x.contiguous()), "another layout"
-    assert not served(nn.Conv2d(24, 16, 1), x[:, :24].contiguous(memory_format=torch.channels_last)), "channels"
+    some = x[:, :24].contiguous(memory_format=torch.channels_last)
+    assert served(nn.Conv2d(24, 16, 1), some)
+    assert not served(nn.Conv2d(24, 15, 1), some), "neither channels nor outputs fill vectors"
     assert not served(nn.Conv2d(32, 16, 3, padding=1), x), "another size"
     assert not served(plain.double(), x.double()), "float64"
     plain.float()

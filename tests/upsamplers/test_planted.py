@@ -9,6 +9,7 @@ from rounding import exact, quotients, spread
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from denseup.ops import reassemble
 from denseup.ops.geometry import centre_grid
 from denseup.upsamplers import carafe, dlu, dysample, freqfusion, frfu, jbu, lda_aqu, naf, sapa_d, semishift
 
@@ -104,6 +105,10 @@ def swapped_rows(attend: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return lambda one, other, positions: attend(one, other, positions.flip(2))
 
 
+def with_zeros_outside(original: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return reassemble
+
+
 def padded_with_zeros(pad: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return lambda x, edge: F.pad(x, (edge,) * 4)
 
@@ -187,7 +192,7 @@ MISTAKES: dict[str, tuple[str, str, str, Plant]] = {
         both(changing(sapa_d, "point_similarity", swapped_rows), changing(sapa_d, "gather_points", swapped_rows)),
     ),
     "sapa-d: centres": ("sapa_d", SAPA_D, "eval", changing(sapa_d, "parent_grid", of_centres)),
-    "jbu: zeros or reflection": ("jbu", JBU, "eval", changing(jbu, "pad_by_reflection", padded_with_zeros)),
+    "jbu: zeros or reflection": ("jbu", JBU, "eval", changing(jbu, "reassemble_folded", with_zeros_outside)),
     "jbu: correction": ("jbu", JBU, "eval", changing(jbu, "CORRECTION", lambda factor: 2 * factor)),
     "lda-aqu: corners of the query": ("lda_aqu", LDA, "eval", changing(F, "interpolate", with_corners)),
     "lda-aqu: reach": ("lda_aqu", LDA, "eval", setting("reach", 10)),

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from denseup.checkpoints import load_official
+from denseup.ops.attention import residues
 from denseup.ops.geometry import reflected
 from denseup.ops.pooling import adaptive_average
 from denseup.upsamplers import (
@@ -28,7 +29,7 @@ from denseup.upsamplers import (
     JBUStack,
     create_upsampler,
     freqfusion,
-    naf,
+    jbu,
 )
 from denseup.upsamplers.drawing import ChannelDropout
 
@@ -253,6 +254,38 @@ def test_the_stack_doubles_until_the_output(factor: int, size: tuple[int, int], 
         JBUStack(2, scale_factor=1)
 
 
+@pytest.mark.parametrize("temperature", [0.0, 4.0])
+@pytest.mark.parametrize("sigma", [1.0, 0.1, 0.0])
+def test_jbus_kernels_by_one_softmax_and_by_their_definition(
+    temperature: float, sigma: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which of the two it takes goes by the values: so does the least sum, which then does not matter."""
+    torch.manual_seed(0)
+    step = JBU(4).double().eval().step
+    with torch.no_grad():
+        step.temperature.fill_(temperature)
+        step.sigma.fill_(sigma)
+    guide, found = random(2, 3, 9, 8), []
+    for forced in (jbu._sums_are_large, lambda alike: False):
+        monkeypatch.setattr(jbu, "_sums_are_large", forced)
+        kernels = step.kernels(guide)
+        grads = torch.autograd.grad(kernels, [*step.embed.parameters(), step.sigma], random(*kernels.shape))
+        found.append([kernels, *grads])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_jbus_least_sum() -> None:
+    """Where a neighbour is so much more alike than the centre that Σ ργ vanishes, the two forms differ."""
+    alike = torch.zeros(1, 1, 1, 49)
+    assert jbu._sums_are_large(alike)
+    alike[..., 0] = 12.0  # ρ of the centre is at least exp(-12) / 49, 1.25e-7
+    assert jbu._sums_are_large(alike)
+    alike[..., 0] = 12.3
+    assert not jbu._sums_are_large(alike)
+    assert not jbu._sums_are_large(alike * torch.nan)
+
+
 @pytest.mark.parametrize(("low", "high"), [((5, 6), (10, 12)), ((3, 4), (9, 16)), ((2, 5), (10, 5)), ((4, 4), (4, 4))])
 def test_nafs_neighbours_are_one_thing_at_whole_ratios(low: tuple[int, int], high: tuple[int, int]) -> None:
     torch.manual_seed(0)
@@ -269,7 +302,9 @@ def test_nafs_neighbours_are_one_thing_at_whole_ratios(low: tuple[int, int], hig
 def test_nafs_two_ways_to_its_neighbours(low: tuple[int, int], high: tuple[int, int], kernel_size: int) -> None:
     """By residue classes, as networks run, and by tables, as graphs for any size do."""
     query, key, value = random(2, 8, *high), random(2, 8, *low), random(2, 4, *low)
-    one, other = (way(query, key, value, kernel_size, 2) for way in (naf.attend_by_residue, naf.attend_by_index))
+    one, other = (
+        way(query, key, value, kernel_size, 2) for way in (residues.attend_by_residue, residues.attend_by_index)
+    )
     torch.testing.assert_close(one, other)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 NAME = "_kernels"
-ABI = 6
+ABI = 7
 """What `denseup_abi` (common/abi.c) of a library that fits this code returns."""
 
 

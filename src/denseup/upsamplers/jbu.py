@@ -19,17 +19,19 @@ Names of the authors → ours: guidance_dim → image_channels, feat_dim → de_
 → temperature, sigma_spatial → sigma, range_proj → embed, fixup_proj → correct. Their call is (source, guidance).
 """
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from denseup.ops import local_similarity, reassemble
+from denseup.ops import transforms
 from denseup.ops.arguments import whole_number
 from denseup.ops.bicubic import bicubic
-from denseup.ops.geometry import Size, pad_by_reflection, size_of
+from denseup.ops.geometry import Size, size_of
+from denseup.ops.pointwise import convolve
 from denseup.ops.pooling import adaptive_average
+from denseup.ops.reflection import reassemble_folded, similarity_folded
 from denseup.upsamplers.arguments import check_map
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.drawing import ChannelDropout
@@ -78,32 +80,29 @@ class BilateralStep(nn.Module):
     def forward(self, de: Tensor, guide: Tensor) -> Tensor:
         """`[B, C, h, w]`, `[B, C_img, H, W]` → `[B, C, H, W]`."""
         kernels = self.kernels(guide)
-        kernels = kernels + CORRECTION * self.correct(torch.cat([kernels.to(guide.dtype), guide], 1))
-        raised = bicubic(de, size_of(guide))
-        return self._filtered(raised, kernels)
+        seen = torch.cat([kernels.to(guide.dtype), guide], 1)
+        kernels = torch.add(kernels, _apply(self.correct, seen), alpha=CORRECTION)
+        if transforms.is_taken_apart() or size_of(de) != size_of(guide):  # else it would be the same map
+            de = bicubic(de, size_of(guide))
+        return reassemble_folded(de, kernels, 2 * self.radius + 1)
 
     def kernels(self, guide: Tensor) -> Tensor:
         """Normalised, before the correction, in float32 at least: `[B, C_img, H, W]` → `[B, D², H, W]`."""
-        embedded = pad_by_reflection(self.embed(guide), self.radius)
-        alike = self._cut(local_similarity(embedded, embedded, 2 * self.radius + 1))
+        embedded = _apply(self.embed, guide)
+        scaled = embedded * self.temperature.exp().clamp(1e-4, 1e4)
+        alike = similarity_folded(scaled, embedded, 2 * self.radius + 1).permute(0, 2, 3, 1)
         alike = alike.to(torch.promote_types(alike.dtype, torch.float32))
-        weights = (self.temperature.exp().clamp(1e-4, 1e4) * alike).softmax(1) * self._gaussian(alike.dtype)
-        return weights / weights.sum(1, keepdim=True).clamp(min=LEAST_SUM)
+        exponents = self._exponents(alike.dtype)
+        if _sums_are_large(alike):
+            return (alike + exponents).softmax(3).permute(0, 3, 1, 2)
+        weights = alike.softmax(3) * exponents.exp()
+        return (weights / weights.sum(3, keepdim=True).clamp(min=LEAST_SUM)).permute(0, 3, 1, 2)
 
-    def _gaussian(self, dtype: torch.dtype) -> Tensor:
+    def _exponents(self, dtype: torch.dtype) -> Tensor:
+        """The logarithm of the Gaussian, `[D²]`."""
         line = torch.linspace(-1, 1, 2 * self.radius + 1, dtype=dtype, device=self.sigma.device).square()
-        distances = line[:, None] + line
         variance = self.sigma.to(dtype).square().clamp(min=LEAST_VARIANCE)
-        return torch.exp(-distances / (2 * variance)).flatten()[:, None, None]
-
-    def _filtered(self, x: Tensor, kernels: Tensor) -> Tensor:
-        """Reassembly at the map's own resolution; what surrounds the map has kernels of zeros, and is cut off again."""
-        around = F.pad(kernels, (self.radius,) * 4)
-        return self._cut(reassemble(pad_by_reflection(x, self.radius), around, 2 * self.radius + 1))
-
-    def _cut(self, x: Tensor) -> Tensor:
-        edge = self.radius
-        return x[..., edge : x.shape[2] - edge, edge : x.shape[3] - edge]
+        return (-(line[:, None] + line) / (2 * variance)).flatten()
 
 
 @register_upsampler("jbu")
@@ -146,6 +145,26 @@ class JBU(Upsampler):
         check_map(type(self).__name__, "image", image, self.step.image_channels)
         out: Tensor = self.step(de, adaptive_average(image, size))
         return out
+
+
+def _sums_are_large(alike: Tensor) -> bool:
+    """Whether Σ ργ is nowhere as small as LEAST_SUM, so that softmax and Gaussian are one softmax; else not known.
+
+    The window's centre alone, whose γ is 1, has ρ ≥ exp(its logit - the largest) / D². `[B, H, W, D²]`; graphs that
+    serve any values can't ask, and other devices would have to be waited for.
+    """
+    if torch.compiler.is_compiling() or not transforms.nothing_looks_on() or not alike.is_cpu or not alike.numel():
+        return False
+    with torch.no_grad():
+        most = (alike.amax(3) - alike[..., alike.shape[3] // 2]).max()
+        return bool(most < -math.log(LEAST_SUM * alike.shape[3]))
+
+
+def _apply(projection: nn.Sequential, x: Tensor) -> Tensor:
+    """The projection of a map, its convolutions by the kernels where these serve."""
+    for module in projection:
+        x = convolve(module, x) if isinstance(module, nn.Conv2d) else module(x)
+    return x
 
 
 def _projection(inputs: int, width: int, outputs: int) -> nn.Sequential:

@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from denseup.ops import transforms
 from denseup.ops.geometry import Size, at_most, size_of
 from denseup.ops.pooling import adaptive_average
 from denseup.upsamplers.arguments import check_map
@@ -81,9 +82,12 @@ class JBUStack(Upsampler):
         assert image is not None
         assert isinstance(self.steps[0], BilateralStep)
         check_map(type(self).__name__, "image", image, self.steps[0].image_channels)
-        out, last = de, len(self.steps) - 1
+        out, guide = de, image
         for number, step in enumerate(self.steps):
-            out = step(out, adaptive_average(image, size if number == last else _doubled(out, size)))
+            to = size if number + 1 == len(self.steps) else _doubled(out, size)
+            if number == 0 or transforms.is_taken_apart() or size_of(guide) != to:
+                guide = adaptive_average(image, to)
+            out = step(out, guide)
         correction: Tensor = self.correct(out)
         return out + CORRECTION * correction
 

@@ -34,8 +34,10 @@ from torch.nn import functional as F
 from denseup.ops import neighbourhood_attention, transforms
 from denseup.ops.arguments import one_of, whole_number
 from denseup.ops.arithmetic import accumulate, unflatten
-from denseup.ops.geometry import Size, at_most, pad_by_reflection, size_of
+from denseup.ops.attention.residues import attend_by_index, attend_by_residue
+from denseup.ops.geometry import Size, at_most, layout, pad_by_reflection, size_of
 from denseup.ops.normalization import GroupNorm
+from denseup.ops.pointwise import convolve
 from denseup.ops.pooling import adaptive_average
 from denseup.upsamplers.arguments import check_divides, check_map
 from denseup.upsamplers.base import Upsampler
@@ -114,7 +116,7 @@ class NAF(Upsampler):
         self.largest_image, blocks = whole_number("largest_image", largest_image), whole_number("blocks", blocks)
         self.branches = nn.ModuleList(
             nn.Sequential(
-                FoldedConv2d(self.image_channels, embed_channels // 2, size),
+                convolution(self.image_channels, embed_channels // 2, size),
                 *(Block(embed_channels // 2, size) for _ in range(blocks)),
             )
             for size in (1, 3)
@@ -151,8 +153,7 @@ class NAF(Upsampler):
         """`[B, C_img, ≥ H, ≥ W]` → `[B, D, *size]`."""
         image = _no_larger(image, [self.largest_image * length for length in size])
         features = [adaptive_average(branch(image), size) for branch in self.branches]
-        heads = unflatten(torch.cat(features, 1), 1, (self.rotary_heads, -1))
-        rotated: Tensor = self.rotation(heads).flatten(1, 2)
+        rotated: Tensor = self.rotation(torch.cat(features, 1), self.rotary_heads)
         return rotated
 
 
@@ -161,8 +162,12 @@ class FoldedConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, C, H, W]` → `[B, C_out, H, W]`."""
-        edge = self.kernel_size[0] // 2
-        return super().forward(pad_by_reflection(x, edge) if edge else x)
+        return super().forward(pad_by_reflection(x, self.kernel_size[0] // 2))
+
+
+def convolution(inputs: int, outputs: int, kernel_size: int) -> nn.Conv2d:
+    """One that keeps the size."""
+    return nn.Conv2d(inputs, outputs, 1) if kernel_size == 1 else FoldedConv2d(inputs, outputs, kernel_size)
 
 
 class Block(nn.Module):
@@ -171,12 +176,12 @@ class Block(nn.Module):
     def __init__(self, channels: int, kernel_size: int) -> None:
         super().__init__()
         self.norm1, self.norm2 = (GroupNorm(NORM_GROUPS, channels) for _ in range(2))
-        self.conv1, self.conv2 = (FoldedConv2d(channels, channels, kernel_size) for _ in range(2))
+        self.conv1, self.conv2 = (convolution(channels, channels, kernel_size) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, C, H, W]` → the same."""
         for norm, conv in ((self.norm1, self.conv1), (self.norm2, self.conv2)):
-            x = conv(F.silu(norm(x)))
+            x = convolve(conv, F.silu(norm(x)))
         return x
 
 
@@ -193,15 +198,22 @@ class Rotation(Drawing):
         super().__init__()
         self.channels = channels
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`[B, heads, d, H, W]` → the same, turned in float32 at least."""
+    def forward(self, x: Tensor, heads: int) -> Tensor:
+        """`[B, heads·d, H, W]` → the same, turned in float32 at least, and in its layout."""
         wide = accumulate(x)
         angles = self.angles(size_of(x), wide)
         if self.training:
             angles = angles * 2 ** (2 * self.uniform((), wide) - 1).to(wide.dtype)
+        if layout(x) is torch.channels_last:
+            apart, dim = unflatten(wide.permute(0, 2, 3, 1), 3, (heads, 2, -1)), 4
+            angles = angles.permute(1, 2, 0)[:, :, None]
+        else:
+            apart, dim = unflatten(wide, 1, (heads, 2, -1)), 2
         cos, sin = angles.cos(), angles.sin()
-        first, second = wide.chunk(2, 2)
-        return torch.cat([first * cos - second * sin, second * cos + first * sin], 2).to(x.dtype)
+        first, second = apart.unbind(dim)
+        turned = torch.stack([first * cos - second * sin, second * cos + first * sin], dim).to(x.dtype)
+        turned = turned.flatten(dim - 1, dim + 1)
+        return turned.permute(0, 3, 1, 2) if dim == 4 else turned
 
     def angles(self, size: Size, like: Tensor) -> Tensor:
         """`[d/2, H, W]`: those of the rows first."""
@@ -214,70 +226,6 @@ class Rotation(Drawing):
             along.append(2 * math.pi * centres / periods[:, None])
         rows, columns = along[0][:, :, None], along[1][:, None, :]
         return torch.cat([rows.expand(number, *size), columns.expand(number, *size)])
-
-
-def attend_by_residue(query: Tensor, key: Tensor, value: Tensor, kernel_size: int, heads: int) -> Tensor:
-    """The authors' neighbours at any ratio: keys and values enlarged, and windows within each residue class of outputs.
-
-    Of rows modulo d = ⌊H/h⌋, and of columns likewise. Shapes as in `neighbourhood_attention`.
-    """
-    size = size_of(query)
-    steps = [out // low for out, low in zip(size, size_of(value), strict=True)]
-    rows, columns = (_nearest(low, out, query.device) for low, out in zip(size_of(value), size, strict=True))
-    large_key, large_value = (x.index_select(2, rows).index_select(3, columns) for x in (key, value))
-    bands = []
-    for row in range(steps[0]):
-        found = []
-        for column in range(steps[1]):
-            part = (..., slice(row, None, steps[0]), slice(column, None, steps[1]))
-            found.append(neighbourhood_attention(query[part], large_key[part], large_value[part], kernel_size, heads))
-        bands.append(torch.cat(found, 3))
-    of_rows, of_columns = (_by_residue(out, step, query.device) for out, step in zip(size, steps, strict=True))
-    return torch.cat(bands, 2).index_select(2, of_rows).index_select(3, of_columns)
-
-
-def attend_by_index(query: Tensor, key: Tensor, value: Tensor, kernel_size: int, heads: int) -> Tensor:
-    """The same from tables of neighbours, for graphs of torch's operators that take any size."""
-    tables = [
-        _neighbours(low, out, kernel_size, query.device)
-        for low, out in zip(size_of(value), size_of(query), strict=True)
-    ]
-    (rows, no_row), (columns, no_column) = tables
-
-    def band(x: Tensor, tap: int) -> Tensor:
-        """`[B, N, C/N, H, W, K]`: what lies in row `tap` of all windows."""
-        beside = x.index_select(2, rows[:, tap]).index_select(3, columns.flatten())
-        return accumulate(beside).reshape(x.shape[0], heads, -1, *size_of(query), kernel_size)
-
-    asking = unflatten(accumulate(query), 1, (heads, -1)).unsqueeze(-1) / math.sqrt(query.shape[1] // heads)
-    logits = torch.stack([(asking * band(key, tap)).sum(2) for tap in range(kernel_size)], 4)
-    nowhere = no_row[:, None, :, None] | no_column[:, None, :]
-    weights = logits.masked_fill(nowhere, -torch.inf).flatten(4).softmax(4)
-    weights = unflatten(weights, 4, (kernel_size, kernel_size))
-    rows_of_sums = [(weights[..., tap, :].unsqueeze(2) * band(value, tap)).sum(5) for tap in range(kernel_size)]
-    return torch.stack(rows_of_sums).sum(0).flatten(1, 2).to(value.dtype)
-
-
-def _neighbours(length: int, output_length: int, kernel_size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Source indices of the window of each output index, `[output_length, K]`, and which of them are none."""
-    step = output_length // length
-    outputs = torch.arange(output_length, device=device)
-    residue = outputs - outputs // step * step  # exporters have no remainder of a size
-    count = (output_length - residue + step - 1) // step
-    first = torch.minimum((outputs // step - kernel_size // 2).clamp(min=0), (count - kernel_size).clamp(min=0))
-    place, count = first[:, None] + torch.arange(kernel_size, device=device), count[:, None]
-    at = torch.minimum(place, count - 1) * step + residue[:, None]
-    return (2 * at + 1) * length // (2 * output_length), place >= count
-
-
-def _by_residue(length: int, step: int, device: torch.device) -> Tensor:
-    """Where each index lies once all have been ordered by their residue modulo `step`."""
-    return torch.argsort(torch.argsort(torch.arange(length, device=device) % step, stable=True))
-
-
-def _nearest(length: int, output_length: int, device: torch.device) -> Tensor:
-    """Source index ⌊(y + ½)·length / output_length⌋ of each output index, in whole numbers."""
-    return (2 * torch.arange(output_length, device=device) + 1) * length // (2 * output_length)
 
 
 def _no_larger(image: Tensor, most: Sequence[int]) -> Tensor:

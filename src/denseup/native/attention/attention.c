@@ -29,8 +29,9 @@ static const kernels tables[] = {
 #endif
 };
 
-/* Bands of source rows that each have gradients of key and value of their own, which are added in the end. Their number
- * goes by the size alone, so that results do not depend on the threads. */
+/* Bands of source rows that each have gradients of key and value of their own, which are added in the end: so many, or fewer
+ * where they would have less rows of their own than they share with the next. Their number goes by the size alone, so that
+ * results do not depend on the threads. */
 #define BANDS 16
 
 /* A result from this size on will have left the caches before anything reads it; see reassembly.c. */
@@ -40,7 +41,8 @@ static attention_arguments prepared(const attention_geometry *shape, attention_m
     attention_arguments a = {.shape = *shape, .query = query, .result = result};
     a.window_rows = shape->kernel_size < shape->height ? shape->kernel_size : shape->height;
     a.window_columns = shape->kernel_size < shape->width ? shape->kernel_size : shape->width;
-    a.rows_per_band = divided_up(shape->height, BANDS);
+    long rows = divided_up(shape->height, BANDS);
+    a.rows_per_band = rows < a.window_rows ? a.window_rows : rows;
     a.bands = divided_up(shape->height, a.rows_per_band);
     return a;
 }
@@ -60,12 +62,11 @@ int denseup_attention(const attention_geometry *shape, attention_map query, cons
     attention_arguments a = prepared(shape, query, out);
     a.key_planes = key_planes;
     a.value = value;
-    a.pieces = divided_up(4L * shape->threads, shape->batch * shape->height);
-    if (a.pieces > divided_up(shape->out_height, shape->height)) a.pieces = divided_up(shape->out_height, shape->height);
+    long runs = runs_of(&a), most = divided_up(shape->out_height, runs);
+    a.pieces = divided_up(4L * shape->threads, shape->batch * runs);
+    if (a.pieces > most) a.pieces = most;
     place(&a, shape->value_channels);
-    denseup_parallel(
-        shape->batch * shape->height * a.pieces, shape->threads, tables[denseup_instruction_set()].attend, &a
-    );
+    denseup_parallel(shape->batch * runs * a.pieces, shape->threads, tables[denseup_instruction_set()].attend, &a);
     return a.failed ? -1 : 0;
 }
 

@@ -33,7 +33,7 @@ typedef struct {
     float *key_bands, *value_bands; /* their gradients, of every band by itself: [batch, band, its rows, width, channels] */
     float *grad_key, *grad_value;   /* and in all, channels-last */
     long window_rows, window_columns;
-    long pieces; /* forward: of the output rows of a source row */
+    long pieces; /* forward: of the output rows of a run */
     long bands, rows_per_band;
     int stream; /* `result` is written past the caches */
     int failed; /* memory ran out */
@@ -46,7 +46,20 @@ static inline long window_start(long source, long length, long kernel_size) {
     return start > 0 ? start : 0;
 }
 
+/* Runs of source rows whose windows begin in the same row: at the map's ends some rows, elsewhere one. The windows of run n
+ * begin in row n. */
+static inline long runs_of(const attention_arguments *a) { return a->shape.height - a->window_rows + 1; }
+
+/* The first source row of run n; after the last run, the height. */
+static inline long start_of_run(const attention_arguments *a, long n) {
+    if (n == 0) return 0;
+    return n < runs_of(a) ? n + a->shape.kernel_size / 2 : a->shape.height;
+}
+
 /* Rows that the windows of a whole band have, at most. */
-static inline long rows_of_band(const attention_arguments *a) { return a->rows_per_band + a->window_rows - 1; }
+static inline long rows_of_band(const attention_arguments *a) {
+    long rows = a->rows_per_band + a->window_rows - 1;
+    return rows < a->shape.height ? rows : a->shape.height;
+}
 
 #endif

@@ -170,7 +170,8 @@ typedef struct {
     float *query, *grad, *sums, *weights, *slopes;
     float *grad_key, *grad_value;
     int *masks; /* [span, lanes]: the taps of a window that begins in this column of the union */
-    void *memory;
+    long pixels; /* of each column of windows, that it was made for */
+    void *memory; /* NULL before that */
 } NAME(bench);
 
 /* How many columns windows of a tile may begin in, where each window has `pixels` output pixels. */
@@ -189,9 +190,13 @@ INLINE long NAME(best_span)(const attention_arguments *a, long pixels) {
     return best;
 }
 
-/* 0, and the failure noted, if memory ran out. */
+/* Makes `b` one for tiles of that many pixels in a column of windows, if it is another yet. 0, and the failure noted, if
+ * memory ran out. */
 static int NAME(open_bench)(NAME(bench) *b, attention_arguments *a, long pixels, int backward) {
     const attention_geometry *s = &a->shape;
+    if (b->memory && b->pixels == pixels) return 1;
+    free(b->memory);
+    b->pixels = pixels;
     b->span = NAME(best_span)(a, pixels);
     b->rows = a->window_rows;
     b->columns = a->window_columns + b->span - 1;
@@ -215,8 +220,8 @@ static int NAME(open_bench)(NAME(bench) *b, attention_arguments *a, long pixels,
         backward ? b->taps * b->value_row : 0,
         b->span * b->lanes,
     };
-    float **places[] = {&b->key,  &b->value,   &b->key_lanes, &b->value_lanes, &b->query,      &b->grad,
-                        &b->sums, &b->weights, &b->slopes,    &b->grad_key,    &b->grad_value, (float **)&b->masks};
+    float *masks, **places[] = {&b->key,  &b->value,   &b->key_lanes, &b->value_lanes, &b->query,      &b->grad,
+                                &b->sums, &b->weights, &b->slopes,    &b->grad_key,    &b->grad_value, &masks};
     long count = sizeof sizes / sizeof *sizes, total = LANES;
     for (long k = 0; k < count; k++) total += (sizes[k] + LANES - 1) / LANES * LANES;
     b->memory = malloc((size_t)total * sizeof(float));
@@ -229,6 +234,7 @@ static int NAME(open_bench)(NAME(bench) *b, attention_arguments *a, long pixels,
         *places[k] = at;
         at += (sizes[k] + LANES - 1) / LANES * LANES;
     }
+    b->masks = (int *)masks;
     for (long o = 0; o < b->span; o++)
         for (long t = 0; t < b->lanes; t++) {
             long column = t % b->columns - o;
@@ -392,18 +398,23 @@ static int NAME(attend_tile)(const attention_arguments *a, const NAME(bench) *b,
     return 1;
 }
 
-/* All source columns of some output rows, which belong to one source row. */
+/* Output pixels of a source column in the output rows of `count` source rows. */
+INLINE long NAME(pixels_of_column)(const attention_geometry *s, long count) {
+    return count * divided_up(s->out_height, s->height) * divided_up(s->out_width, s->width);
+}
+
+/* All source columns of some output rows, those of a run of source rows whose windows begin in the same row. */
 static void NAME(attend)(void *context, long item) {
     attention_arguments *a = context;
     const attention_geometry *s = &a->shape;
-    long piece = item % a->pieces, source = item / a->pieces % s->height, image = item / a->pieces / s->height;
-    long start = first_output(source, s->height, s->out_height);
-    long count = first_output(source + 1, s->height, s->out_height) - start;
+    long runs = runs_of(a), piece = item % a->pieces, top = item / a->pieces % runs, image = item / a->pieces / runs;
+    long sources[2] = {start_of_run(a, top), start_of_run(a, top + 1)};
+    long start = first_output(sources[0], s->height, s->out_height);
+    long count = first_output(sources[1], s->height, s->out_height) - start;
     long rows[2] = {start + piece * count / a->pieces, start + (piece + 1) * count / a->pieces};
     if (rows[0] == rows[1]) return;
-    NAME(bench) b;
-    if (!NAME(open_bench)(&b, a, (rows[1] - rows[0]) * divided_up(s->out_width, s->width), 0)) return;
-    long top = window_start(source, s->height, s->kernel_size);
+    NAME(bench) b = {0};
+    if (!NAME(open_bench)(&b, a, NAME(pixels_of_column)(s, sources[1] - sources[0]), 0)) return;
     for (long first = 0, last; first < s->width; first = last) {
         NAME(tile) tile = NAME(next_tile)(a, image, rows, top, first, s->width, b.span);
         last = tile.last;
@@ -521,18 +532,17 @@ static void NAME(attend_backward)(void *context, long item) {
     long base = window_start(first, s->height, s->kernel_size), pixels = rows_of_band(a) * s->width;
     float *key_band = a->key_bands + number * pixels * s->channels;
     float *value_band = a->value_bands + number * pixels * s->value_channels;
-    NAME(bench) b;
-    if (!NAME(open_bench)(&b, a, divided_up(s->out_height, s->height) * divided_up(s->out_width, s->width), 1)) return;
+    long channels = s->channels / s->heads, value_channels = s->value_channels / s->heads;
     for (long x = 0; x < pixels; x++) {
-        __builtin_memset(key_band + x * s->channels + head * b.channels, 0, b.channels * sizeof(float));
-        __builtin_memset(
-            value_band + x * s->value_channels + head * b.value_channels, 0, b.value_channels * sizeof(float)
-        );
+        __builtin_memset(key_band + x * s->channels + head * channels, 0, channels * sizeof(float));
+        __builtin_memset(value_band + x * s->value_channels + head * value_channels, 0, value_channels * sizeof(float));
     }
-    for (long source = first; source < last; source++) {
+    NAME(bench) b = {0};
+    for (long source = first, next; source < last; source = next) {
         long top = window_start(source, s->height, s->kernel_size);
-        long rows[2] = {
-            first_output(source, s->height, s->out_height), first_output(source + 1, s->height, s->out_height)};
+        next = start_of_run(a, top + 1) < last ? start_of_run(a, top + 1) : last;
+        if (!NAME(open_bench)(&b, a, NAME(pixels_of_column)(s, next - source), 1)) return;
+        long rows[2] = {first_output(source, s->height, s->out_height), first_output(next, s->height, s->out_height)};
         for (long x = 0, end; x < s->width; x = end) {
             NAME(tile) tile = NAME(next_tile)(a, image, rows, top, x, s->width, b.span);
             end = tile.last;

@@ -2,8 +2,9 @@
  *
  *     y = W x + b,   dx += Wᵀ dy,   dW = Σ dy xᵀ
  *
- * Shapes, channels-last: x [P, C] and y [P, O] of all P pixels, W [O, C], with C a multiple of LANES. General matrix
- * products wait for maps that have left the caches; these bring near, while they compute, what comes next.
+ * Shapes, channels-last: x [P, C] and y [P, O] of all P pixels, W [O, C]. General matrix products wait for maps that have
+ * left the caches; these bring near, while they compute, what comes next. Where rows are no whole vectors, some at a time
+ * are worked on in rows that are.
  */
 #include "pointwise/pointwise.h"
 
@@ -34,53 +35,68 @@ static long share(arguments *a, long items, long block) {
     return divided_up(a->shape.pixels, a->pixels_per_item);
 }
 
-static void run(arguments *a, denseup_task task) {
+static long whole(long count) { return divided_up(count, LANES) * LANES; }
+
+/* Runs a task of maps whose rows have `row` floats, `lanes` of which are computed. 0, or -1 if memory ran out. */
+static int run(arguments *a, denseup_task task, long row) {
     int threads = a->shape.threads;
-    denseup_parallel(share(a, 8L * threads, PIXELS), threads, task, a);
+    long items = share(a, 8L * threads, PIXELS);
+    a->rows = NULL;
+    if (a->lanes != row) {
+        a->rows = calloc((size_t)(items * PIXELS * a->lanes), sizeof(float));
+        if (!a->rows) return -1;
+    }
+    denseup_parallel(items, threads, task, a);
+    free(a->rows);
+    return 0;
 }
 
-/* y [P, O]. 0, or -1 if memory ran out. */
+/* y [P, O], where O is a vector or more, or C is whole vectors. 0, or -1 if memory ran out. */
 int denseup_pointwise(const geometry *s, const float *x, const float *weights, const float *bias, float *y) {
-    int few = s->outputs % LANES != 0; /* few enough that padding them to vectors would be a waste */
-    long row = s->outputs + SPARE;
-    float *memory = malloc((size_t)((few ? 1 : s->channels + 1) * row) * sizeof(float)), *turned = memory + row;
+    /* so few that padding them to vectors would be a waste */
+    int few = s->outputs % LANES != 0 && s->channels % LANES == 0 && s->outputs < 3 * LANES;
+    long lanes = few ? s->outputs : whole(s->outputs), row = lanes + SPARE;
+    float *memory = calloc((size_t)((few ? 1 : s->channels + 1) * row), sizeof(float)), *turned = memory + row;
     if (!memory) return -1;
     for (long o = 0; o < s->outputs; o++) memory[o] = bias ? bias[o] : 0;
     for (long o = 0; o < s->outputs && !few; o++)
         for (long c = 0; c < s->channels; c++) turned[c * row + o] = weights[o * s->channels + c];
-    arguments a = {.shape = *s, .map = x, .weights = few ? weights : turned, .bias = memory, .result = y};
-    run(&a, few ? table()->convolve_few : table()->convolve);
+    arguments a = {
+        .shape = *s, .map = x, .weights = few ? weights : turned, .bias = memory, .result = y, .lanes = lanes};
+    int failed = run(&a, few ? table()->convolve_few : table()->convolve, s->outputs);
     free(memory);
-    return 0;
+    return failed;
 }
 
 /* Adds the gradient with regard to x to `to` [P, C], or writes it there. 0, or -1 if memory ran out. */
 static int map_gradient(const geometry *s, const float *grad, const float *weights, float *to, int add) {
-    long row = s->channels + SPARE;
-    float *spaced = malloc((size_t)(s->outputs * row) * sizeof(float));
+    long lanes = whole(s->channels), row = lanes + SPARE;
+    float *spaced = calloc((size_t)(s->outputs * row), sizeof(float));
     if (!spaced) return -1;
     for (long o = 0; o < s->outputs; o++)
         for (long c = 0; c < s->channels; c++) spaced[o * row + c] = weights[o * s->channels + c];
-    arguments a = {.shape = *s, .weights = spaced, .grad = grad, .result = to, .add = add};
-    run(&a, table()->add);
+    arguments a = {.shape = *s, .weights = spaced, .grad = grad, .result = to, .add = add, .lanes = lanes};
+    int failed = run(&a, table()->add, s->channels);
     free(spaced);
-    return 0;
+    return failed;
 }
 
 /* The gradients of the weights, [O, C], and of the bias, [O]. 0, or -1 if memory ran out. */
 static int weigh(const geometry *s, const float *grad, const float *x, float *grad_weights, float *grad_bias) {
-    arguments a = {.shape = *s, .map = x, .grad = grad};
-    long items = share(&a, 2L * s->threads, GRADIENT_PIXELS), size = s->outputs * s->channels;
-    double *memory = malloc((size_t)(items * s->outputs) * sizeof(double) + (size_t)(items * size) * sizeof(float));
+    arguments a = {.shape = *s, .map = x, .grad = grad, .lanes = whole(s->channels)};
+    long items = share(&a, 2L * s->threads, GRADIENT_PIXELS), size = s->outputs * a.lanes;
+    long rows = a.lanes == s->channels ? 0 : GRADIENT_PIXELS * a.lanes;
+    double *memory = malloc((size_t)(items * s->outputs) * sizeof(double) + (size_t)(items * (size + rows)) * sizeof(float));
     if (!memory) return -1;
     a.bias_sums = memory;
     a.sums = (float *)(memory + items * s->outputs);
+    a.rows = rows ? a.sums + items * size : NULL;
     denseup_parallel(items, s->threads, table()->weigh, &a);
     for (long item = 1; item < items; item++) {
         for (long k = 0; k < size; k++) a.sums[k] += a.sums[item * size + k];
         for (long o = 0; o < s->outputs; o++) a.bias_sums[o] += a.bias_sums[item * s->outputs + o];
     }
-    for (long k = 0; k < size; k++) grad_weights[k] = a.sums[k];
+    copy_rows(s->outputs, s->channels, a.sums, a.lanes, grad_weights, s->channels);
     for (long o = 0; o < s->outputs; o++) grad_bias[o] = (float)a.bias_sums[o];
     free(memory);
     return 0;

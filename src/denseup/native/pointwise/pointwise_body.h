@@ -4,16 +4,19 @@
 /* A vector or more of outputs: they lie side by side in registers. */
 static void NAME(convolve_pixels)(void *context, long item) {
     const arguments *a = context;
-    long C = a->shape.channels, O = a->shape.outputs;
+    long C = a->shape.channels, O = a->shape.outputs, lanes = a->lanes;
     range r = pixels_of(a, item);
+    float *spare = a->rows ? a->rows + item * PIXELS * lanes : NULL;
     for (long first = r.first; first < r.last; first += PIXELS) {
         long rows = r.last - first < PIXELS ? r.last - first : PIXELS;
+        float *to = a->result + first * O;
         NAME(product) p = {
             .a = a->map + first * C, .a_row = C, .a_step = 1, .next_a = PIXELS_AHEAD * C,
-            .b = a->weights, .b_step = O + SPARE, .steps = C,
-            .start = a->bias, .to = a->result + first * O, .to_row = O,
+            .b = a->weights, .b_step = lanes + SPARE, .steps = C,
+            .start = a->bias, .to = spare ? spare : to, .to_row = lanes,
         };
-        NAME(multiply)(rows, O, p);
+        NAME(multiply)(rows, lanes, p);
+        if (spare) copy_rows(rows, O, spare, lanes, to, O);
     }
 }
 
@@ -71,36 +74,42 @@ static void NAME(convolve_pixels_few)(void *context, long item) {
 
 static void NAME(add_to_pixels)(void *context, long item) {
     const arguments *a = context;
-    long C = a->shape.channels, O = a->shape.outputs;
+    long C = a->shape.channels, O = a->shape.outputs, lanes = a->lanes;
     range r = pixels_of(a, item);
+    float *spare = a->rows ? a->rows + item * PIXELS * lanes : NULL;
     for (long first = r.first; first < r.last; first += PIXELS) {
         long rows = r.last - first < PIXELS ? r.last - first : PIXELS;
-        float *to = a->result + first * C;
+        float *result = a->result + first * C, *to = spare ? spare : result;
+        if (spare && a->add) copy_rows(rows, C, result, C, spare, lanes);
         NAME(product) p = {
             .a = a->grad + first * O, .a_row = O, .a_step = 1,
-            .b = a->weights, .b_step = C + SPARE, .steps = O,
-            .start = a->add ? to : 0, .start_row = C, .to = to, .to_row = C, .next_to = PIXELS * C,
+            .b = a->weights, .b_step = lanes + SPARE, .steps = O,
+            .start = a->add ? to : 0, .start_row = lanes, .to = to, .to_row = lanes, .next_to = spare ? 0 : PIXELS * C,
         };
-        NAME(multiply)(rows, C, p);
+        NAME(multiply)(rows, lanes, p);
+        if (spare) copy_rows(rows, C, spare, lanes, result, C);
     }
 }
 
 static void NAME(weigh_pixels)(void *context, long item) {
     const arguments *a = context;
-    long C = a->shape.channels, O = a->shape.outputs;
+    long C = a->shape.channels, O = a->shape.outputs, lanes = a->lanes;
     range r = pixels_of(a, item);
-    float *sums = a->sums + item * O * C;
+    float *sums = a->sums + item * O * lanes, *spare = a->rows ? a->rows + item * GRADIENT_PIXELS * lanes : NULL;
     double *bias_sums = a->bias_sums + item * O;
-    __builtin_memset(sums, 0, (size_t)(O * C) * sizeof(float));
+    __builtin_memset(sums, 0, (size_t)(O * lanes) * sizeof(float));
     __builtin_memset(bias_sums, 0, (size_t)O * sizeof(double));
+    if (spare) __builtin_memset(spare, 0, (size_t)(GRADIENT_PIXELS * lanes) * sizeof(float));
     for (long first = r.first; first < r.last; first += GRADIENT_PIXELS) {
         long steps = r.last - first < GRADIENT_PIXELS ? r.last - first : GRADIENT_PIXELS;
+        const float *map = a->map + first * C;
+        if (spare) copy_rows(steps, C, map, C, spare, lanes);
         NAME(product) p = {
             .a = a->grad + first * O, .a_row = 1, .a_step = O,
-            .b = a->map + first * C, .b_step = C, .steps = steps, .next_b = GRADIENT_PIXELS * C,
-            .start = sums, .start_row = C, .to = sums, .to_row = C,
+            .b = spare ? spare : map, .b_step = lanes, .steps = steps, .next_b = spare ? 0 : GRADIENT_PIXELS * C,
+            .start = sums, .start_row = lanes, .to = sums, .to_row = lanes,
         };
-        NAME(multiply)(O, C, p);
+        NAME(multiply)(O, lanes, p);
         NAME(add_rows)(steps, O, a->grad + first * O, O, bias_sums);
     }
 }

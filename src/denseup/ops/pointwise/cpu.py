@@ -12,7 +12,7 @@ from denseup.ops.geometry import layout
 
 NAME = "cpu"
 LANES = 16
-"""Channels come in multiples of it: whole vectors, however wide."""
+"""Of whole vectors, however wide."""
 
 
 class _Shape(ctypes.Structure):
@@ -43,8 +43,9 @@ def limits(x: Tensor, weight: Tensor, bias: Tensor | None, to: Tensor | None = N
         return [*found, f"weight has shape {list(weight.shape)}, it has [O, C, 1, 1] with the C channels of the map"]
     if bias is not None and bias.shape != weight.shape[:1]:
         found.append(f"bias has shape {list(bias.shape)}, it has one value an output alone")
-    if x.shape[1] % LANES:
-        found.append(f"there are {x.shape[1]} channels, it has multiples of {LANES}")
+    if x.shape[1] % LANES and weight.shape[0] < LANES:
+        text = f"multiples of {LANES} channels, or {LANES} outputs and more"
+        found.append(f"there are {x.shape[1]} channels and {weight.shape[0]} outputs, it has {text}")
     if x.numel() == 0 or weight.numel() == 0:
         found.append("there is nothing to compute")
     if to is not None and not to.is_contiguous(memory_format=torch.channels_last):

@@ -1,10 +1,11 @@
 """What a person at a terminal sees: messages instead of tracebacks, exit codes, nothing destroyed."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
-from processes import python
+from processes import python, python_modules
 
 from denseup.cli import plugins
 from denseup.cli.config import moved
@@ -14,32 +15,45 @@ WITHOUT_FOLDER = ("src.export", "src.describe", "src.score")
 """Commands whose config is not a run's."""
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["src.train", "upsampler=fade_light"], ["Did you mean 'fade_lite'", "bilinear"]),
-        (["src.train", "task=mating"], ["Did you mean 'matting'"]),
-        (["src.train", "trainer.max_step=3"], ["max_step", "trainer"]),
-        (["src.train", "task=matting", "data=camvid", "data.root=x"], ["serves task=segmentation"]),
-        (["src.train", "task=segmentation", "data=camvid", "data.root=nowhere"], ["root", "nowhere"]),
-        (["src.train", "upsampler.kernel_size=4"], ["kernel_size is 4", "odd"]),
-        (["src.train", "model.pretrained=true"], ["model.pretrained=true is encoder.pretrained=true now"]),
-        (["src.evaluate"], ["ckpt"]),
-        (["src.export"], ["export needs ckpt=…"]),
-        (["src.export", "nowhere.ckpt"], ["'nowhere.ckpt' is no KEY=VALUE, such as ckpt=nowhere.ckpt"]),
-        (["src.export", "ckpt=nowhere.ckpt", "format=onx"], ["error: format is 'onx', valid: onnx, torch_export"]),
-        (["src.export", "ckpt=nowhere.ckpt", "formt=onnx"], ["formt"]),
-        (["src.describe", "ckpt=nowhere.ckpt"], ["error: ckpt=nowhere.ckpt: there is no such file"]),
-        (["src.score", "predictions=a", "task=matting"], ["score needs truth=…"]),
-        (["src.score", "predictions=a", "truth=b", "task=matting"], ["error: a: no such folder"]),
-    ],
-)
-def test_wrong_input_gets_a_message(arguments: list[str], words: list[str], tmp_path: Path) -> None:
-    place = [] if arguments[0] in WITHOUT_FOLDER else [f"hydra.run.dir={tmp_path}"]
-    done = python("-m", *arguments, *place)
-    assert done.returncode != 0
-    assert all(word in done.stderr for word in words), done.stderr
-    assert "Traceback" not in done.stderr
+WRONG = [
+    (["src.train", "upsampler=fade_light"], ["Did you mean 'fade_lite'", "bilinear"]),
+    (["src.train", "task=mating"], ["Did you mean 'matting'"]),
+    (["src.train", "trainer.max_step=3"], ["max_step", "trainer"]),
+    (["src.train", "task=matting", "data=camvid", "data.root=x"], ["serves task=segmentation"]),
+    (["src.train", "task=segmentation", "data=camvid", "data.root=nowhere"], ["root", "nowhere"]),
+    (["src.train", "upsampler.kernel_size=4"], ["kernel_size is 4", "odd"]),
+    (["src.train", "model.pretrained=true"], ["model.pretrained=true is encoder.pretrained=true now"]),
+    (["src.evaluate"], ["ckpt"]),
+    (["src.export"], ["export needs ckpt=…"]),
+    (["src.export", "nowhere.ckpt"], ["'nowhere.ckpt' is no KEY=VALUE, such as ckpt=nowhere.ckpt"]),
+    (["src.export", "ckpt=nowhere.ckpt", "format=onx"], ["error: format is 'onx', valid: onnx, torch_export"]),
+    (["src.export", "ckpt=nowhere.ckpt", "formt=onnx"], ["formt"]),
+    (["src.describe", "ckpt=nowhere.ckpt"], ["error: ckpt=nowhere.ckpt: there is no such file"]),
+    (["src.score", "predictions=a", "task=matting"], ["score needs truth=…"]),
+    (["src.score", "predictions=a", "truth=b", "task=matting"], ["error: a: no such folder"]),
+]
+"""Arguments, and what the message has."""
+
+
+def test_wrong_input_gets_a_message(tmp_path: Path) -> None:
+    commands = [
+        arguments if arguments[0] in WITHOUT_FOLDER else [*arguments, f"hydra.run.dir={tmp_path}/{number}"]
+        for number, (arguments, _) in enumerate(WRONG)
+    ]
+    told = zip(python_modules(commands, tmp_path), WRONG, strict=True)
+    assert [(done.args, done.returncode, done.stderr) for done, (_, words) in told if not refused(done, words)] == []
+
+
+def refused(done: subprocess.CompletedProcess[str], words: list[str]) -> bool:
+    """By an exit code, and a message that has the words and is no traceback."""
+    return done.returncode > 0 and all(word in done.stderr for word in words) and "Traceback" not in done.stderr
+
+
+def test_it_does_so_in_a_process_of_its_own(tmp_path: Path) -> None:
+    """Where nothing has been imported before."""
+    arguments, words = WRONG[5]
+    done = python("-m", *arguments, f"hydra.run.dir={tmp_path}")
+    assert refused(done, words), done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """Neighbourhood attention against its definition, pixel by pixel, and as a torch operator."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from ops.registered import check
 from rounding import check_sums
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -126,17 +128,32 @@ def test_reference_in_every_precision(dtype: torch.dtype, layout: str, shape: tu
     check_backend("reference", dtype, layout, shape)
 
 
-@pytest.mark.parametrize("shape", [SHAPES[1], SHAPES[3], SHAPES[4], SHAPES[5], SHAPES[7]], ids=str)
-@pytest.mark.parametrize(
-    ("dtype", "layout"),
-    [
-        (torch.float32, "contiguous"),
-        (torch.float32, "channels_last"),
-        (torch.bfloat16, "channels_last"),
-        (torch.float16, "strided"),
-    ],
-    ids=str,
-)
+SMALL = [SHAPES[1], SHAPES[3], SHAPES[4], SHAPES[5], SHAPES[7]]
+MAPS = [
+    (torch.float32, "contiguous"),
+    (torch.float32, "channels_last"),
+    (torch.bfloat16, "channels_last"),
+    (torch.float16, "strided"),
+]
+
+
+def quick() -> set[tuple[int, int]]:
+    """What Triton's interpreter is given each time, of `MAPS` and `SMALL`: every kind of maps in two shapes."""
+    return {(kind, (kind + again * len(MAPS)) % len(SMALL)) for kind in range(len(MAPS)) for again in range(2)}
+
+
+def interpreted() -> Iterator[object]:
+    for (kind, (dtype, layout)), (which, shape) in itertools.product(enumerate(MAPS), enumerate(SMALL)):
+        marks = [] if (kind, which) in quick() else [pytest.mark.slow]
+        yield pytest.param(dtype, layout, shape, marks=marks, id=f"{dtype}-{layout}-{shape}")
+
+
+def test_the_interpreter_meets_every_kind_of_maps_and_every_shape() -> None:
+    assert len(quick()) == 2 * len(MAPS)
+    assert {which for _, which in quick()} == set(range(len(SMALL)))
+
+
+@pytest.mark.parametrize(("dtype", "layout", "shape"), interpreted())
 def test_tritons_kernels(dtype: torch.dtype, layout: str, shape: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no GPU in Triton's interpreter, on small maps."""
     monkeypatch.setenv("TRITON_INTERPRET", "1")
@@ -249,15 +266,15 @@ def test_nothing_but_the_inputs_is_kept_for_backward() -> None:
 
 
 def test_opcheck() -> None:
-    for layout in (torch.contiguous_format, torch.channels_last):
+    """In each layout by each back end; of the gradient, the program once: it is of torch's operators."""
+    backends = [backend for backend in available_backends("attention") if backend != "triton"]
+    for layout, backend in itertools.product((torch.contiguous_format, torch.channels_last), backends):
         maps = [x.float().contiguous(memory_format=layout).requires_grad_() for x in tensors(SHAPES[1])]
         grad = torch.randn(2, 6, 7, 8).contiguous(memory_format=layout)
-        for backend in available_backends("attention"):
-            if backend == "triton":
-                continue
-            end = (5, 1, 0.3, backend)
-            torch.library.opcheck(torch.ops.denseup.neighbourhood_attention.default, (*maps, *end))
-            torch.library.opcheck(torch.ops.denseup.neighbourhood_attention_backward.default, (grad, *maps, *end))
+        end = (5, 1, 0.3, backend)
+        check(torch.ops.denseup.neighbourhood_attention.default, (*maps, *end))
+        traced = (layout, backend) == (torch.channels_last, backends[0])
+        check(torch.ops.denseup.neighbourhood_attention_backward.default, (grad, *maps, *end), traced=traced)
 
 
 def test_compiles_without_a_graph_break() -> None:

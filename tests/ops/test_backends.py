@@ -8,6 +8,7 @@ import itertools
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import pytest
 import torch
@@ -41,8 +42,8 @@ SHAPES = [  # low, high, channels, groups, kernel size
     ((7, 10), (7, 10), 3, 3, 9),
     ((3, 4), (3, 4), 130, 1, 9),
 ]
-INTERPRETED = 20_000
-"""Multiply-adds up to which a case is small enough for Triton's interpreter."""
+INTERPRETED = [SHAPES[i] for i in (3, 4, 7, 8, 11)]
+"""What is small enough for Triton's interpreter: up to 20,000 multiply-adds."""
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last, "strided": None}
 Operator = Callable[[dict[str, Tensor], int, int], Tensor]
 FUNCTIONS: dict[str, tuple[tuple[str, ...], Operator]] = {
@@ -92,7 +93,7 @@ def run(operator: str, inputs: dict[str, Tensor], shape: tuple) -> list[Tensor]:
     out = call(leaves, shape[4], shape[3])
     weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     weights = weights.to(out.device, out.dtype)
-    return [out, *torch.autograd.grad(out, list(leaves.values()), weights)]
+    return [out.detach(), *torch.autograd.grad(out, list(leaves.values()), weights)]
 
 
 def skip_if_unsupported(backend: str, de: Tensor, kernel_size: int, groups: int) -> None:
@@ -106,17 +107,37 @@ def cases() -> Iterator[object]:
 
     What takes Triton's interpreter long is marked as slow.
     """
-    shown = set()
+    shown, quick = set(), set(interpreted())
     for backend, operator, dtype, name, shape in itertools.product(
         available_backends(), FUNCTIONS, TOLERANCES, LAYOUTS, SHAPES
     ):
-        if not serves(backend, dtype) and (backend, dtype) in shown:
+        served = serves(backend, dtype)
+        if not served and (backend, dtype) in shown:
             continue
         shown.add((backend, dtype))
-        (height, width), channels, kernel_size = shape[1], shape[2], shape[4]
-        work = height * width * channels * kernel_size**2
-        long = backend == "triton" and not DEVICES and (work > INTERPRETED or name == "strided")
+        long = backend == "triton" and not DEVICES and served and (operator, dtype, name, shape) not in quick
         yield pytest.param(backend, operator, dtype, name, shape, marks=[pytest.mark.slow] * long)
+
+
+def interpreted() -> Iterator[tuple[str, torch.dtype, str, tuple]]:
+    """The cases that Triton's interpreter is given each time.
+
+    Every operator in every dtype and layout, with one of the shapes, so that all operators, dtypes and layouts meet all
+    shapes.
+    """
+    dtypes = [dtype for dtype in TOLERANCES if serves("triton", dtype)]
+    each = itertools.product(dtypes, ("contiguous", "channels_last"))
+    for k, ((dtype, name), (place, operator)) in enumerate(itertools.product(each, enumerate(FUNCTIONS))):
+        yield operator, dtype, name, INTERPRETED[(k // len(FUNCTIONS) + 2 * place) % len(INTERPRETED)]
+
+
+def test_the_interpreter_meets_every_pair() -> None:
+    """Of two among operator, dtype, layout and shape."""
+    met = list(interpreted())
+    for one, other in itertools.combinations(range(4), 2):
+        pairs = {(case[one], case[other]) for case in met}
+        assert len(pairs) == len({case[one] for case in met}) * len({case[other] for case in met}), (one, other)
+    assert {case[3] for case in met} in (set(), set(INTERPRETED))
 
 
 def serves(backend: str, dtype: torch.dtype) -> bool:
@@ -126,6 +147,13 @@ def serves(backend: str, dtype: torch.dtype) -> bool:
             patch.setenv("TRITON_INTERPRET", "1")
         de = torch.empty(1, 8, 4, 4, dtype=dtype, device=DEVICES.get(backend, "cpu"))
         return not BACKENDS.get(backend).unsupported_reasons(de, 3, 1)
+
+
+@cache
+def truth(operator: str, dtype: torch.dtype, shape: tuple) -> list[Tensor]:
+    """Output and gradients of the reference in float64; the values are the same in every layout."""
+    with use_backend("reference"):
+        return run(operator, {name: x.double() for name, x in tensors(shape, dtype).items()}, shape)
 
 
 @pytest.mark.parametrize(("backend", "operator", "dtype", "layout_name", "shape"), cases(), indirect=["backend"])
@@ -138,8 +166,7 @@ def check_parity(backend: str, operator: str, dtype: torch.dtype, layout_name: s
     device = DEVICES.get(backend, "cpu")
     inputs = {name: laid_out(x.to(device), layout_name) for name, x in tensors(shape, dtype).items()}
     skip_if_unsupported(backend, inputs["de"], shape[4], shape[3])
-    with use_backend("reference"):
-        expected = run(operator, {name: x.cpu().double().contiguous() for name, x in inputs.items()}, shape)
+    expected = truth(operator, dtype, shape)
     with use_backend(backend):
         actual = run(operator, inputs, shape)
     assert layout(actual[0]) == layout(inputs[FUNCTIONS[operator][0][0]])

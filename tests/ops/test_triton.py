@@ -1,5 +1,6 @@
 """The Triton back end against the reference: on a GPU where there is one, else in Triton's interpreter."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -88,9 +89,17 @@ def test_more_channels_than_a_tile_of_the_similarity() -> None:
     check_sums(triton_backend.similarity(grad, de, 3, 1), expected, "similarity")
 
 
-@pytest.mark.parametrize("gated", [False, True])
-@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_NAMES)
-@pytest.mark.parametrize(("low", "high", "channels", "groups", "kernel_size"), CASES[:4])
+FUSED = [
+    pytest.param(
+        *CASES[k], layout, gated, id=f"{CASES[k]}-{LAYOUT_NAMES[of]}-{gated}", marks=[] if quick else pytest.mark.slow
+    )
+    for k, (of, layout), gated in itertools.product(range(4), enumerate(LAYOUTS), (False, True))
+    for quick in [DEVICE == "cuda" or k < 2 or (k + of) % 2 == gated]
+]
+"""In the interpreter two cases have each layout with the gate or without, and all four of them one of each."""
+
+
+@pytest.mark.parametrize(("low", "high", "channels", "groups", "kernel_size", "layout", "gated"), FUSED)
 def test_fused_equals_softmax_reassembly_and_gate(
     low, high, channels: int, groups: int, kernel_size: int, layout, gated: bool
 ) -> None:

@@ -184,9 +184,17 @@ ERRORS = {
 }
 
 
-@pytest.mark.parametrize("error", ERRORS)
-@pytest.mark.parametrize("way", ["forward", "backward"])
-@pytest.mark.parametrize(("limit", "first_step", "micro_batch"), [(4, 1, None), (3, 0, None), (1, 1, 4)])
+LIMITS = [(4, 1, None), (3, 0, None), (1, 1, 4)]
+"""Samples that fit, the step from which on no more do, and the parts before."""
+HALVED = [
+    pytest.param(way, *LIMITS[k], error, id=f"{way}, {LIMITS[k][0]} fit, {error}")
+    for way, shift in (("forward", 0), ("backward", 1))
+    for k, error in zip(range(3), [*ERRORS, *ERRORS][shift:], strict=False)
+]
+"""Both ways with every limit and with every error: errors are told apart in one place, before it matters where."""
+
+
+@pytest.mark.parametrize(("way", "limit", "first_step", "micro_batch", "error"), HALVED)
 def test_out_of_memory_halves_the_parts(
     way: str, limit: int, first_step: int, micro_batch: int | None, error: str
 ) -> None:

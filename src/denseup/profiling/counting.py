@@ -62,17 +62,20 @@ def count_costs(subject: Subject, factories: Mapping[str, UpsamplerFactory], inp
     if "bilinear" not in factories:
         raise ValueError(f"upsamplers are {', '.join(factories)}, expected 'bilinear' among them, to compare with")
     base = _on_meta(subject, factories["bilinear"])
-    base_params, base_macs = _parameters(base), _network_macs(subject, base, input_size)
+    base_params, (base_macs, _) = _parameters(base), _pass(subject, base, input_size)
     base_cost = published.base_cost(subject.task, base)
     rows = []
     for name, factory in factories.items():
         network = base if name == "bilinear" else _on_meta(subject, factory)
-        params, macs = _parameters(network), _network_macs(subject, network, input_size)
+        macs, calls = _pass(subject, network, input_size)
+        if input_size != published.INPUT_SIZE and name != "bilinear":
+            _, calls = _pass(subject, network, published.INPUT_SIZE)
+        params = _parameters(network)
         rows.append(
             {
                 "task": subject.task,
                 "upsampler": name,
-                **_published_columns(subject, name, network, base_cost),
+                **_published_columns(subject, name, network, calls, base_cost),
                 "params": params,
                 "params_added": params - base_params,
                 "gflops": macs / published.GIGA,
@@ -111,9 +114,12 @@ def added_macs(task: str, upsampler: str, calls: list[StageCall]) -> int:
 
 
 def _published_columns(
-    subject: Subject, name: str, network: nn.Module, base_cost: tuple[int, float] | None
+    subject: Subject, name: str, network: nn.Module, calls: list[StageCall], base_cost: tuple[int, float] | None
 ) -> dict[str, Any]:
-    """Our count in the published way, the published one and whether they agree; "not published" in other networks."""
+    """Our count in the published way, the published one and whether they agree; "not published" in other networks.
+
+    `calls` are those at the published size; of bilinear they are not asked.
+    """
     row = published.published_cost(subject.task, name) if base_cost else None
     params: int | None
     gflops: float | None
@@ -122,8 +128,7 @@ def _published_columns(
     else:
         upsamplers = nn.ModuleList(module for module in network.modules() if isinstance(module, Upsampler))
         params = published.added_parameters(subject.task, name, upsamplers)
-        image = _image(subject, published.INPUT_SIZE)
-        gflops = added_macs(subject.task, name, stage_calls(network, image)) / published.GIGA
+        gflops = added_macs(subject.task, name, calls) / published.GIGA
     printed_params, printed_gflops = (row.params, row.gflops) if row else (None, None)
     return {
         "counted_params": params,
@@ -145,9 +150,10 @@ def _image(subject: Subject, size: int) -> Tensor:
     return torch.empty(1, subject.in_channels, size, size, device="meta")
 
 
-def _network_macs(subject: Subject, network: nn.Module, size: int) -> int:
-    image = _image(subject, size)
-    return total_macs(lambda: network(image))
+def _pass(subject: Subject, network: nn.Module, size: int) -> tuple[int, list[StageCall]]:
+    """Multiply-adds of the network for a square image, and the calls to its upsamplers on the way."""
+    image, calls = _image(subject, size), list[StageCall]()
+    return total_macs(lambda: calls.extend(stage_calls(network, image))), calls
 
 
 def _parameters(network: nn.Module) -> int:

@@ -1,4 +1,4 @@
-"""The same bits again: on a CPU of every training; of our operators at any number of threads; on a GPU as torch lets us."""
+"""The same bits again: of trainings on a CPU; of operators at any number of threads; on a GPU as torch lets us."""
 
 import copy
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from upsamplers.asking import asked
 
+from denseup import native
 from denseup.engine.determinism import check_repeats, naming_the_option
 from denseup.ops.bicubic import bicubic
 from denseup.ops.geometry import pad_by_reflection
@@ -125,13 +126,7 @@ def arguments(name: str, layout: torch.memory_format) -> list[Any]:
         return x.contiguous(memory_format=layout) if x.dim() == 4 else x
 
     given = [made(value) for value in CALLS[name]]
-    return given[:-1] + ["cpu" if _has_c(name) else "reference"] if given[-1] is None else given
-
-
-def _has_c(name: str) -> bool:
-    from denseup import native
-
-    return native.library() is not None
+    return [*given[:-1], "cpu" if native.library() else "reference"] if given[-1] is None else given
 
 
 # What follows is of a GPU, and runs without one: by what the operators call.
@@ -196,9 +191,9 @@ def test_nothing_is_said_on_a_cpu_or_unasked() -> None:
 
 
 def test_torchs_refusal_names_the_option() -> None:
-    with pytest.raises(ValueError, match=r"trainer\.deterministic is true, but .* form of histc_cuda on this device"):
-        with naming_the_option():
-            raise RuntimeError("histc_cuda does not have a deterministic implementation, but you set …")
+    words = r"trainer\.deterministic is true, but .* form of histc_cuda on this device"
+    with pytest.raises(ValueError, match=words), naming_the_option():
+        raise RuntimeError("histc_cuda does not have a deterministic implementation, but you set …")
     with pytest.raises(RuntimeError, match="other"), naming_the_option():
         raise RuntimeError("other")
 

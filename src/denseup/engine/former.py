@@ -33,8 +33,8 @@ def upgraded(config: Mapping[str, Any]) -> Options:
             new[part].setdefault("start", "published")
     if _had_former_samples(new):
         new[FORMER_SAMPLES] = True
-    gained = (("compile", False), ("gradient_clip_algorithm", "norm"))
-    for part, option in (*(("trainer", option) for option in gained), ("recipe", ("effective_batch_size", None))):
+    of_trainer = (("compile", False), ("gradient_clip_algorithm", "norm"))
+    for part, option in (*(("trainer", option) for option in of_trainer), ("recipe", ("effective_batch_size", None))):
         if "task" in new and isinstance(new.get(part), dict):
             new[part].setdefault(*option)
     return new if "encoder" in new else {**new, **_network(new.get("model"))}

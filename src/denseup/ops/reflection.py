@@ -48,7 +48,8 @@ def similarity_folded(query: Tensor, key: Tensor, kernel_size: int) -> Tensor:
     """
     edge = kernel_size // 2
     if not _is_plain(query):
-        return _cut(local_similarity(*(pad_by_reflection(x, edge) for x in (query, key)), kernel_size), edge)
+        maps = [pad_by_reflection(x, edge) for x in (query, key)]
+        return _cut(local_similarity(maps[0], maps[1], kernel_size), edge)
     return _folded(local_similarity(query, key, kernel_size), edge, adjoint=True)
 
 

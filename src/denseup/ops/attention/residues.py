@@ -47,18 +47,18 @@ class Residues(NamedTuple):
     def split(self, x: Tensor, dim: int) -> list[Tensor]:
         """A dimension of this length as two, places and residues: of the longer classes, if any, and of the others."""
         count, longer = divmod(self.length, self.step)
-        whole, rest = x.split([count * self.step, longer], dim)
+        whole, rest = torch.split(x, [count * self.step, longer], dim)
         whole = unflatten(whole, dim, (count, self.step))
         if not longer:
             return [whole]
-        long, short = whole.split([longer, self.step - longer], dim + 1)
+        long, short = torch.split(whole, [longer, self.step - longer], dim + 1)
         return [torch.cat([long, rest.unsqueeze(dim)], dim), short]
 
     def join(self, parts: list[Tensor], dim: int) -> Tensor:
         """The inverse of `split`."""
         if len(parts) == 1:
             return parts[0].flatten(dim, dim + 1)
-        long, rest = parts[0].split([self.length // self.step, 1], dim)
+        long, rest = torch.split(parts[0], [self.length // self.step, 1], dim)
         whole = torch.cat([long, parts[1]], dim + 1)
         return torch.cat([whole.flatten(dim, dim + 1), rest.squeeze(dim)], dim)
 

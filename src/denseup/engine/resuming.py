@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from denseup.engine.callbacks.history import KeepHistory
-from denseup.engine.checkpoint_files import DamagedError, check_bytes, newest_whole
+from denseup.engine.checkpoint_files import DamagedError, NothingWholeError, check_bytes, newest_whole
 from denseup.engine.folder import CONFIG_KEY, LOGGED_KEY, RunFolder
 from denseup.engine.former import upgraded
 from denseup.engine.processes import is_rank_zero
@@ -73,7 +73,10 @@ def find_resumed(path: str | Path) -> str | Path:
     Raises:
         NothingWholeError: there are some, and none is whole.
     """
-    found, problems = newest_whole(Path(path))
+    try:
+        found, problems = newest_whole(Path(path))
+    except NothingWholeError as error:
+        raise NothingWholeError(f"resume={path}: {NOT_OURS}, or a damaged one: {error}") from error
     if problems and is_rank_zero():
         warnings.warn(f"resume={path}: {'; '.join(problems)}; the run goes on from {found}", stacklevel=3)
     return found if problems else path

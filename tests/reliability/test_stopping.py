@@ -7,10 +7,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from configuring import configure
 from pausing import paused, pausing
 from reliability.faulty import SMALL, Command
 
-from denseup.cli import stopping
+from denseup.cli import stopping, train
 from denseup.cli.going_on import how_to_go_on
 from denseup.engine import RunFolder
 
@@ -20,7 +21,7 @@ LONGEST = 12
 
 PROGRAM = """
     import sys, time
-    from denseup.cli import stopping
+    from denseup.cli import stopping, train
 
     def main():
         print("working", flush=True)
@@ -77,6 +78,27 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
     assert "Ctrl-C again ends at once" in command.said
     command.process.send_signal(signal.SIGTERM)  # as a cluster says it to every process
     assert command.signalled(signal.SIGINT) == 130
+    assert "still not ended" not in command.said
+
+
+DEAF = """
+    try:
+        time.sleep(600)
+    except BaseException:
+        import signal
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # as if it were in code that never comes back
+        print("deaf", flush=True)
+        time.sleep(600)
+"""
+
+
+def test_a_second_ctrl_c_ends_what_hangs_in_a_library(tmp_path: Path) -> None:
+    command = program(DEAF.strip(), tmp_path)
+    command.says("working")
+    command.process.send_signal(signal.SIGINT)
+    command.says("deaf")
+    assert command.signalled(signal.SIGINT) == 130
+    assert "still not ended" not in command.said
 
 
 def test_what_does_not_end_is_ended(tmp_path: Path) -> None:
@@ -84,6 +106,31 @@ def test_what_does_not_end_is_ended(tmp_path: Path) -> None:
     command.says("working")
     assert command.signalled(signal.SIGINT) == 130
     assert "still not ended" in command.said
+
+
+JOB = """
+import signal, sys, time
+from pathlib import Path
+
+def stop(number, frame):
+    Path(sys.argv[1], "written").write_text("how far it has come")
+    sys.exit(143)
+
+signal.signal(signal.SIGTERM, stop)
+Path(sys.argv[1], "begun").touch()
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_a_sweep_that_is_stopped_ends_its_job_which_writes_down_how_far_it_has_come(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    job = f"processes._finished(subprocess.Popen([sys.executable, '-c', {JOB!r}, {str(tmp_path)!r}]))"
+    command = program(f"import subprocess; from denseup.cli.sweep import processes; {job}", tmp_path)
+    command.waits_for((tmp_path / "begun").exists)
+    assert command.signalled(number) == CODES[number]
+    assert (tmp_path / "written").exists()
 
 
 def test_signals_that_are_ignored_stay_so(tmp_path: Path) -> None:
@@ -114,8 +161,7 @@ def test_a_training_stops_and_its_last_words_are_the_command_that_goes_on(tmp_pa
     assert len(command.said.splitlines()) <= LONGEST, command.said
     assert [file.name for file in run.path.rglob("*.tmp*")] == []
     said = command.said.partition(f"goes on from {run.checkpoints / 'last.ckpt'}: ")[2].strip()
-    python, *words = shlex.split(said)
-    assert python == "python"
-    again = Command(*words, output=tmp_path / "again")
-    assert again.ended() == 0, again.said
+    words = shlex.split(said)
+    assert words[:3] == ["python", "-m", "src.train"]
+    train.run(configure(*words[3:]), run)
     assert json.loads(run.result.read_text())["steps"] == 4

@@ -34,7 +34,8 @@ def half_written(folder: Path) -> list[Path]:
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", CODES)
 def test_a_sweep_stops_altogether_and_the_same_command_goes_on(number: signal.Signals, tmp_path: Path) -> None:
     words = [*SMALL, "upsampler=nearest,bilinear", "sweep.report=false", "trainer.max_steps=4"]
     command = ["-m", "src.train", "-m", *words, f"hydra.sweep.dir={tmp_path}/sweep"]

@@ -9,7 +9,9 @@ Nothing heavy is imported here, so that a command heeds signals before it import
 
 import atexit
 import os
+import select
 import signal
+import socket
 import sys
 import threading
 import time
@@ -95,13 +97,16 @@ def _stop(number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
         return
-    if stopped():
-        if number == signal.SIGINT:
-            os._exit(128 + number)
-        return  # a cluster says it to each process, and a sweep to its job
+    if (
+        stopped()
+    ):  # `_end_after_all` hears of a second Ctrl-C; SIGTERM a cluster says to each process, a sweep to its job
+        return
     _State.signal = number
     _say("stopping; Ctrl-C again ends at once")
-    threading.Thread(target=_end_after_all, args=(128 + number,), daemon=True).start()
+    heard, told = socket.socketpair()
+    told.setblocking(False)
+    signal.set_wakeup_fd(told.detach(), warn_on_full_buffer=False)
+    threading.Thread(target=_end_after_all, args=(heard, 128 + number), daemon=True).start()
     raise Stopped(128 + number)
 
 
@@ -111,8 +116,12 @@ def _say_how() -> None:
         print(f"stopped by {NAMES[signal.Signals(_State.signal)]}; {_State.advice()}", file=sys.stderr, flush=True)
 
 
-def _end_after_all(code: int) -> None:
-    time.sleep(GRACE)
+def _end_after_all(heard: socket.socket, code: int) -> None:
+    """End the process at a second Ctrl-C, which may find the main thread in code that never comes back, or in time."""
+    end = time.monotonic() + GRACE
+    while (left := end - time.monotonic()) > 0:
+        if select.select([heard], [], [], left)[0] and signal.SIGINT in heard.recv(64):
+            os._exit(128 + signal.SIGINT)
     _say(f"still not ended after {GRACE:.0f} s: ended now")
     os._exit(code)
 

@@ -5,7 +5,7 @@ from typing import Any
 low, high, odd = (2, 4, 3, 4), (2, 4, 6, 8), (2, 4, 5, 7)
 kernels, gate = (2, 18, 5, 7), (2, 1, 3, 4)
 value, attended = (2, 6, 3, 4), (2, 6, 5, 7)
-placed, weighed = (2, 3, 2, 2, 5, 7), (2, 2, 3, 5, 7)
+placed, weighed = (2, 2, 2, 2, 5, 7), (2, 2, 2, 5, 7)
 WRITES = "denseup::pointwise_backward"  # which writes to an argument
 # What they are called with: shapes stand for maps, and None for a map that is not there.
 CALLS: dict[str, tuple[Any, ...]] = {

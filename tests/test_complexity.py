@@ -15,6 +15,7 @@ from denseup.engine import RunFolder
 from denseup.profiling.table import COLUMNS
 from denseup.upsamplers import list_upsamplers
 
+ROOT = Path(__file__).parent.parent
 FAST = ["latency.repeats=1", "latency.warmup=0", "latency.input_size=32"]
 
 
@@ -41,6 +42,17 @@ def test_every_upsampler_in_both_networks(tmp_path: Path) -> None:
     statuses = {(row["task"], row["upsampler"]): row["gflops_status"] for row in rows}
     assert [key for key, status in statuses.items() if status == "differs"] == [("matting", "indexnet_m2o")]
     assert sum(status == "reproduced" for status in statuses.values()) == 11
+    # what the operators' pages show
+    now, kept = (cells(file) for file in (tmp_path / "complexity.csv", ROOT / "docs/operators/costs.csv"))
+    assert set(now) == set(kept)
+    for key, row in kept.items():
+        assert row == {name: now[key][name] for name in row}, key
+
+
+def cells(file: Path) -> dict[tuple[str, str], dict[str, str]]:
+    """Rows of a table as they stand in its file, by task and upsampler."""
+    with file.open(newline="") as lines:
+        return {(row["task"], row["upsampler"]): row for row in csv.DictReader(lines)}
 
 
 def test_json_says_what_is_counted_published_and_measured(table: tuple[Path, str]) -> None:
@@ -56,10 +68,9 @@ def test_json_says_what_is_counted_published_and_measured(table: tuple[Path, str
 
 def test_csv_holds_the_same(table: tuple[Path, str]) -> None:
     rows = json.loads((table[0] / "complexity.json").read_text())["rows"]
-    with (table[0] / "complexity.csv").open(newline="") as file:
-        cells = list(csv.DictReader(file))
-    assert set(cells[0]) == {name for name in COLUMNS if name in rows[0]}
-    for row, cell in zip(rows, cells, strict=True):
+    written = list(cells(table[0] / "complexity.csv").values())
+    assert set(written[0]) == {name for name in COLUMNS if name in rows[0]}
+    for row, cell in zip(rows, written, strict=True):
         assert float(cell["gflops"]) == row["gflops"]
         assert cell["published_params"] == (row["published_params"] or "")
 

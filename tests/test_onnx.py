@@ -1,7 +1,7 @@
 """Everything that upsamples goes through `torch.onnx.export`, and onnxruntime computes the same at any size."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -41,10 +41,22 @@ def export(module: nn.Module, x: Tensor, path: Path, *, dims: tuple[int, ...]) -
     return lambda x: torch.from_numpy(session.run(None, {argument.name: x.numpy()})[0])
 
 
-@pytest.mark.parametrize("name", list_upsamplers())
-def test_stage(name: str, tmp_path: Path) -> None:
+FEWER: dict[str, dict[str, int]] = {"jbu_stack": {"scale_factor": 4}, "naf": {"blocks": 1}, "sapa_d": {"points": 3}}
+"""Less of what is done again and again: two steps of four, one block of two, three points of nine."""
+
+
+def stages() -> Iterator[object]:
+    """Every upsampler, with less of the same where it has much of it; as published it takes long."""
+    for name in list_upsamplers():
+        yield pytest.param(name, FEWER.get(name, {}), id=name)
+        if name in FEWER:
+            yield pytest.param(name, {}, marks=pytest.mark.slow, id=f"the whole of {name}")
+
+
+@pytest.mark.parametrize(("name", "options"), stages())
+def test_stage(name: str, options: dict[str, int], tmp_path: Path) -> None:
     torch.manual_seed(0)
-    upsampler = create_upsampler(name, de_channels=CHANNELS)
+    upsampler = create_upsampler(name, de_channels=CHANNELS, **options)
     stage = Stage(upsampler).eval()
     exact = bool(upsampler.exact_factor_only)
     example = torch.randn(2, CHANNELS, *((12, 16) if exact else (13, 17)))

@@ -134,7 +134,7 @@ def test_one_that_fails_costs_no_other(
     assert run_all(broken, photographs, tmp_path / "out", "report=false") == 1
     assert read_result(RunFolder(tmp_path / "out" / "bilinear_0"))["status"] == "failed"
     assert read_result(RunFolder(tmp_path / "out" / "carafe_1"))["status"] == "finished"
-    assert "bilinear_0: ValueError" in capsys.readouterr().out
+    assert "bilinear_0: DamagedError" in capsys.readouterr().out
 
 
 def test_a_report_is_written_at_the_end(sweep: Path, photographs: Path, tmp_path: Path) -> None:

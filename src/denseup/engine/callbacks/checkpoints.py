@@ -89,8 +89,9 @@ class KeepCheckpoints(pl.Callback):
         """What the loggers hold is written first, and what they tell is kept: no row before the checkpoint is lost."""
         for logger in trainer.loggers:
             logger.save()
-        telling = (logger for logger in trainer.loggers if isinstance(logger, CheckpointedLogger))
-        checkpoint[LOGGED_KEY] = {name: value for logger in telling for name, value in logger.logged().items()}
+        telling = [logger for logger in trainer.loggers if isinstance(logger, CheckpointedLogger)]
+        told = [logger.logged() or {} for logger in telling]  # fast_dev_run's own logger says None to everything
+        checkpoint[LOGGED_KEY] = {name: value for entries in told for name, value in entries.items()}
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
         if self._between_batches:
             _forget_begun(checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"])

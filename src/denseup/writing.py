@@ -20,11 +20,15 @@ REASONS = {
     errno.EIO: "the disk reports an input/output error",
     errno.ENOTDIR: "a part of the path is a file",
     errno.EEXIST: "a file is in its place",
+    errno.EISDIR: "a folder is in its place",
+    errno.ENAMETOOLONG: "the name is too long",
 }
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """After which there is room for another try once something else is removed."""
 OF_WRITING = (*FULL, errno.EROFS)
 """Which reading a file never gives."""
+OF_ONE_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EISDIR)
+"""Which other files of the folder need not have."""
 HINTS = dict.fromkeys(FULL, "make room, then give the same command again")
 OTHERWISE = "choose another folder, or see to this one, then give the same command again"
 PROBE = bytes(4096)
@@ -34,6 +38,11 @@ PARTIAL = ".partial"
 
 class WriteError(MachineError, OSError):
     """A file can't be written; the message names it, the reason, the space and what to do. What was there stays."""
+
+    @property
+    def of_one_name(self) -> bool:
+        """Whether the system refuses this name, or has a folder of it: other files may be written all the same."""
+        return self.errno in OF_ONE_NAME
 
     def __str__(self) -> str:
         """Without the number of the error."""

@@ -48,9 +48,9 @@ def predict_files(
         try:
             result = predict_file(predictor, source, settings)
             write(result, source, settings)
-        except WriteError:  # which all others would have too
-            raise
         except Exception as error:  # the others go on
+            if isinstance(error, WriteError) and not error.of_one_name:  # which all others would have too
+                raise
             failed(source, error)
         yield source
 

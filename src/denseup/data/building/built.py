@@ -32,5 +32,5 @@ def until_stopped(files: Iterable[Built]) -> Iterator[Built]:
 
 
 def not_written(target: Path, error: WriteError) -> Built:
-    """What stops the building."""
-    return Built(target, "stopped", str(error), error.errno or 0)
+    """What stops the building, unless it is the file's own name."""
+    return Built(target, "failed" if error.of_one_name else "stopped", str(error), error.errno or 0)

@@ -86,7 +86,7 @@ def squared_difference(
             p -= g
             differences.append(p[inside[rows]])
     difference = np.concatenate(differences)
-    return float(difference @ difference)
+    return float(np.square(difference).sum())  # a product of BLAS has other last digits with other numbers of threads
 
 
 def grad(pred: ArrayLike, target: ArrayLike, trimap: ArrayLike) -> float:

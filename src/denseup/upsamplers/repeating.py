@@ -89,14 +89,15 @@ def _run(upsampler: Upsampler) -> None:
     state = upsampler.downsample(en)[1] if upsampler.paired else None
     options: dict[str, Tensor] = {"image": torch.rand(2, 3, 2 * high, 2 * high)} if upsampler.needs_image else {}
     out = upsampler(de, en, state=state, return_en=True, **options)
-    sum(x.square().mean() for x in out if isinstance(x, Tensor) and x.requires_grad).backward()
+    raised = [x.square().mean() for x in out if isinstance(x, Tensor) and x.requires_grad]
+    torch.autograd.backward(raised)
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Names of all operators that run within it, and within operators of ours."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.names: set[str] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 NAMES = list_upsamplers()
 PAGE = Path(__file__).parents[2] / "docs/reliability.md"
-SHORT = [("fade", "matting"), ("dysample", "segmentation"), ("jbu", "segmentation")]
+SHORT = [("fade", "matting"), ("dysample", "segmentation")]
 SUMS_OVER_THREADS = {"encode_content_backward": (2, 3)}
 """Results whose sums are shared by threads: the gradients of weight and bias."""
 

@@ -1,13 +1,12 @@
 """Room on the disk for what a run writes: asked for before it begins, and named when it has run out."""
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from torch import Tensor
 
 from denseup.engine.folder import RunFolder
+from denseup.tasks.nested import tensors_in
 from denseup.writing import check_writable, write_error
 
 CHECKPOINTS = 3
@@ -53,15 +52,7 @@ def name_failed_saves(trainer: pl.Trainer) -> None:
 
 def tensor_bytes(value: Any) -> int:
     """Of all tensors in a nest of mappings and lists."""
-    return sum(tensor.numel() * tensor.element_size() for tensor in _tensors(value))
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping | list | tuple):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _tensors(item)
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors_in(value))
 
 
 def _checkpoint_bytes(trainer: pl.Trainer) -> int:

@@ -10,6 +10,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
+from denseup.tasks.nested import tensors_in
+
 Batch = dict[str, Any]
 
 
@@ -82,7 +84,7 @@ def first_of_processes(own: str, guilty: bool) -> str:
 def _watching(module: nn.Module, found: list[str]) -> Iterator[None]:
     def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def look(part: nn.Module, inputs: Any, output: Any) -> None:
-            bad = [tensor for tensor in _tensors(output) if not _finite(tensor)]
+            bad = [tensor for tensor in tensors_in(output) if not _finite(tensor)]
             if bad and not found:
                 found.append(f"{name} ({type(part).__name__}): {_extent(bad[0])}")
 
@@ -94,14 +96,6 @@ def _watching(module: nn.Module, found: list[str]) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict | list | tuple):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _tensors(item)
 
 
 def _samples(batch: Batch) -> str:

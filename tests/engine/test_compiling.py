@@ -34,36 +34,28 @@ def image(task: str, batch: int, height: int, width: int) -> Tensor:
     return torch.rand(batch, {"matting": 4, "segmentation": 3}[task], height, width)
 
 
-def holds(task: str, upsampler: str, **options: Any) -> None:
-    """One step on a crop by compiled code, outputs and gradients as by plain code.
-
-    As far apart as 64 times what moving each weight by a unit in the last place does, as in `tests/rounding.py`: batch
-    norms of so small a crop enlarge rounding a thousandfold and more.
-    """
+def holds(task: str, upsampler: str, dtype: torch.dtype, tolerance: float, **options: Any) -> None:
+    """Output and gradients of one step on a crop, by compiled code as by plain code; gradients may differ by
+    `tolerance` times the network's largest, whatever their own size: a small one may be the sum of large ones."""
     torch._dynamo.reset()
-    plain, fast, moved = (built(task, upsampler) for _ in range(3))
-    for other in (fast, moved):
-        other.load_state_dict(plain.state_dict())
-    with torch.no_grad():
-        for parameter in moved.parameters():
-            parameter.mul_(1 + torch.finfo(torch.float32).eps * torch.randint(-1, 2, parameter.shape))
-    crop = image(task, 2, 64, 64)
-    found = []
+    plain, fast = (built(task, upsampler).to(dtype) for _ in range(2))
+    fast.load_state_dict(plain.state_dict())
+    crop = image(task, 2, 64, 64).to(dtype)
+    outputs, gradients = [], []
     with compiled(fast, True, **options), pytest.MonkeyPatch.context() as patch:
         patch.setattr(Drawing, "uniform", _halves)  # compiled code draws from another stream
-        for one in (plain, fast, moved):
+        for one in (plain, fast):
             torch.manual_seed(1)
-            output = one.train().run_network(crop)
-            output.square().mean().backward()
-            gradients = {name: p.grad for name, p in one.named_parameters() if p.grad is not None}
-            found.append({"output": output.detach(), **gradients})
-    expected, results, apart = found
-    assert results.keys() == expected.keys()
-    for name, value in expected.items():
-        unit = torch.finfo(torch.float32).eps * value.abs().max()
-        allowed = 64 * max(float((apart[name] - value).abs().max()), float(unit))
-        torch.testing.assert_close(results[name], value, rtol=0, atol=allowed, msg=name)
+            outputs.append(one.train().run_network(crop))
+            outputs[-1].square().mean().backward()
+            gradients.append({name: p.grad for name, p in one.named_parameters() if p.grad is not None})
     assert fast.state_dict().keys() == plain.state_dict().keys()
+    torch.testing.assert_close(outputs[1], outputs[0], rtol=tolerance, atol=tolerance)
+    expected, found = gradients
+    assert found.keys() == expected.keys()
+    largest = max(float(gradient.abs().max()) for gradient in expected.values())
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=tolerance, atol=tolerance * largest, msg=name)
 
 
 def _halves(self: Drawing, shape: tuple[int, ...], like: Tensor) -> Tensor:
@@ -100,7 +92,7 @@ def test_a_training_step_is_one_graph_and_evaluations_are_none() -> None:
 @pytest.mark.parametrize("upsampler", list_upsamplers())
 def test_steps_with_every_upsampler_compile(task: str, upsampler: str) -> None:
     """The operators alone: `tests/upsamplers/test_contract.py`."""
-    holds(task, upsampler, backend="aot_eager", fullgraph=FULL[task])
+    holds(task, upsampler, torch.float32, 1e-4, backend="aot_eager", fullgraph=FULL[task])
 
 
 @pytest.mark.slow
@@ -108,7 +100,9 @@ def test_steps_with_every_upsampler_compile(task: str, upsampler: str) -> None:
 @pytest.mark.parametrize("task", TINY)
 @pytest.mark.parametrize("upsampler", ["bilinear", "carafe", "fade", "indexnet", "dysample", "sapa"])
 def test_steps_by_inductor(task: str, upsampler: str) -> None:
-    holds(task, upsampler)
+    """In float64, of which norms of so small a crop leave nine digits at least; in float32 they leave few, and a unit
+    that rounding turns on or off gives other gradients altogether."""
+    holds(task, upsampler, torch.float64, 1e-9)
 
 
 @pytest.mark.parametrize(

@@ -80,9 +80,16 @@ def test_an_error_for_want_of_a_killed_process_says_which(folder: RunFolder, lau
     assert second.wait(GUARD) == -signal.SIGKILL
     record_failure(folder, found.value, None)
     assert read_result(folder)["status"] == "killed"
-    (folder.checkpoints / "last.ckpt").parent.mkdir()
-    (folder.checkpoints / "last.ckpt").touch()
-    assert f"with resume='{folder.checkpoints / 'last.ckpt'}' goes on" in together.how_to_go_on(folder)
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "last-1.ckpt"])
+def test_the_checkpoint_that_there_is_is_named(name: str, folder: RunFolder, launcher: Any) -> None:
+    folder.checkpoints.mkdir()
+    (folder.checkpoints / name).touch()
+    launcher.procs[0].kill()
+    words = f"with resume='{folder.checkpoints / name}' goes on from its last checkpoint"
+    with pytest.raises(LostProcessError, match=words), training_together(launcher, folder):
+        raise RuntimeError(GLOO)
 
 
 def test_one_that_failed_by_itself_is_not_one_that_was_killed(folder: RunFolder) -> None:

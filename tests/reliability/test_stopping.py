@@ -147,7 +147,11 @@ def test_a_library_takes_no_signals(tmp_path: Path) -> None:
 
 
 def test_a_run_with_no_checkpoint_starts_again(tmp_path: Path) -> None:
-    assert how_to_go_on(RunFolder(tmp_path)) == "there is no checkpoint yet: the same command starts again"
+    folder = RunFolder(tmp_path)
+    assert how_to_go_on(folder) == "there is no checkpoint yet: the same command starts again"
+    folder.checkpoints.mkdir()
+    (folder.checkpoints / "last-1.ckpt").touch()  # stopped while a newer one was about to take its name
+    assert f"resume={folder.checkpoints / 'last-1.ckpt'}" in how_to_go_on(folder)
 
 
 def test_a_training_stops_and_its_last_words_are_the_command_that_goes_on(tmp_path: Path) -> None:

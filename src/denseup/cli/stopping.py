@@ -97,9 +97,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
         return
-    if (
-        stopped()
-    ):  # `_end_after_all` hears of a second Ctrl-C; SIGTERM a cluster says to each process, a sweep to its job
+    if stopped():  # of a second Ctrl-C `_end_after_all` hears; a cluster's SIGTERM comes once more from the sweep
         return
     _State.signal = number
     _say("stopping; Ctrl-C again ends at once")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from denseup.engine.checkpoint_files import kept
 from denseup.engine.folder import RunFolder, write_atomic
 from denseup.engine.processes import how_it_ended, is_rank_zero
 from denseup.engine.state import FolderInUseError, lock_run, read_result
@@ -48,12 +49,12 @@ class LostProcessError(ValueError):
         self.killed = killed
 
 
-def how_to_go_on(folder: RunFolder) -> str:
-    """What to do after a run was killed, in words."""
-    last = folder.checkpoints / "last.ckpt"
-    if not last.is_file():
+def _advice(folder: RunFolder) -> str:
+    """What to do after a run was killed; whichever command has started it."""
+    found = kept(folder.checkpoints)
+    if not found:
         return "it has kept no checkpoint yet: the same command starts it anew"
-    return f"the same command with resume='{last}' goes on from its last evaluation, that of a sweep as it is"
+    return f"the same command with resume='{found[0]}' goes on from its last checkpoint, that of a sweep as it is"
 
 
 def is_of_communication(error: BaseException | None) -> bool:
@@ -94,7 +95,7 @@ def _follow(first: int, folder: RunFolder, tell: bool) -> None:
 def _note_the_first(first: int, folder: RunFolder) -> None:
     """Write down that rank 0 died, unless it has spoken of its end itself, or another run has the folder by now."""
     how = "died without a word; its exit code tells by which signal"
-    words = f"rank 0 (process {first}) {how}, and the others were ended; {how_to_go_on(folder)}"
+    words = f"rank 0 (process {first}) {how}, and the others were ended; {_advice(folder)}"
     try:
         with lock_run(folder):
             if read_result(folder).get("status", "running") == "running":
@@ -187,7 +188,7 @@ class Watch:
         while (lost := self._lost()) is None and time.monotonic() < end:
             time.sleep(INTERVAL / 10)
         if lost is None and talked:
-            words = f"another process of the run is gone, or can't be reached ({error}); {how_to_go_on(self.folder)}"
+            words = f"another process of the run is gone, or can't be reached ({error}); {_advice(self.folder)}"
             lost = LostProcessError(words, killed=True)
         if lost is None or not (talked or lost.killed):
             return None
@@ -224,7 +225,7 @@ class Watch:
         code, rank = min(died)
         what = f"rank {rank} of {len(children) + 1} (process {children[rank - 1].pid}) {how_it_ended(code)}"
         if code < 0:
-            return LostProcessError(f"{what}, and the others were ended; {how_to_go_on(self.folder)}", killed=True)
+            return LostProcessError(f"{what}, and the others were ended; {_advice(self.folder)}", killed=True)
         said = read_result(self.folder).get("error")
         return LostProcessError(f"{what}: {said}" if said else what)
 

@@ -91,21 +91,12 @@ def train(
     history = KeepHistory()
     weights = None if average is None else AverageWeights(average)
     own = [*([] if weights is None else [weights]), *callbacks, *_kept_unless_in(callbacks)]
+    own += _everyone(task, folder, info, trainer, history, resume, resumed)
     images: list[Row] = []
     exit_code = 1
     try:
         with quiet_lightning(), naming_dead_workers(), _naming_what_is_kept(history), naming_the_option():
-            everyone = [history, *own, *_everyone(task, folder, info, trainer, history, resume, resumed)]
-            lightning = pl.Trainer(
-                logger=loggers or False,
-                callbacks=everyone,
-                default_root_dir=folder.path,
-                **with_precision(without_compile(trainer)),
-            )
-            check_processes(lightning)
-            name_failed_saves(lightning)
-            check_norms(lightning)
-            check_repeats(task, lightning, trainer.get("deterministic"))
+            lightning = _trainer(task, folder, trainer, loggers, [history, *own])
             with (
                 batches_of(effective_batch_size, task, data, lightning),
                 compiled(task, trainer.get(COMPILE, False)),
@@ -127,6 +118,23 @@ def train(
         with only_printed("the summary"):
             print_summary(result, task, folder, found)
     return result
+
+
+def _trainer(
+    task: DenseTask, folder: RunFolder, options: dict[str, Any], loggers: list[Logger], callbacks: list[pl.Callback]
+) -> pl.Trainer:
+    """Lightning's, with what it must be able to do for this task and these options."""
+    trainer = pl.Trainer(
+        logger=loggers or False,
+        callbacks=callbacks,
+        default_root_dir=folder.path,
+        **with_precision(without_compile(options)),
+    )
+    check_processes(trainer)
+    name_failed_saves(trainer)
+    check_norms(trainer)
+    check_repeats(task, trainer, options.get("deterministic"))
+    return trainer
 
 
 def _close(

@@ -78,7 +78,7 @@ def build(labels: Sequence[Label], workers: int) -> Iterator[Built]:
 
 def write_list(root: Path, training: Sequence[str]) -> Path:
     """The list of the training images, an image a line."""
-    write_whole(root / LIST, "".join(f"{name}\n" for name in training).encode())
+    write_whole(root / LIST, "".join(f"{name}\n" for name in training))
     return root / LIST
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -34,6 +35,8 @@ OTHERWISE = "choose another folder, or see to this one, then give the same comma
 PROBE = bytes(4096)
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 PARTIAL = ".partial"
+_TEMPORARY = re.compile(r"\.(.+\.)?[0-9a-f]{32}\.tmp(\.[^.]+)?")
+"""Names of files that were to take another one's place."""
 
 
 class WriteError(MachineError, OSError):
@@ -203,6 +206,13 @@ def remove_quietly(path: Path) -> None:
     """Remove a file that may not be there; a disk that does not let it go has its own error told already."""
     with suppress(OSError):
         path.unlink(missing_ok=True)
+
+
+def remove_left(folder: Path) -> None:
+    """Remove what processes that were killed while they wrote have left in a folder, where nobody writes now."""
+    for path in folder.glob(".*.tmp*"):
+        if _TEMPORARY.fullmatch(path.name):
+            remove_quietly(path)
 
 
 def _to_disk(path: Path) -> None:

@@ -73,3 +73,25 @@ def test_a_file_system_without_locks_gets_a_warning(tmp_path: Path, monkeypatch:
 def test_a_lock_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match=r"lock can't be written"), locked(tmp_path / "none" / "lock", wait=True):
         pass
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from denseup.writing import written_whole
+with written_whole(Path(sys.argv[1]), with_suffix=sys.argv[2] == "True") as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_half_written_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    for place in (folder.path, folder.checkpoints, folder.images):
+        for kind in ("False", "True"):
+            killed = Command("-c", KILLED, str(place / "val.png"), kind, output=tmp_path / "output")
+            assert killed.ended() == -signal.SIGKILL
+        assert len(list(place.glob(".val.*.tmp*"))) == 2
+        (place / ".mine.tmp").touch()
+    with lock_run(folder):
+        assert [path.name for path in tmp_path.rglob(".*.tmp*")] == 3 * [".mine.tmp"]

@@ -216,6 +216,22 @@ def test_a_process_that_lost_the_first_does_not_speak_for_it(
         raise ValueError("width is odd")
 
 
+def test_a_process_that_notices_at_once_has_the_death_of_the_first_noted(
+    folder: RunFolder, exits: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A closed connection tells of it before anyone has looked; only what ends the process knows what to say."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    monkeypatch.setenv(FIRST, str(gone.pid))
+    monkeypatch.setattr(together, "is_rank_zero", lambda: False)
+    noting = together._note_the_first
+    monkeypatch.setattr(together, "_note_the_first", lambda *given: (time.sleep(0.2), noting(*given)))
+    with pytest.raises(LostProcessError), training_together(with_procs(), folder):
+        raise RuntimeError(GLOO)
+    assert exits == [together.DIED_WITH_THE_FIRST]
+    assert read_result(folder)["status"] == "killed"
+
+
 def test_what_is_an_error_of_communication() -> None:
     told = ["NCCL communicator was aborted on rank 1", GLOO, "[c10d] The client socket has failed"]
     assert all(is_of_communication(RuntimeError(text)) for text in told)

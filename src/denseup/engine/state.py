@@ -11,6 +11,7 @@ from denseup.engine.checkpoint_files import NothingWholeError, kept, newest_whol
 from denseup.engine.folder import RunFolder, config_hash, write_atomic
 from denseup.faults import MachineError
 from denseup.locking import holder, locked
+from denseup.writing import remove_left
 
 State = Literal["new", "finished", "interrupted", "failed"]
 Action = Literal["start", "skip", "resume"]
@@ -114,6 +115,8 @@ def note_death(folder: RunFolder, exit_code: int, started: dict[str, Any], sever
 def lock_run(folder: RunFolder) -> Iterator[None]:
     """Hold a run folder for this process; the operating system lets it go when the process ends, however it ends.
 
+    Half-written files of one that was killed are removed.
+
     Raises:
         FolderInUseError: another process holds it.
     """
@@ -122,4 +125,6 @@ def lock_run(folder: RunFolder) -> Iterator[None]:
     with locked(lock, wait=False) as mine:
         if not mine:
             raise FolderInUseError(f"another process is running in {folder.path}{holder(lock)}")
+        for part in (folder.path, folder.checkpoints, folder.images, folder.features):
+            remove_left(part)
         yield

@@ -149,6 +149,9 @@ def _following(folder: RunFolder) -> Iterator[None]:
     except Exception as error:
         if not is_of_communication(error):
             raise
+        for thread in threading.enumerate():
+            if thread.name == FOLLOWER:  # if the first is the one that is gone, it says so, and ends this process
+                thread.join(PATIENCE)
         raise LostProcessError("this process lost the others; the first one says why") from error
 
 

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -86,15 +87,26 @@ def test_stage_by_the_exporter_that_traces(name: str, tmp_path: Path) -> None:
     torch.testing.assert_close(torch.from_numpy(out), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
 
-@pytest.mark.parametrize(
-    ("network", "channels"),
-    [
-        (lambda: MattingResNet34(upsampler="fade"), 4),
-        (lambda: SegFormer(variant="b0", num_classes=5, upsampler="fade"), 3),
-        (lambda: MattingNetwork({"name": "lite0", "in_channels": 3}, "fade", width=8), 4),
-    ],
-    ids=["matting", "segmentation", "matting by the image alone"],
-)
+SHORT: dict[str, Any] = {"name": "resnet34", "depths": [1, 1, 1], "width": 16}
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
+    "matting": (lambda: MattingNetwork(SHORT, "fade"), 4),
+    "segmentation": (lambda: SegFormer("b0", 5, backbone={"depths": [1, 1, 1, 1]}), 3),
+}
+"""Small ones; most of the time of an export goes with the stages' upsamplers, which have a test of their own."""
+WHOLE: dict[str, tuple[Callable[[], nn.Module], int]] = {
+    "ResNet-34": (lambda: MattingResNet34(upsampler="fade"), 4),
+    "Lite0": (lambda: MattingNetwork({"name": "lite0", "in_channels": 3}, "fade", width=8), 4),
+    "SegFormer": (lambda: SegFormer("b0", 5, "fade"), 3),
+}
+
+
+def networks() -> Iterator[object]:
+    for marks, named in (((), NETWORKS), (pytest.mark.slow, WHOLE)):
+        for name, (network, channels) in named.items():
+            yield pytest.param(network, channels, marks=marks, id=name)
+
+
+@pytest.mark.parametrize(("network", "channels"), networks())
 def test_network(network: Callable[[], nn.Module], channels: int, tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = network().eval()

@@ -1,6 +1,7 @@
 """Each command, stopped by a signal whatever it does: exit code, few words, nothing half-written, and it goes on."""
 
 import json
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -162,3 +163,19 @@ def test_filling_a_cache(tmp_path: Path) -> None:
     first.waits_for(lambda: [*tmp_path.glob("cache/*.partial")])
     check_end(first, signal.SIGINT)
     assert half_written(tmp_path) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="inductor needs a C++ compiler")
+@pytest.mark.parametrize("number", CODES)
+@pytest.mark.parametrize("written", ["result.json", "cache/**/*.cpp", "cache/**/*.so"])
+def test_a_training_stops_while_it_is_compiled(written: str, number: signal.Signals, tmp_path: Path) -> None:
+    """While the network is traced, and while the C++ compiler runs for its first part and the others."""
+    words = [*SMALL, "upsampler=fade", "trainer.compile=true", f"hydra.run.dir={tmp_path}"]
+    cache = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    command = Command("-m", "src.train", *words, output=tmp_path / "output", environment=cache)
+    command.waits_for(lambda: [*tmp_path.glob(written)])
+    check_end(command, number)
+    assert "the same command starts again" in command.said
+    assert read_result(RunFolder(tmp_path))["status"] == "killed"
+    assert not processes_of(tmp_path)

@@ -1,4 +1,4 @@
-"""Runs with either start of their upsamplers: labels tell them apart, and bilinear is one reference for both."""
+"""Runs with several starts: labels tell them apart, also where each upsampler has one; bilinear is one for all."""
 
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_labels_tell_them_apart_and_the_reference_is_one(runs: Path) -> None:
     (group,), left_out = group_runs(load_runs([runs]))
-    assert list(group.members) == ["bilinear", "carafe", "fade (start=neutral)", "fade (start=published)"]
+    assert list(group.members) == [
+        "bilinear",
+        "carafe (start=published)",
+        "fade (start=neutral)",
+        "fade (start=published)",
+    ]
     assert (group.reference, group.starts) == ("bilinear", ["neutral", "published"])
     assert [run.upsampler for run, why in left_out if "the same run again" in why] == ["bilinear"] * len(SEEDS)
     compared = group.compare(group.measures[0])
@@ -108,5 +113,5 @@ def test_what_each_upsampler_has_of_its_own_parts_no_group(tmp_path: Path) -> No
     untuned = run_config(base, "bilinear", 0)
     write_run(tmp_path, untuned)
     first, second = group_runs(load_runs([tmp_path]))[0]
-    assert list(first.members) == ["bilinear", "carafe", "fade"]
+    assert list(first.members) == ["bilinear", "carafe (start=neutral)", "fade (start=published)"]
     assert list(second.members) == ["bilinear"], "a rate that was not tuned is a setting"

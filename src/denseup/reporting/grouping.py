@@ -62,12 +62,9 @@ def _told(runs: Sequence[Run], evaluation: str | None) -> tuple[str, str]:
     return asked if all(asked in run.metrics for run in runs) else alone or BEST, asked
 
 
-def _several_starts(runs: Sequence[Run]) -> set[str]:
-    """The upsamplers that start in more than one way in these runs, whatever else differs in them."""
-    found: dict[str, set[str]] = defaultdict(set)
-    for run in runs:
-        found[run.upsampler].add(start(run))
-    return {name for name, starts in found.items() if len(starts) > 1}
+def _several_starts(runs: Sequence[Run]) -> bool:
+    """Whether upsamplers start in more than one way in these runs, be it each in its own."""
+    return len({start(run) for run in runs if run.upsampler != REFERENCE}) > 1
 
 
 def _comparable(runs: Sequence[Run]) -> list[tuple[dict[str, Any], list[Run]]]:
@@ -118,7 +115,7 @@ def _seed_of(runs: Sequence[Run]) -> Any:
     return marks.pop() if len(marks) == 1 else runs[0].config["data"].get("seed")
 
 
-def _members(runs: Sequence[Run], several: set[str]) -> tuple[dict[str, dict[int, Run]], list[tuple[Run, str]]]:
+def _members(runs: Sequence[Run], several: bool) -> tuple[dict[str, dict[int, Run]], list[tuple[Run, str]]]:
     """Label → seed → run, and the runs that are there already."""
     labels = _labels(runs, several)
     members: dict[str, dict[int, Run]] = defaultdict(dict)
@@ -131,11 +128,12 @@ def _members(runs: Sequence[Run], several: set[str]) -> tuple[dict[str, dict[int
     return dict(members), again
 
 
-def _labels(runs: Sequence[Run], several: set[str]) -> dict[int, str]:
+def _labels(runs: Sequence[Run], several: bool) -> dict[int, str]:
     """id of the run → upsampler, with the options in which an upsampler of the same name differs from it.
 
-    The start is one of them if it varies anywhere in the report (`several`), so that a label means one thing in all
-    groups. The reference has no start to choose: its runs are the same whatever they say of it.
+    The start is one of them if it varies anywhere in the report (`several`), between upsamplers too: nobody takes one
+    for the other, and a label means one thing in all groups. The reference has no start to choose: its runs are the
+    same whatever they say of it.
     """
     options = {id(run): dict(flat(run.config["upsampler"])) | {"start": start(run)} for run in runs}
     for run in runs:
@@ -146,7 +144,7 @@ def _labels(runs: Sequence[Run], several: set[str]) -> dict[int, str]:
         namesakes = [options[id(other)] for other in runs if other.upsampler == run.upsampler]
         varied = sorted(
             {key for other in namesakes for key in other if any(other[key] != o.get(key) for o in namesakes)}
-            | ({"start"} if run.upsampler in several - {REFERENCE} else set())
+            | ({"start"} if several and run.upsampler != REFERENCE else set())
         )
         mine = ", ".join(f"{key}={options[id(run)].get(key, 'default')}" for key in varied)
         labels[id(run)] = f"{run.upsampler} ({mine})" if mine else run.upsampler

@@ -157,6 +157,20 @@ def second_wave() -> str:
     return table(header, lines)
 
 
+def lengths() -> str:
+    """Gain in mIoU over bilinear of the same length, by the number of steps, for both starts."""
+    found: dict[tuple[str, str], dict[int, str]] = {}
+    with (HERE / "lengths/segmentation_length.csv").open(newline="") as lines:
+        for row in csv.DictReader(lines):
+            name, _, start = row["upsampler"].rstrip(")").partition(" (start=")
+            text = f"{float(row['gain_mean']):+.1f} ± {float(row['gain_half_width']):.1f}"
+            several = int(row["gain_n"]) > 1 and float(row["p_holm"]) <= 0.05
+            found.setdefault((name, start), {})[int(row["steps"])] = f"**{text}**" if several else text
+    steps = sorted({length for by_steps in found.values() for length in by_steps})
+    header = ["upsampler", "start", *(f"{length:,} steps: Δ mIoU" for length in steps)]
+    return table(header, ([*key, *(by_steps.get(length, "") for length in steps)] for key, by_steps in found.items()))
+
+
 def without_bilinear(table: Mapping[str, Row]) -> dict[str, Row]:
     """The upsamplers that were compared with it."""
     return {label: row for label, row in table.items() if label != "bilinear"}
@@ -180,6 +194,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "matting": matting,
     "transfer": transfer,
     "second_wave": second_wave,
+    "lengths": lengths,
 }
 
 

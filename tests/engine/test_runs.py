@@ -17,7 +17,7 @@ from torch import Tensor
 from denseup.cli import evaluate, train
 from denseup.cli.config import RunError, user_errors
 from denseup.data import DataError
-from denseup.engine import RunFolder
+from denseup.engine import RunFolder, training
 from denseup.engine.evaluation import read_checkpoint
 from denseup.engine.loggers.wandb_reader import LoggedRun, find_runs, read_run
 
@@ -192,6 +192,23 @@ def test_a_failing_run_closes_its_wandb_run(tmp_path: Path, monkeypatch: pytest.
     run = ended(find_runs(tmp_path)[0])
     assert (run.state, run.exit_code) == ("failed", 1)
     assert run.summary["best/step"] == run.summary["last/step"] == 2  # what it had reached
+
+
+@pytest.mark.parametrize("made", ["SavePredictions", "_trainer"])
+def test_loggers_are_closed_as_failed_whatever_fails(
+    made: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also before the trainer is there."""
+
+    def fail(*given: object) -> None:
+        raise RuntimeError("not today")
+
+    codes: list[int] = []
+    monkeypatch.setattr(training, made, fail)
+    monkeypatch.setattr(training, "finish_loggers", lambda loggers, code: codes.append(code))
+    with pytest.raises(RuntimeError, match="not today"):
+        train.run(short("matting"), RunFolder(tmp_path))
+    assert codes == [1]
 
 
 def ended(file: Path) -> LoggedRun:

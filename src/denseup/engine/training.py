@@ -91,11 +91,11 @@ def train(
     history = KeepHistory()
     weights = None if average is None else AverageWeights(average)
     own = [*([] if weights is None else [weights]), *callbacks, *_kept_unless_in(callbacks)]
-    own += _everyone(task, folder, info, trainer, history, resume, resumed)
     images: list[Row] = []
     exit_code = 1
     try:
         with quiet_lightning(), naming_dead_workers(), _naming_what_is_kept(history), naming_the_option():
+            own += _everyone(task, folder, info, trainer, history, resume, resumed)
             lightning = _trainer(task, folder, trainer, loggers, [history, *own])
             with (
                 batches_of(effective_batch_size, task, data, lightning),

@@ -84,12 +84,17 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 def processes_of(folder: Path) -> list[int]:
     """Process ids of the job that trains in a run folder, the first of several first. Reads /proc."""
+    return processes_with(str(folder.resolve()), "hydra.run.dir=")
+
+
+def processes_with(text: str, start: str = "") -> list[int]:
+    """Process ids in whose command line a word with this start holds a text. Reads /proc."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = (process / "cmdline").read_bytes().decode().split("\0")
+            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue
-        if any(word.startswith("hydra.run.dir=") and str(folder.resolve()) in word for word in words):
+        if any(word.startswith(start) and text in word for word in words):
             found.append(int(process.name))
     return sorted(found)

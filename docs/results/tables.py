@@ -163,9 +163,9 @@ def lengths() -> str:
     with (HERE / "lengths/segmentation_length.csv").open(newline="") as lines:
         for row in csv.DictReader(lines):
             name, _, start = row["upsampler"].rstrip(")").partition(" (start=")
-            text = f"{float(row['gain_mean']):+.1f} ± {float(row['gain_half_width']):.1f}"
-            several = int(row["gain_n"]) > 1 and float(row["p_holm"]) <= 0.05
-            found.setdefault((name, start), {})[int(row["steps"])] = f"**{text}**" if several else text
+            gain = {f"gain_delta_{part}": row[f"gain_{part}"] for part in ("mean", "half_width")}
+            gain |= {"gain_p_holm": row["p_holm"], "runs": row["gain_n"]}
+            found.setdefault((name, start), {})[int(row["steps"])] = number(gain, "gain_delta", 1, "+")
     steps = sorted({length for by_steps in found.values() for length in by_steps})
     header = ["upsampler", "start", *(f"{length:,} steps: Δ mIoU" for length in steps)]
     return table(header, ([*key, *(by_steps.get(length, "") for length in steps)] for key, by_steps in found.items()))

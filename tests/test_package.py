@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,46 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = wheels.glob("*.whl")
     shutil.unpack_archive(wheel, site, "zip")
     return site
+
+
+def test_kernels_are_compiled_anew_only_where_their_sources_are_newer(tmp_path: Path) -> None:
+    clone, compiled = tmp_path / "clone", tmp_path / "compiled"
+    clone.mkdir()
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, clone)
+    for path in (ROOT / "src/denseup").glob("native/*/*.[ch]"):
+        (clone / path.parent.relative_to(ROOT)).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, clone / path.relative_to(ROOT))
+    (clone / "src/denseup/__init__.py").write_text('__version__ = "0"\n')
+    (clone / "conf").mkdir()
+    compiler = tmp_path / "cc"  # notes what it was asked to compile; of the objects and the library, the names alone
+    note = f'case "$1" in -c) echo "$2" >> {compiled};; -o) echo > "$2";; esac'
+    compiler.write_text(f'#!/bin/sh\nwhile [ "$1" ]; do {note}; shift; done\n')
+    compiler.chmod(0o755)
+
+    def build() -> set[str]:
+        compiled.write_text("")
+        installing = [
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--no-deps",
+            "--no-build-isolation",
+            "--target",
+            str(tmp_path / "site"),
+        ]
+        done = python(*installing, "-e", str(clone), env=os.environ | {"CC": str(compiler)})
+        assert done.returncode == 0, done.stderr
+        return set(compiled.read_text().split())
+
+    every = {str(path.relative_to(clone)) for path in clone.glob("src/denseup/native/*/*.c")}
+    assert build() == every
+    assert len(list(clone.glob("src/denseup/native/_kernels*"))) == 1
+    assert build() == set()
+    later = time.time() + 10  # than the library, whose age is that of its making
+    os.utime(clone / "src/denseup/native/common/vector.h", (later, later))
+    assert build() == every
 
 
 def away(installed: Path) -> dict[str, str]:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from upsamplers.asking import asked
+from upsamplers.stages import FEWER, Stage
 
-from denseup import Upsampler, create_upsampler, list_upsamplers
+from denseup import create_upsampler, list_upsamplers
 from denseup.networks import MattingNetwork, MattingResNet34, SegFormer
 from denseup.ops import decomposition_table
 
@@ -20,19 +20,6 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not inst
 CHANNELS = 32  # which A2U's group norm divides
 
 
-class Stage(nn.Module):
-    """Down-sampling and upsampling of one stage, as a network calls them."""
-
-    def __init__(self, upsampler: Upsampler) -> None:
-        super().__init__()
-        self.upsampler = upsampler
-
-    def forward(self, en: Tensor) -> Tensor:
-        de, state = self.upsampler.downsample(en)
-        out: Tensor = self.upsampler(de, en, state=state, **asked(self.upsampler, en))
-        return out
-
-
 def export(module: nn.Module, x: Tensor, path: Path, *, dims: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
     """Export for any size of these dimensions; what onnxruntime computes by it."""
     dynamic = dict.fromkeys(dims, torch.export.Dim.DYNAMIC)
@@ -40,10 +27,6 @@ def export(module: nn.Module, x: Tensor, path: Path, *, dims: tuple[int, ...]) -
     session = onnxruntime.InferenceSession(path)
     (argument,) = session.get_inputs()
     return lambda x: torch.from_numpy(session.run(None, {argument.name: x.numpy()})[0])
-
-
-FEWER: dict[str, dict[str, int]] = {"jbu_stack": {"scale_factor": 4}, "naf": {"blocks": 1}, "sapa_d": {"points": 3}}
-"""Less of what is done again and again: two steps of four, one block of two, three points of nine."""
 
 
 def stages() -> Iterator[object]:

@@ -93,12 +93,24 @@ def at_most(length: int, limit: int) -> int:
 def pad_to_even(x: Tensor) -> Tensor:
     """Repeat the last row and column of `[B, C, H, W]` where H or W is odd; even sizes come back as they are."""
     for dim in (2, 3):
-        odd = x.shape[dim] % 2
-        if not torch.compiler.is_exporting():  # whose graphs take any size: they repeat one row or none
-            odd = int(odd != 0)
-        if not isinstance(odd, int) or odd:
-            x = torch.cat([x, x.narrow(dim, x.shape[dim] - odd, odd)], dim)
+        length = x.shape[dim]
+        odd = length % 2
+        if transforms.are_dynamic(length):
+            x = x.index_select(dim, torch.arange(length + odd, device=x.device).clamp(max=length - 1))
+        elif int(odd):  # a tensor in `torch.jit.trace`
+            x = torch.cat([x, x.narrow(dim, length - 1, 1)], dim)
     return x
+
+
+def upper_left(x: Tensor, size: Size) -> Tensor:
+    """What `[B, C, ≥ H, ≥ W]` has in its upper left corner, `[B, C, *size]`: a view, or in graphs for any size a copy.
+
+    Whether a slice is contiguous differs with the size, and torch would hold a graph to what it was in the example.
+    """
+    if not transforms.are_dynamic(*x.shape[2:], *size):
+        return x[..., : size[0], : size[1]]
+    rows, columns = (torch.arange(length, device=x.device) for length in size)
+    return x.index_select(2, rows).index_select(3, columns)
 
 
 def reflected(length: int, edge: int, device: torch.device | None = None) -> Tensor:
@@ -116,9 +128,10 @@ def reflected(length: int, edge: int, device: torch.device | None = None) -> Ten
 def pad_by_reflection(x: Tensor, edge: int) -> Tensor:
     """`[B, C, H, W]` → `[B, C, H + 2·edge, W + 2·edge]`; also of maps smaller than the edge, which torch refuses."""
     height, width = size_of(x)
-    fits = height > edge and width > edge and x.numel()
-    if not transforms.is_taken_apart() and fits and not must_repeat(x):
-        return F.pad(x, (edge,) * 4, mode="reflect")
+    if not transforms.takes_any_size(height, width):
+        fits = height > edge and width > edge and x.numel()
+        if fits and not must_repeat(x):
+            return F.pad(x, (edge,) * 4, mode="reflect")
     rows, columns = reflected(height, edge, x.device), reflected(width, edge, x.device)
     return x.index_select(2, rows).index_select(3, columns)
 

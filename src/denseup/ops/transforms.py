@@ -36,6 +36,16 @@ def is_taken_apart() -> bool:
     return bool(torch.jit.is_tracing())  # type: ignore[no-untyped-call]
 
 
+def are_dynamic(*lengths: int) -> bool:
+    """Whether `torch.export` is to leave one of these lengths open."""
+    return torch.compiler.is_exporting() and any(isinstance(length, torch.SymInt) for length in lengths)
+
+
+def takes_any_size(*lengths: int) -> bool:
+    """Whether nothing should be decided by these lengths, as the graph that is being made is to hold for any."""
+    return is_taken_apart() or are_dynamic(*lengths)
+
+
 @contextmanager
 def in_torch_operators() -> Iterator[None]:
     """Within it, what `torch.export.export` makes holds no operators of ours, and so runs where denseup is not.

@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from denseup.ops import bidownsample, reassemble
 from denseup.ops.arguments import odd_number, true_or_false, whole_number
 from denseup.ops.depthwise import convolve_channels
-from denseup.ops.geometry import Size, pad_to_even, pixel_shuffle
+from denseup.ops.geometry import Size, pad_to_even, pixel_shuffle, size_of, upper_left
 from denseup.ops.normalization import GroupNorm
 from denseup.ops.pooling import adaptive_average
 from denseup.upsamplers.base import Upsampler
@@ -116,19 +116,19 @@ class A2U(Upsampler):
         if self.down is None:
             return super().downsample(en)
         self.check_encoder(en)
-        height, width = en.shape[2:]
+        size = size_of(en)
         en = pad_to_even(en)
         affinity = self.affinity(en)
         logits = self.down_logits(en, affinity)
         pooled = bidownsample(en, logits, self.encoder_kernel_size, 2, self.groups, normalize="softmax")
-        return pooled, self.up_logits(en, affinity)[..., :height, :width]
+        return pooled, upper_left(self.up_logits(en, affinity), size)
 
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Tensor | None) -> Tensor:
         """`[B, C_de, h, w]`, `[B, C_en, *size]` → `[B, C_de, *size]`."""
         if state is None:
             assert en is not None
             en = pad_to_even(en)
-            state = self.up_logits(en, self.affinity(en))[..., : size[0], : size[1]]
+            state = upper_left(self.up_logits(en, self.affinity(en)), size)
         return reassemble(
             de, state, self.kernel_size, self.groups, normalize="softmax" if self.kernel_size > 1 else None
         )

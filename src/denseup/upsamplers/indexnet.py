@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from denseup.ops import transforms
 from denseup.ops.arguments import one_of, true_or_false
 from denseup.ops.depthwise import convolve_channels
-from denseup.ops.geometry import Size, layout, pad_to_even, pixel_shuffle
+from denseup.ops.geometry import Size, layout, pad_to_even, pixel_shuffle, size_of, upper_left
 from denseup.ops.nearest import resize_nearest
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
@@ -128,11 +128,11 @@ class IndexNet(Upsampler):
     def downsample(self, en: Tensor) -> tuple[Tensor, IndexState]:
         """Indexed pooling: `[B, C, H, W]` → `[B, C, ⌈H/2⌉, ⌈W/2⌉]` and the state."""
         self.check_encoder(en)
-        height, width = en.shape[2:]
+        size = size_of(en)
         en = pad_to_even(en)
         pooling, upsampling = self.index(en)
         masked = pooling * en
-        state = IndexState(masked[..., :height, :width], upsampling[..., :height, :width])
+        state = IndexState(upper_left(masked, size), upper_left(upsampling, size))
         return 4 * F.avg_pool2d(masked, 2), state
 
     def upsample(
@@ -145,7 +145,7 @@ class IndexNet(Upsampler):
             compiled = torch.compiler.is_compiling() or transforms.is_taken_apart()  # which take any size
             if not compiled and size == (2 * de.shape[2], 2 * de.shape[3]):
                 return _side_by_side([weight * de for weight in weights]), en
-            indices = _raised(torch.stack(weights, 2))[..., : size[0], : size[1]]
+            indices = upper_left(_raised(torch.stack(weights, 2)), size)
         else:
             indices, en = state.indices, state.masked
         return indices.to(de.dtype) * resize_nearest(de, size), en

@@ -82,8 +82,9 @@ class BilateralStep(nn.Module):
         kernels = self.kernels(guide)
         seen = torch.cat([kernels.to(guide.dtype), guide], 1)
         kernels = torch.add(kernels, _apply(self.correct, seen), alpha=CORRECTION)
-        if transforms.is_taken_apart() or size_of(de) != size_of(guide):  # else it would be the same map
-            de = bicubic(de, size_of(guide))
+        low, high = size_of(de), size_of(guide)
+        if transforms.takes_any_size(*low, *high) or low != high:  # else it would be the same map
+            de = bicubic(de, high)
         return reassemble_folded(de, kernels, 2 * self.radius + 1)
 
     def kernels(self, guide: Tensor) -> Tensor:

@@ -85,7 +85,7 @@ class JBUStack(Upsampler):
         out, guide = de, image
         for number, step in enumerate(self.steps):
             to = size if number + 1 == len(self.steps) else _doubled(out, size)
-            if number == 0 or transforms.is_taken_apart() or size_of(guide) != to:
+            if number == 0 or transforms.takes_any_size(*size_of(guide), *to) or size_of(guide) != to:
                 guide = adaptive_average(image, to)
             out = step(out, guide)
         correction: Tensor = self.correct(out)

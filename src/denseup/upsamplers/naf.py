@@ -141,7 +141,7 @@ class NAF(Upsampler):
         query = self.query(image, size)
         key = adaptive_average(query, size_of(de))
         published = self.neighbours == "published"
-        if published and transforms.is_taken_apart():
+        if published and transforms.takes_any_size(*size, *size_of(de)):
             attend = attend_by_index
         elif published and any(out % low for out, low in zip(size, size_of(de), strict=True)):
             attend = attend_by_residue
@@ -231,6 +231,6 @@ class Rotation(Drawing):
 def _no_larger(image: Tensor, most: Sequence[int]) -> Tensor:
     """The image, resized where a side is longer than `most`."""
     limits = [at_most(*lengths) for lengths in zip(size_of(image), most, strict=True)]
-    if not transforms.is_taken_apart() and tuple(limits) == size_of(image):
+    if not transforms.takes_any_size(*image.shape[2:], *limits) and tuple(limits) == size_of(image):
         return image
     return F.interpolate(image, limits, mode="bilinear", align_corners=False)

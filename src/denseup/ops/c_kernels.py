@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from denseup import native
+from denseup.ops import transforms
 from denseup.ops.geometry import layout
 
 MISSING = native.why_missing()
@@ -46,6 +47,8 @@ def in_layout(x: Tensor, to: torch.memory_format) -> Tensor:
     last = to is torch.channels_last
     other_layout = x.is_contiguous(memory_format=torch.contiguous_format if last else torch.channels_last)
     if MISSING or not other_layout or not x.is_cpu or x.dtype is not torch.float32 or not x.numel():
+        return x.contiguous(memory_format=to)
+    if type(x) not in (torch.Tensor, torch.nn.Parameter) or transforms.modes_look_on():  # whose values may be elsewhere
         return x.contiguous(memory_format=to)
     batch, channels, height, width = x.shape
     sides = (channels, height * width) if last else (height * width, channels)

@@ -58,7 +58,7 @@ def _is_plain(x: Tensor) -> bool:
 
     Elsewhere the number of pixels along the ends would have to be waited for.
     """
-    return not torch.compiler.is_compiling() and transforms.nothing_looks_on() and x.is_cpu and x.numel() > 0
+    return not torch.compiler.is_compiling() and transforms.nothing_looks_on(x) and x.is_cpu and x.numel() > 0
 
 
 def _cut(x: Tensor, edge: int) -> Tensor:

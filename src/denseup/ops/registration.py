@@ -52,16 +52,9 @@ class Operator:
         """Call it, as gradients do, past torch's dispatcher where nothing there waits for it: that takes as long as
         the smaller kernels."""
         alone = not (torch.is_grad_enabled() or self.writes or torch.compiler.is_compiling())
-        if alone and transforms.nothing_looks_on() and not any(map(_is_special, args)):
+        if alone and transforms.nothing_looks_on(*args):
             return self.implementation(*args)
         return self.overload(*args)
-
-
-def _is_special(x: Any) -> bool:
-    """A tensor that is more than the values in its memory: a subclass, or one with a bit that says to negate them."""
-    if not isinstance(x, torch.Tensor):
-        return False
-    return type(x) not in (torch.Tensor, torch.nn.Parameter) or x.is_neg()
 
 
 OPERATORS: dict[str, Operator] = {}

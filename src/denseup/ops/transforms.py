@@ -6,6 +6,7 @@ operators of ours.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -22,11 +23,24 @@ def in_forward_mode() -> bool:
     return torch.autograd.forward_ad._current_level >= 0
 
 
-def nothing_looks_on() -> bool:
-    """Whether no mode of torch (a FLOP counter, fake tensors, a profiler, …) and no transform wants to see a call."""
-    if torch._C._len_torch_dispatch_stack() or torch._C._len_torch_function_stack() or are_active():
+def nothing_looks_on(*values: Any) -> bool:
+    """Whether nothing wants to see a call with these: no mode of torch (a FLOP counter, a profiler, …), no transform, no
+    subclass of tensors."""
+    if modes_look_on() or are_active() or any(map(is_special, values)):
         return False
     return not (torch.autograd._profiler_enabled() or torch.jit.is_tracing())  # type: ignore[no-untyped-call]
+
+
+def modes_look_on() -> bool:
+    """Whether a mode is at work that is told of every call, for fake tensors or as a graph is made."""
+    return bool(torch._C._len_torch_dispatch_stack() or torch._C._len_torch_function_stack())
+
+
+def is_special(x: Any) -> bool:
+    """A tensor that is more than the values in its memory: a subclass, or one with a bit that says to negate them."""
+    if not isinstance(x, torch.Tensor):
+        return False
+    return type(x) not in (torch.Tensor, torch.nn.Parameter) or x.is_neg()
 
 
 def is_taken_apart() -> bool:

@@ -154,7 +154,7 @@ def _sums_are_large(alike: Tensor) -> bool:
     The window's centre alone, whose γ is 1, has ρ ≥ exp(its logit - the largest) / D². `[B, H, W, D²]`; graphs that
     serve any values can't ask, and other devices would have to be waited for.
     """
-    if torch.compiler.is_compiling() or not transforms.nothing_looks_on() or not alike.is_cpu or not alike.numel():
+    if torch.compiler.is_compiling() or not transforms.nothing_looks_on(alike) or not alike.is_cpu or not alike.numel():
         return False
     with torch.no_grad():
         most = (alike.amax(3) - alike[..., alike.shape[3] // 2]).max()

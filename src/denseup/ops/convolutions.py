@@ -1,4 +1,4 @@
-"""Convolutions that may be computed in another way than by calling their module."""
+"""Layers that may be computed in another way than by calling their module."""
 
 from collections.abc import Sequence
 
@@ -9,18 +9,24 @@ from denseup.ops import transforms
 
 
 def is_plain(module: nn.Module, kernel_size: int) -> bool:
-    """A dense `nn.Conv2d` of this size, stride 1, zero padding that keeps the size, and no hooks that want calling."""
+    """A dense `nn.Conv2d` of this size, stride 1, zero padding that keeps the size, whose call nobody awaits."""
     if type(module) is not nn.Conv2d or module.kernel_size != (kernel_size, kernel_size) or module.groups != 1:
         return False
     if module.stride != (1, 1) or module.dilation != (1, 1) or module.padding_mode != "zeros":
         return False
-    return module.padding in ((kernel_size // 2,) * 2, "same") and not has_hooks(module)
+    return module.padding in ((kernel_size // 2,) * 2, "same") and not is_awaited(module)
 
 
-def has_hooks(module: nn.Module) -> bool:
-    """Whether somebody waits for the module to be called."""
+def is_plain_linear(module: nn.Module) -> bool:
+    """An `nn.Linear` itself, not what was put in its place, whose call nobody awaits."""
+    return type(module) is nn.Linear and not is_awaited(module)
+
+
+def is_awaited(module: nn.Module) -> bool:
+    """Whether somebody awaits the module's call: by hooks of it or of all modules, or in place of its forward."""
     hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    return any(hooks)
+    of_all: bool = torch.nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
+    return any(hooks) or bool(of_all) or "forward" in module.__dict__
 
 
 def is_transformed(x: Tensor) -> bool:

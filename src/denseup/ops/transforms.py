@@ -24,8 +24,8 @@ def in_forward_mode() -> bool:
 
 
 def nothing_looks_on(*values: Any) -> bool:
-    """Whether nothing wants to see a call with these: no mode of torch (a FLOP counter, a profiler, …), no transform, no
-    subclass of tensors."""
+    """Whether nothing wants to see a call with these: no mode of torch (a FLOP counter, a profiler, …), no transform
+    and no subclass of tensors."""
     if modes_look_on() or are_active() or any(map(is_special, values)):
         return False
     return not (torch.autograd._profiler_enabled() or torch.jit.is_tracing())  # type: ignore[no-untyped-call]

@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from denseup.ops import reassemble, resize_nearest, sample_bilinear
 from denseup.ops.arguments import odd_number, whole_number
 from denseup.ops.arithmetic import unflatten
+from denseup.ops.convolutions import is_plain
 from denseup.ops.geometry import Size, centre_grid, pixel_shuffle
 from denseup.upsamplers.arguments import check_divides
 from denseup.upsamplers.base import Upsampler
@@ -108,6 +109,9 @@ def _gated(x: Tensor, value: nn.Conv2d, gate: nn.Conv2d) -> Tensor:
     On some processors torch's bfloat16 gradient of a convolution with an odd number of outputs lets NaN leak into the
     pixel before (torch 2.13); those of both together are even.
     """
+    if not (is_plain(value, 1) and is_plain(gate, 1)):
+        gated: Tensor = value(x) * torch.sigmoid(gate(x))
+        return gated
     assert value.bias is not None
     assert gate.bias is not None
     weight, bias = torch.cat([value.weight, gate.weight]), torch.cat([value.bias, gate.bias])

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from denseup.ops import local_similarity, reassemble, resize_nearest
 from denseup.ops.arguments import odd_number, one_of, whole_number
+from denseup.ops.convolutions import is_plain_linear
 from denseup.ops.geometry import Size
 from denseup.ops.normalization import LayerNorm
 from denseup.ops.pointwise import project, project_by
@@ -121,6 +122,9 @@ class SAPA(Upsampler):
 
     def _query_of_both(self, en: Tensor, de: Tensor) -> Tensor:
         """Of (en, de). The projection is linear: `de` is projected before it is raised, a quarter of the work at ×2."""
+        if not is_plain_linear(self.embed_query):
+            raised = _channels_last(resize_nearest(de.permute(0, 3, 1, 2), (en.shape[1], en.shape[2])))
+            return project(self.embed_query, torch.cat([en, raised], 3))
         of_en, of_de = torch.split(self.embed_query.weight, [self.en_channels, self.de_channels], 1)
         high, low = project_by(en, of_en, self.embed_query.bias), project_by(de, of_de)
         return high + resize_nearest(low, (high.shape[2], high.shape[3]))

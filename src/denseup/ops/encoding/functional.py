@@ -18,8 +18,8 @@ def encode_content(
 ) -> Tensor:
     """Logits of the high-resolution map, and of a low-resolution one raised by nearest neighbour.
 
-    Anything but a plain 3×3 `nn.Conv2d` without hooks is simply called, whatever back end is asked for, and so is every
-    convolution under autocast, `torch.func`, in forward mode, and where a model is exported to ONNX.
+    Anything but a plain 3×3 `nn.Conv2d` (`ops.convolutions`) is simply called, whatever back end is asked for, and so
+    is every convolution under autocast, `torch.func`, in forward mode, and where a model is exported to ONNX.
 
     Args:
         convolution: C → O channels, of a size-keeping kind.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from denseup.ops.convolutions import convolution_backward, has_hooks, is_plain, is_transformed
+from denseup.ops.convolutions import convolution_backward, is_plain, is_plain_linear, is_transformed
 from denseup.ops.dispatch import REFERENCE
 from denseup.ops.pointwise import operators, reference
 from denseup.ops.pointwise.backends import BACKENDS
@@ -46,8 +46,8 @@ class SharedMap:
 def convolve(convolution: nn.Module, x: Tensor | SharedMap) -> Tensor:
     """`convolution(x)`, whose gradient of a `SharedMap` is added to that of the map's last use.
 
-    Anything but a plain 1×1 `nn.Conv2d` without hooks in eager full-precision execution is simply called, and so is
-    every convolution of a map that is read once and that the back ends leave to torch.
+    Anything but a plain 1×1 `nn.Conv2d` (`ops.convolutions`) in eager full-precision execution is simply called, and
+    so is every convolution of a map that is read once and that the back ends leave to torch.
 
     Args:
         convolution: C → E channels.
@@ -67,7 +67,7 @@ def convolve(convolution: nn.Module, x: Tensor | SharedMap) -> Tensor:
 
 
 def project(linear: nn.Module, x: Tensor) -> Tensor:
-    """`linear(x)` of what lies channels-last, as a map: an `nn.Linear` without hooks is a 1×1 convolution.
+    """`linear(x)` of what lies channels-last, as a map: a plain `nn.Linear` is a 1×1 convolution.
 
     Args:
         linear: C → E channels.
@@ -76,7 +76,8 @@ def project(linear: nn.Module, x: Tensor) -> Tensor:
     Returns:
         `[B, E, H, W]`.
     """
-    if type(linear) is nn.Linear and not has_hooks(linear):
+    if is_plain_linear(linear):
+        assert isinstance(linear, nn.Linear)
         return project_by(x, linear.weight, linear.bias)
     return cast(Tensor, linear(x)).permute(0, 3, 1, 2)
 

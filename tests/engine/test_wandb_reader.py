@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from processes import GUARD, wait_for
 from wandb_server import clean_environment
 
 from denseup.engine.loggers.wandb_reader import BLOCK, LoggedRun, find_runs, read_records, read_run
+from denseup.engine.loggers.wandb_run import wait_until_written
 
 LOG = """
     import sys, time, wandb
@@ -148,3 +150,20 @@ def test_what_is_no_run_is_told(ended: Path, tmp_path: Path) -> None:
         read_run(tmp_path)
     with pytest.raises(ValueError, match=r"expected run-<id>\.wandb or a folder with one, found 0"):
         read_run(tmp_path / "nowhere")
+
+
+def test_the_end_of_a_run_is_waited_for(ended: Path, tmp_path: Path) -> None:
+    """The client returns before its service has written what it holds: the file is its header until then."""
+    content, part = ended.read_bytes(), tmp_path / ended.parent.name
+    part.mkdir()
+    assert not wait_until_written(part, seconds=GUARD), "no file: a disabled run"
+    file = part / ended.name
+    file.write_bytes(content[:7])
+    assert not wait_until_written(part, seconds=0), "a service that has died"
+    later = threading.Timer(0.2, file.write_bytes, [content])
+    later.start()
+    try:
+        assert wait_until_written(part, seconds=GUARD)
+    finally:
+        later.join()
+    assert read_run(part).exit_code is not None

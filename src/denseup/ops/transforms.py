@@ -51,8 +51,10 @@ def is_taken_apart() -> bool:
 
 
 def are_dynamic(*lengths: int) -> bool:
-    """Whether `torch.export` is to leave one of these lengths open."""
-    return torch.compiler.is_exporting() and any(isinstance(length, torch.SymInt) for length in lengths)
+    """Whether `torch.export` is to leave one of these lengths open; always in its strict mode, which can't be asked."""
+    if not torch.compiler.is_exporting():
+        return False
+    return torch.compiler.is_dynamo_compiling() or any(isinstance(length, torch.SymInt) for length in lengths)
 
 
 def takes_any_size(*lengths: int) -> bool:

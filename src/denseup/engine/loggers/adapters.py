@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from denseup.engine.loggers.guarding import guarded
+from denseup.engine.loggers.wandb_run import wait_until_written
 
 Picture = NDArray[np.uint8]
 Row = Mapping[str, Any]
@@ -80,6 +81,7 @@ class WandbAdapter(Adapter):
         folder = Path(run.dir).parent
         try:
             run.finish(exit_code=exit_code)
+            wait_until_written(folder)
         except TimeoutError:
             print(
                 f"W&B: not everything has arrived; upload with: wandb sync --include-online {folder}", file=sys.stderr

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
@@ -13,7 +14,7 @@ from urllib.parse import urlparse
 from pytorch_lightning.loggers import WandbLogger
 
 from denseup.engine.loggers.context import RunContext
-from denseup.engine.loggers.wandb_reader import note_part
+from denseup.engine.loggers.wandb_reader import note_part, read_run
 
 Mode = Literal["online", "offline", "disabled"]
 STEP = "trainer/global_step"
@@ -21,6 +22,8 @@ STEP = "trainer/global_step"
 FLUSH = 1.0
 """Seconds after which the client writes to its file what it holds; by itself it takes up to 15."""
 REMEMBERED = 10 * FLUSH
+WRITTEN = 10.0
+"""Seconds that a finished run waits at most for its own end in its file."""
 RECENT = "wandb_recent"
 
 
@@ -92,6 +95,28 @@ def wandb_logger(run: RunContext, **options: Any) -> WandbLogger:
     for row, step in run.logged.get(RECENT, ()):
         logger.log_metrics(row, step)
     return logger
+
+
+def wait_until_written(part: Path, seconds: float = WRITTEN) -> bool:
+    """Wait until the client's service has written a run's end to its file: `finish` may return before it has.
+
+    Args:
+        part: the run's folder in wandb/.
+        seconds: how long at most; a service that has died writes nothing more.
+
+    Returns:
+        Whether the end is there.
+    """
+    deadline, pause = time.monotonic() + seconds, 0.005
+    while any(part.glob("run-*.wandb")):  # none of a disabled run
+        with suppress(OSError, ValueError):  # a header that is not whole yet
+            if read_run(part).exit_code is not None:
+                return True
+        if time.monotonic() > deadline:
+            break
+        time.sleep(pause)
+        pause = min(2 * pause, 0.5)
+    return False
 
 
 def _begun(mode: Mode, arguments: dict[str, Any]) -> Any:

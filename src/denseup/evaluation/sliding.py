@@ -32,7 +32,7 @@ def sliding_scores(task: DenseTask, batch: Batch, crop: tuple[int, int], stride:
     tops, lefts = (window_starts(*sides) for sides in zip((height, width), crop, stride, strict=True))
     if len(tops) == len(lefts) == 1:
         return task.scores(batch)
-    total, seen = None, torch.zeros(height, width, device=batch["image"].device)
+    total, seen = None, torch.zeros(height, width, dtype=torch.float32, device=batch["image"].device)
     for top in tops:
         for left in lefts:
             rows, columns = slice(top, min(top + crop[0], height)), slice(left, min(left + crop[1], width))

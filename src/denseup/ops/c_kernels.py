@@ -1,6 +1,7 @@
 """What every caller of the C kernels of `denseup.native` does with tensors."""
 
 import ctypes
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -24,6 +25,11 @@ def machine_reasons(*tensors: Tensor) -> list[str]:
         if x.dtype is not torch.float32:
             found.append(f"dtype is {x.dtype}, it has float32")
     return list(dict.fromkeys(found)) if found else found
+
+
+def floats(shape: Sequence[int], memory_format: torch.memory_format = torch.contiguous_format) -> Tensor:
+    """Memory for what a kernel writes: float32 on the CPU, whatever torch's default dtype and device are."""
+    return torch.empty(tuple(shape), dtype=torch.float32, device="cpu", memory_format=memory_format)
 
 
 class _Shape(ctypes.Structure):
@@ -52,7 +58,7 @@ def in_layout(x: Tensor, to: torch.memory_format) -> Tensor:
         return x.contiguous(memory_format=to)
     batch, channels, height, width = x.shape
     sides = (channels, height * width) if last else (height * width, channels)
-    out = torch.empty(x.shape, memory_format=to)
+    out = floats(x.shape, to)
     meant = x.resolve_neg()  # by operators it is already; layouts are turned for whoever asks
     _turning()(_Shape(batch, *sides, native.threads()), meant.data_ptr(), out.data_ptr())
     return out

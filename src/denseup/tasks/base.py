@@ -96,7 +96,7 @@ class DenseTask(Learns, GivesScores):
         self.examples: list[UInt8] = []
         """Panels of the first samples of the last evaluation, uint8 RGB `[H, W, 3]`."""
         for name, default in NORMALISATION.items():
-            value = torch.tensor(getattr(network, name, default)).view(3, 1, 1)
+            value = torch.tensor(getattr(network, name, default), dtype=torch.float32).view(3, 1, 1)
             self.register_buffer(name, value, persistent=False)
         self.register_load_state_dict_post_hook(_read_normalisation)
 

@@ -19,7 +19,8 @@ def resized(logits: Tensor, size: tuple[int, int], numbers: int) -> Iterator[Ten
     if logits.shape[1] * height * width <= numbers:
         yield F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
         return
-    position = ((torch.arange(height, device=logits.device) + 0.5) * (logits.shape[2] / height) - 0.5).clamp(min=0)
+    pixels = torch.arange(height, dtype=torch.float32, device=logits.device)
+    position = ((pixels + 0.5) * (logits.shape[2] / height) - 0.5).clamp(min=0)
     above = position.floor().long().clamp(max=logits.shape[2] - 1)
     below, weight = (above + 1).clamp(max=logits.shape[2] - 1), (position - above).to(logits.dtype)[:, None]
     rows = max(numbers // (logits.shape[1] * width), 1)

@@ -66,11 +66,12 @@ class Deconv(Upsampler):
         """Weights that add up to 1 at every sub-position, also in a kernel that is smaller than the bilinear one."""
         tent = self._tent()
         position = torch.arange(len(tent)) % self.scale_factor
-        self._paint(tent / torch.zeros(self.scale_factor).index_add(0, position, tent)[position])
+        self._paint(tent / tent.new_zeros(self.scale_factor).index_add(0, position, tent)[position])
 
     def _tent(self) -> Tensor:
         """The bilinear kernel in one direction, `[K]`."""
-        offset = torch.arange(self.conv.kernel_size[0]) - (self.conv.padding[0] + (self.scale_factor - 1) / 2)  # type: ignore[operator]
+        middle = self.conv.padding[0] + (self.scale_factor - 1) / 2  # type: ignore[operator]
+        offset = torch.arange(self.conv.kernel_size[0], dtype=torch.float32) - middle
         return (1 - offset.abs() / self.scale_factor).clamp(min=0)
 
     def _paint(self, weights: Tensor) -> None:

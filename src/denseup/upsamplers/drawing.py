@@ -22,10 +22,10 @@ class Drawing(nn.Module):
     def uniform(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
         """Numbers in [0, 1), float32, on the device of `like`; compiled code draws from torch's stream."""
         if torch.compiler.is_compiling():
-            return torch.rand(shape, device=like.device)
+            return torch.rand(shape, dtype=torch.float32, device=like.device)
         generator = torch.Generator(like.device).manual_seed((self.seed << 31) + int(self.num_batches_tracked))
         self.num_batches_tracked += 1
-        return torch.rand(shape, device=like.device, generator=generator)
+        return torch.rand(shape, dtype=torch.float32, device=like.device, generator=generator)
 
 
 class ChannelDropout(Drawing):

@@ -325,6 +325,6 @@ def _weighted(logits: Tensor, window: Tensor | None) -> Tensor:
 def _window(kernel_size: int) -> Tensor:
     """Hamming's window by rows, `[K²]`, as single precision has it."""
     if kernel_size == 1:
-        return torch.ones(1)
+        return torch.ones(1, dtype=torch.float32)
     line = [0.54 - 0.46 * math.cos(2 * math.pi * i / (kernel_size - 1)) for i in range(kernel_size)]
     return torch.tensor([a * b for a in line for b in line], dtype=torch.float64).float()

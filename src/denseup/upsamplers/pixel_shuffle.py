@@ -55,7 +55,7 @@ class PixelShuffle(Upsampler):
     def start_neutral(self) -> None:
         """Bilinear interpolation of each channel by itself; with a 1×1 kernel, nearest-neighbour interpolation."""
         kernels = bilinear_kernels(self.encode.kernel_size[0], self.scale_factor)
-        weights = torch.einsum("oc,pij->opcij", torch.eye(self.de_channels), kernels)
+        weights = torch.einsum("oc,pij->opcij", torch.eye(self.de_channels, dtype=kernels.dtype), kernels)
         with torch.no_grad():
             self.encode.weight.copy_(weights.flatten(0, 1))
 

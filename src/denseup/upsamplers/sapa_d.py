@@ -132,8 +132,8 @@ class SAPAD(Upsampler):
     def _around_the_centre(self) -> Tensor:
         """Offsets of the neutral start, `[G·P·2·s²]`: on a spiral, which fills a disc with any number of points."""
         factor = self.scale_factor if self.fine_offsets else 1
-        cells = (torch.arange(factor) + 0.5) / factor - 0.5
-        order = torch.arange(self.points)
+        cells = (torch.arange(factor, dtype=torch.float32) + 0.5) / factor - 0.5
+        order = torch.arange(self.points, dtype=torch.float32)
         radius, angle = NEUTRAL_RADIUS * ((order + 0.5) / self.points).sqrt(), GOLDEN_ANGLE * order
         spiral = torch.stack([radius * angle.cos(), radius * angle.sin()], 1)
         spiral = spiral - spiral.mean(0)

@@ -49,7 +49,7 @@ def bilinear_kernels(kernel_size: int, factor: int) -> Tensor:
 
     K = 1 has no neighbours: nearest-neighbour interpolation.
     """
-    position = (torch.arange(factor) + 0.5) / factor - 0.5
+    position = (torch.arange(factor, dtype=torch.float32) + 0.5) / factor - 0.5
     taps = torch.arange(kernel_size) - kernel_size // 2
     weights = (1 - (taps - position[:, None]).abs()).clamp(min=0)
     weights = weights / weights.sum(1, keepdim=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from denseup import native
-from denseup.ops.c_kernels import MISSING, check, dense
+from denseup.ops.c_kernels import MISSING, check, dense, floats
 from denseup.ops.geometry import new_map, size_of
 
 NAME = "cpu"
@@ -73,8 +73,8 @@ def attention_backward(
     grad_query = new_map(query, query.shape[1], size_of(query))
     keys = dense(key.float())
     lanes = [_planes(x) for x in (key, value)]
-    bands = [torch.empty(library.denseup_attention_band_floats(shape, x.shape[1])) for x in (key, value)]
-    sums = [torch.empty(x.shape, memory_format=torch.channels_last) for x in (key, value)]
+    bands = [floats([library.denseup_attention_band_floats(shape, x.shape[1])]) for x in (key, value)]
+    sums = [floats(x.shape, torch.channels_last) for x in (key, value)]
     pointers = [x.data_ptr() for x in (*bands, *sums)]
     end = (keys.data_ptr(), *(x.data_ptr() for x in lanes), _map(grad_query), *pointers)
     check(library.denseup_attention_backward(shape, _map(grad), _map(query), *end))
@@ -90,7 +90,7 @@ def _require(query: Tensor, kernel_size: int, heads: int) -> None:
 
 def _planes(x: Tensor) -> Tensor:
     """A map in float32 and NCHW, with `SPARE` floats behind it."""
-    planes = torch.empty(x.numel() + SPARE)
+    planes = floats([x.numel() + SPARE])
     planes[: x.numel()].view(x.shape).copy_(x)
     return planes
 

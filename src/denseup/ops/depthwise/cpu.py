@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from denseup import native
-from denseup.ops.c_kernels import MISSING, dense, like_layout, machine_reasons, pointer
+from denseup.ops.c_kernels import MISSING, dense, floats, like_layout, machine_reasons, pointer
 from denseup.ops.depthwise.arguments import output_length
 
 NAME = "cpu"
@@ -52,7 +52,7 @@ def convolve(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
     """`[B, C, H, W]`, `[1 or B, C, k, k]` → `[B, C, H', W']`, in the layout of `x`."""
     shape, last, kernels = _shape(x, weight, stride, padding), dense(x), _by_tap(weight)
     size = (shape.out_height, shape.out_width)
-    out = torch.empty((*x.shape[:2], *size), memory_format=torch.channels_last)
+    out = floats((*x.shape[:2], *size), torch.channels_last)
     _library().denseup_depthwise(shape, last.data_ptr(), kernels.data_ptr(), out.data_ptr())
     return like_layout(out, x)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from denseup import native
-from denseup.ops.c_kernels import MISSING, check, dense, machine_reasons, pointer
+from denseup.ops.c_kernels import MISSING, check, dense, floats, machine_reasons, pointer
 from denseup.ops.geometry import layout
 
 NAME = "cpu"
@@ -76,7 +76,7 @@ def encode(high: Tensor, low: Tensor | None, weight: Tensor, bias: Tensor | None
     high, low, weight = dense(high), None if low is None else dense(low), _even(weight)
     bias = None if bias is None else bias.contiguous()
     shape = (high.shape[0], weight.shape[0], *high.shape[2:])
-    logits = torch.empty(shape, memory_format=torch.channels_last)
+    logits = floats(shape, torch.channels_last)
     pointers = (high.data_ptr(), pointer(low), _weights(weight), pointer(bias), logits.data_ptr())
     check(_library().denseup_encode(_shape(high, low, weight), *pointers))
     return logits

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from denseup import native
-from denseup.ops.c_kernels import MISSING, check, dense, machine_reasons, pointer
+from denseup.ops.c_kernels import MISSING, check, dense, floats, machine_reasons, pointer
 from denseup.ops.geometry import size_of
 
 NAME = "cpu"
@@ -53,7 +53,7 @@ def unsupported_reasons(x: Tensor, positions: Tensor) -> list[str]:
 def similarity(query: Tensor, key: Tensor, positions: Tensor) -> Tensor:
     """`[B, C, H, W]`, `[B, C, h, w]`, `[B, P, 2, G, H, W]` → `[B, G, P, H, W]`."""
     batch, points, _, groups, *size = positions.shape
-    out = torch.empty(batch, groups, points, *size)
+    out = floats((batch, groups, points, *size))
     high, low = dense(query), dense(key)
     end = (_positions(positions), _weights(out))
     check(_library().denseup_point_similarity(_shape(key, positions), high.data_ptr(), low.data_ptr(), *end))
@@ -77,7 +77,7 @@ def similarity_backward(grad: Tensor, query: Tensor, key: Tensor, positions: Ten
 
 def gather_backward(grad: Tensor, value: Tensor, weights: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of value, channels-last, of weights, contiguous, and of positions, in their layout."""
-    of_weights = torch.empty(weights.shape)
+    of_weights = floats(weights.shape)
     of_value, of_positions = _backward(grad, value, weights, positions, None, of_weights)
     return of_value, of_weights, of_positions
 
@@ -96,7 +96,7 @@ def _backward(
 
 
 def _high(low: Tensor, positions: Tensor) -> Tensor:
-    return torch.empty((*low.shape[:2], *size_of(positions)), memory_format=torch.channels_last)
+    return floats((*low.shape[:2], *size_of(positions)), torch.channels_last)
 
 
 def _shape(low: Tensor, positions: Tensor) -> _Shape:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from denseup import native
-from denseup.ops.c_kernels import MISSING, check, dense, machine_reasons, pointer
+from denseup.ops.c_kernels import MISSING, check, dense, floats, machine_reasons, pointer
 from denseup.ops.geometry import layout
 
 NAME = "cpu"
@@ -56,7 +56,7 @@ def limits(x: Tensor, weight: Tensor, bias: Tensor | None, to: Tensor | None = N
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """`[B, C, H, W]`, `[O, C, 1, 1]`, `[O]` → `[B, O, H, W]`, channels-last."""
     x, matrix, bias = dense(x), _matrix(weight), None if bias is None else bias.contiguous()
-    out = torch.empty((x.shape[0], weight.shape[0], *x.shape[2:]), memory_format=torch.channels_last)
+    out = floats((x.shape[0], weight.shape[0], *x.shape[2:]), torch.channels_last)
     pointers = (x.data_ptr(), matrix.data_ptr(), pointer(bias), out.data_ptr())
     check(_library().denseup_pointwise(_shape(x, weight), *pointers))
     return out

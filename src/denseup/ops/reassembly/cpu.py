@@ -143,7 +143,8 @@ def _require(x: Tensor, kernel_size: int, groups: int) -> None:
 
 
 def _empty(like: Tensor, channels: int, size: Size, dtype: torch.dtype) -> Tensor:
-    return torch.empty((like.shape[0], channels, *size), dtype=dtype, memory_format=torch.channels_last)
+    shape = (like.shape[0], channels, *size)
+    return torch.empty(shape, dtype=dtype, device=like.device, memory_format=torch.channels_last)
 
 
 def _is_bfloat16(x: Tensor) -> bool:

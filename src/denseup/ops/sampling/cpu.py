@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from denseup import native
-from denseup.ops.c_kernels import MISSING, check, dense, like_layout, machine_reasons
+from denseup.ops.c_kernels import MISSING, check, dense, floats, like_layout, machine_reasons
 
 NAME = "cpu"
 MAX_PIXELS = 2**31 - 1
@@ -58,7 +58,7 @@ def unsupported_reasons(x: Tensor, positions: Tensor, groups: int) -> list[str]:
 def sample(x: Tensor, positions: Tensor, groups: int, padding: str) -> Tensor:
     """`[B, C, h, w]`, `[B, 2·G, H, W]` → `[B, C, H, W]`, in the layout of `x`."""
     low = dense(x)
-    out = torch.empty((*x.shape[:2], *positions.shape[2:]), memory_format=torch.channels_last)
+    out = floats((*x.shape[:2], *positions.shape[2:]), torch.channels_last)
     shape = _shape(x, positions, groups, padding)
     check(_library().denseup_sample(shape, low.data_ptr(), _positions(positions), out.data_ptr()))
     return like_layout(out, x)
@@ -68,7 +68,7 @@ def sample_backward(grad: Tensor, x: Tensor, positions: Tensor, groups: int, pad
     """Gradients of `x`, in its layout, and of `positions`, contiguous."""
     high, low = dense(grad), dense(x)
     of_map = torch.zeros_like(low)
-    of_positions = torch.empty(positions.shape)
+    of_positions = floats(positions.shape)
     pointers = (high.data_ptr(), low.data_ptr(), _positions(positions), of_map.data_ptr(), of_positions.data_ptr())
     check(_library().denseup_sample_backward(_shape(x, positions, groups, padding), *pointers))
     return like_layout(of_map, x), of_positions

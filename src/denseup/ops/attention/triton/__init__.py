@@ -54,7 +54,7 @@ def attention_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of `attention` in query, key and value."""
     of_query, of_key, of_value = (empty_map(x, x.shape[1], size_of(x), x.dtype) for x in (query, key, value))
-    softmax = torch.empty(3, query.shape[0], heads, *size_of(query), device=query.device)
+    softmax = torch.empty(3, query.shape[0], heads, *size_of(query), dtype=torch.float32, device=query.device)
     constants = _constants(query, value, heads)
     blocks = ceil_div(query.shape[3], constants["PIXELS"])
     channels = (query.shape[1] // heads, value.shape[1] // heads)

@@ -164,6 +164,41 @@ def test_float16_on_a_cpu_is_float16(accelerator: str, precision: Any, monkeypat
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float16
 
 
+def test_a_network_in_half_precision_is_measured_against_the_truth() -> None:
+    """Lightning alone would round what a batch holds, and torchmetrics the sums that a metric keeps."""
+    trainer = pl.Trainer(**with_precision({"accelerator": "cpu", "precision": "bf16-true"}, ["prompt"]), logger=False)
+    assert trainer.precision == "bf16-true"
+    given = {key: torch.rand(2, 3, generator=torch.Generator().manual_seed(0)) for key in ("image", "prompt", "depth")}
+    batch = trainer.precision_plugin.convert_input(given | {"name": ["a", "b"]})
+    assert {key: x.dtype for key, x in batch.items() if key != "name"} == {
+        "image": torch.bfloat16,
+        "prompt": torch.bfloat16,
+        "depth": torch.float32,
+    }
+    assert torch.equal(batch["depth"], given["depth"])
+    assert batch["name"] == ["a", "b"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_metrics_of_a_task_in_half_precision_are_exact(task: str) -> None:
+    """Those that it has summed before it is converted too."""
+    plain, half = build(task, "bilinear"), build(task, "bilinear")
+    generator = torch.Generator().manual_seed(0)
+    for number in range(20):
+        if number == 10:
+            half.to(torch.bfloat16)
+        if task == "matting":
+            alpha, prediction = torch.randint(256, (2, 1, 9, 11), dtype=torch.uint8, generator=generator)
+            batch = {"alpha": alpha[None], "trimap": torch.full((1, 1, 9, 11), 128, dtype=torch.uint8)}
+        else:
+            label, prediction = torch.randint(3, (2, 1, 9, 11), generator=generator)
+            batch = {"label": label}
+        for module in (plain, half):
+            module.update_metrics(prediction, batch)
+    assert half.metrics.compute() == plain.metrics.compute()
+    assert half.compute_baseline() == plain.compute_baseline()
+
+
 @pytest.mark.parametrize("options", [{"precision": "bf16-mixed"}, {"accelerator": "cuda", "precision": "16-mixed"}, {}])
 def test_other_precisions_are_lightnings(options: dict[str, Any]) -> None:
     assert with_precision(options) == options

@@ -81,7 +81,7 @@ class Measuring:
 
     def _pass(self, data: DenseData, way: Way, loggers: list[Logger], callbacks: list[pl.Callback]) -> dict[str, float]:
         """One look at all test images; their metrics."""
-        options = with_precision(without_compile(self.trainer))
+        options = with_precision(without_compile(self.trainer), self.task.prompts)
         with quiet_lightning(), self.task.answering(way):
             trainer = pl.Trainer(
                 logger=loggers or False, callbacks=callbacks, default_root_dir=self.folder.path, **options

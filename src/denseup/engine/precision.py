@@ -1,25 +1,63 @@
-"""`trainer.precision=16-mixed` on a CPU, where Lightning's trainer would take bfloat16 in its place."""
+"""`trainer.precision` where Lightning does otherwise: float16 on a CPU, and the truth of networks in half precision."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
 
 from pytorch_lightning.accelerators import Accelerator, CUDAAccelerator, MPSAccelerator
-from pytorch_lightning.plugins import MixedPrecision
+from pytorch_lightning.plugins import HalfPrecision, MixedPrecision, Precision
 
 FLOAT16 = ("16-mixed", 16, "16")
 """What Lightning takes for mixed float16; the numbers are its former names."""
+HALF = ("bf16-true", "16-true")
+INPUT = "image"
 
 
-def with_precision(options: Mapping[str, Any]) -> dict[str, Any]:
-    """A run's arguments of Lightning's trainer, where float16 on a CPU is said so that it is not bfloat16.
+class HalfNetwork(HalfPrecision):
+    """Weights and what the network gets in half precision; losses and metrics compare with the truth as it is.
 
-    Autocast and the scaler of losses work there as on a GPU (torch ≥ 2.3), if not faster than float32.
+    Lightning's rounds whatever of a batch is in floating point: the alpha of a loss, and a depth that is measured.
+
+    Args:
+        precision: of the weights.
+        inputs: keys of a batch that the network gets.
+    """
+
+    def __init__(self, precision: Literal["bf16-true", "16-true"], inputs: Collection[str]) -> None:
+        super().__init__(precision)
+        self.inputs = frozenset(inputs)
+
+    def convert_input(self, data: Any) -> Any:
+        """A batch, as a dictionary, with its inputs in half precision."""
+        if not isinstance(data, Mapping):
+            return super().convert_input(data)
+        return {key: super(HalfNetwork, self).convert_input(x) if key in self.inputs else x for key, x in data.items()}
+
+
+def with_precision(options: Mapping[str, Any], prompts: Collection[str] = ()) -> dict[str, Any]:
+    """A run's arguments of Lightning's trainer, with the precision in words that mean what they say.
+
+    Float16 on a CPU is float16, where Lightning's trainer would take bfloat16 in its place: autocast and the scaler of
+    losses work there as on a GPU (torch ≥ 2.3), if not faster than float32. Half precision is that of the network.
+
+    Args:
+        options: arguments of Lightning's trainer.
+        prompts: keys of a batch that the network gets beside the image.
     """
     taken = dict(options)
-    if taken.get("precision") not in FLOAT16 or not _is_cpu(taken.get("accelerator", "auto")):
+    plugin = _plugin(taken, prompts)
+    if plugin is None:
         return taken
     del taken["precision"]
-    return {**taken, "plugins": [*_listed(taken.get("plugins")), MixedPrecision("16-mixed", "cpu")]}
+    return {**taken, "plugins": [*_listed(taken.get("plugins")), plugin]}
+
+
+def _plugin(options: Mapping[str, Any], prompts: Collection[str]) -> Precision | None:
+    precision = options.get("precision")
+    if precision in HALF:
+        return HalfNetwork(precision, (INPUT, *prompts))
+    if precision in FLOAT16 and _is_cpu(options.get("accelerator", "auto")):
+        return MixedPrecision("16-mixed", "cpu")
+    return None
 
 
 def _is_cpu(accelerator: Any) -> bool:

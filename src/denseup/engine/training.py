@@ -128,7 +128,7 @@ def _trainer(
         logger=loggers or False,
         callbacks=callbacks,
         default_root_dir=folder.path,
-        **with_precision(without_compile(options)),
+        **with_precision(without_compile(options), task.prompts),
     )
     check_processes(trainer)
     name_failed_saves(trainer)

@@ -49,3 +49,16 @@ class MattingMetrics(ImageMeans):
         """How many images had no unknown pixel, hence no MSE, over all processes; each process has to call this."""
         with self.sync_context():
             return int(self.images - self.measured[list(self.measures).index("mse")])
+
+
+class TrivialSAD(ImageMeans):
+    """SAD of the answer that needs no network: 0.5 in the unknown region, and the trimap elsewhere."""
+
+    values = MattingMetrics.values[:1]
+    measures: ClassVar[Mapping[str, Measure]] = {"sad": sad}
+    is_differentiable = False
+    higher_is_better = False
+
+    def update(self, target: ArrayLike, trimap: ArrayLike) -> None:
+        """Add images; see `MattingMetrics.update`."""
+        self.add(pred=trimap, target=target, trimap=trimap)

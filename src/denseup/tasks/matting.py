@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics import MeanMetric
 
 from denseup.losses import matting_loss
-from denseup.metrics import MattingMetrics, TrainingMattingMetrics, sad
+from denseup.metrics import MattingMetrics, TrainingMattingMetrics
+from denseup.metrics.matting import TrivialSAD
 from denseup.results import Matte
 from denseup.tasks.base import Batch, DenseTask, Optimization, UInt8, to_uint8
 from denseup.tasks.checks import check_number, check_whole
@@ -66,7 +66,7 @@ class MattingTask(DenseTask):
         self.composition_weight = composition_weight
         self.stride = stride
         self.metrics = metrics()
-        self.trivial_sad = MeanMetric()
+        self.trivial_sad = TrivialSAD()
 
     def loss(self, batch: Batch) -> Tensor:
         """Half alpha and half composition loss over the unknown region."""
@@ -142,8 +142,7 @@ class MattingTask(DenseTask):
         """Add a batch; the trivial answer is 128 in the unknown region, and the trimap elsewhere: the trimap itself."""
         alpha = batch.get(BEFORE_ROUNDING, prediction)
         self.metrics.update(alpha, batch["alpha"][:, 0], batch["trimap"][:, 0])
-        for trimap, alpha in zip(batch["trimap"][:, 0], batch["alpha"][:, 0], strict=True):
-            self.trivial_sad.update(sad(trimap, alpha, trimap))
+        self.trivial_sad.update(batch["alpha"][:, 0], batch["trimap"][:, 0])
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last evaluation."""
@@ -152,7 +151,7 @@ class MattingTask(DenseTask):
 
     def compute_baseline(self) -> dict[str, float]:
         """SAD of "0.5 in the unknown region"."""
-        return {"sad": float(self.trivial_sad.compute())}
+        return {"sad": float(self.trivial_sad.compute()["sad"])}
 
     def panel(self, prediction: UInt8, batch: Batch) -> UInt8:
         """image | trimap | prediction | truth of the first sample."""

@@ -160,6 +160,30 @@ def test_a_step_that_the_scaler_leaves_out_moves_nothing(monkeypatch: pytest.Mon
     assert watching.seen[-1][2] == pytest.approx(watching.seen[0][2] * (1 - steps / 12), rel=1e-12)
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-true", "64-true"])
+def test_the_average_is_that_of_the_weights(precision: Any) -> None:
+    """In float32 at least: in bfloat16 a step of a hundredth of the way is none."""
+
+    class Weights(pl.Callback):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+            seen.append(torch.cat([p.detach().double().flatten() for p in pl_module.network.parameters()]))
+
+    seen: list[Tensor] = []
+    average, weights = AverageWeights(1.0), Weights()
+    task = build("segmentation", "bilinear")
+    fit(task, 40, weights, average, precision=precision)
+    expected = seen[0]  # the first step begins the average
+    for now in seen[1:]:
+        expected = torch.lerp(expected, now, 1 / 40)
+    kept = {key.removeprefix("module."): value for key, value in average.state_dict().items()}
+    found = torch.cat([kept[key].double().flatten() for key, _ in task.network.named_parameters()])
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    with average.in_place(task):
+        there = torch.cat([p.detach().double().flatten() for p in task.network.parameters()])
+    rounding = {"bf16-true": 2**-8}.get(precision, 1e-6)
+    torch.testing.assert_close(there, expected, rtol=rounding, atol=1e-6)
+
+
 def test_a_step_left_out_is_no_divergence_and_a_true_one_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gradient that no scale makes finite: half the scale, a quarter, … and at 1 it is the run's own."""
     scaled_by(8.0, monkeypatch)

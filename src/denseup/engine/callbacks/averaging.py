@@ -1,11 +1,12 @@
 """An exponential average of the weights, evaluated at the end of a run beside the last ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from denseup.tasks import DenseTask
@@ -41,8 +42,7 @@ class AverageWeights(pl.Callback):
         """Begin with the weights as they are, or go on with the average of a resumed run."""
         assert isinstance(pl_module, DenseTask)
         steps = max(self.share * float(trainer.estimated_stepping_batches), 1.0)
-        average = get_ema_multi_avg_fn(1 - 1 / steps)
-        self._model = AveragedModel(pl_module.network, multi_avg_fn=average, use_buffers=True)
+        self._model = _average_of(pl_module.network, decay=1 - 1 / steps)
         self._step = trainer.global_step
         if self._loaded is not None:
             self._model.load_state_dict(self._loaded)
@@ -64,7 +64,7 @@ class AverageWeights(pl.Callback):
     def in_place(self, task: DenseTask) -> Iterator[None]:
         """Within it the task has the averaged weights."""
         if self._model is None and self._loaded is not None:  # killed after the last step: none was trained here
-            self._model = AveragedModel(task.network, use_buffers=True)
+            self._model = _average_of(task.network, decay=0)
             self._model.load_state_dict(self._loaded)
         assert self._model is not None, "nothing was trained"
         own: dict[str, Tensor] = {key: value.clone() for key, value in task.network.state_dict().items()}
@@ -81,3 +81,17 @@ class AverageWeights(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """For resuming; a run that had no average begins one."""
         self._loaded = state_dict or None
+
+
+def _average_of(network: nn.Module, decay: float) -> AveragedModel:
+    """An average that begins with these weights, in float32 at least: half precision has no numbers for small steps."""
+    average = get_ema_multi_avg_fn(decay)
+
+    def average_as_it_is(averaged: Sequence[Tensor], current: Sequence[Tensor], number: Any) -> None:
+        average(averaged, [x.to(a.dtype) for a, x in zip(averaged, current, strict=True)], number)
+
+    model = AveragedModel(network, multi_avg_fn=average_as_it_is, use_buffers=True)
+    for x in (*model.parameters(), *model.buffers()):
+        if x.is_floating_point():
+            x.data = x.data.to(torch.promote_types(x.dtype, torch.float32))
+    return model

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
+from torch.utils.module_tracker import ModuleTracker
 
 from denseup.ops import transforms
 
@@ -25,8 +27,20 @@ def is_plain_linear(module: nn.Module) -> bool:
 def is_awaited(module: nn.Module) -> bool:
     """Whether somebody awaits the module's call: by hooks of it or of all modules, or in place of its forward."""
     hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    of_all: bool = torch.nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
-    return any(hooks) or bool(of_all) or "forward" in module.__dict__
+    return any(hooks) or "forward" in module.__dict__ or _all_are_awaited()
+
+
+def _all_are_awaited() -> bool:
+    """Whether there are hooks of all modules; those by which FLOP counters know where they are change nothing."""
+    if not torch_module._has_any_global_hook():  # type: ignore[no-untyped-call]
+        return False
+    hooks = (
+        *torch_module._global_forward_hooks.values(),
+        *torch_module._global_forward_pre_hooks.values(),
+        *torch_module._global_backward_hooks.values(),
+        *torch_module._global_backward_pre_hooks.values(),
+    )
+    return any(not isinstance(getattr(hook, "__self__", None), ModuleTracker) for hook in hooks)
 
 
 def is_transformed(x: Tensor) -> bool:

@@ -467,3 +467,15 @@ def test_what_the_authors_save_beside_weights_is_no_state() -> None:
         report = load_official(create_upsampler(name, de_channels=64), dict.fromkeys(keys, torch.zeros(1)))
         assert report.constants == keys
         assert report.unexpected == []
+
+
+@pytest.mark.parametrize("size", [(15, 20), (14, 18)])
+def test_naf_compiles_for_sizes_that_are_symbols(size: tuple[int, int]) -> None:
+    """Ratios that are no whole numbers, an image that is averaged: neither goes by what symbols can't say."""
+    torch.manual_seed(0)
+    module = create_upsampler("naf", de_channels=8, heads=2, blocks=1).eval()
+    de, en, image = (torch.randn(1, 8, 7, 9), torch.randn(1, 8, *size), torch.randn(1, 3, size[0] + 3, size[1] + 5))
+    torch._dynamo.reset()
+    compiled = torch.compile(module, backend="aot_eager", fullgraph=True, dynamic=True)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(de, en, image=image), module(de, en, image=image), rtol=1e-4, atol=1e-4)

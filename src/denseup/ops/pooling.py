@@ -13,13 +13,15 @@ from denseup.ops.repeating import must_repeat
 def adaptive_average(x: Tensor, size: Size) -> Tensor:
     """torch's adaptive average pooling `[B, C, H, W]` → `[B, C, *size]`.
 
-    Bin i of n reaches from ⌊i·N/n⌋ to ⌈(i+1)·N/n⌉. Where a graph is made for any size, for which exporters have no such
-    operator, the bins are the rows of two matrices.
+    Bin i of n reaches from ⌊i·N/n⌋ to ⌈(i+1)·N/n⌉. Where a graph may be made for any size, for which exporters and
+    inductor have no such operator, the bins are the rows of two matrices.
     """
-    if not transforms.is_taken_apart() and not any(isinstance(n, torch.SymInt) for n in (*x.shape[2:], *size)):
+    lengths = (*x.shape[2:], *size)
+    if not transforms.takes_any_size(*lengths):
         if size_of(x) == tuple(size):
             return x
-        if not (must_repeat(x) and x.requires_grad):  # torch's gradient has no order of its sums on a GPU
+        unordered = must_repeat(x) and x.requires_grad  # torch's gradient has no order of its sums on a GPU
+        if not transforms.may_be_symbols(*lengths) and not unordered:
             return F.adaptive_avg_pool2d(x, size)
     wide = accumulate(x)
     rows, columns = (_bins(length, number, wide) for length, number in zip(size_of(x), size, strict=True))

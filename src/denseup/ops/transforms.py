@@ -50,11 +50,14 @@ def is_taken_apart() -> bool:
     return bool(torch.jit.is_tracing())  # type: ignore[no-untyped-call]
 
 
-def are_dynamic(*lengths: int) -> bool:
-    """Whether `torch.export` is to leave one of these lengths open; always in its strict mode, which can't be asked."""
-    if not torch.compiler.is_exporting():
-        return False
+def may_be_symbols(*lengths: int) -> bool:
+    """Whether one of these lengths may stand for any: dynamo, which shows symbols as numbers, can't be asked."""
     return torch.compiler.is_dynamo_compiling() or any(isinstance(length, torch.SymInt) for length in lengths)
+
+
+def are_dynamic(*lengths: int) -> bool:
+    """Whether `torch.export` is to leave one of these lengths open; always in its strict mode, which is dynamo's."""
+    return torch.compiler.is_exporting() and may_be_symbols(*lengths)
 
 
 def takes_any_size(*lengths: int) -> bool:

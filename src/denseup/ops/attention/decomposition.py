@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from denseup.ops import transforms
 from denseup.ops.arithmetic import accumulate, by_group, softmax_by_group
 from denseup.ops.geometry import Size, size_of, window_start
 from denseup.ops.windows import contract, correlate, spread, windows
@@ -104,5 +105,5 @@ def _without_outside(x: Tensor, fill: float, kernel_size: int, heads: int, low: 
 
 def _beyond(kernel_size: int, low: Size) -> int:
     """Rows and columns of zeros to be added, so that a window fits; 0 where it always does."""
-    fits = all(not isinstance(length, torch.SymInt) and length >= kernel_size for length in low)
+    fits = not transforms.may_be_symbols(*low) and min(low) >= kernel_size
     return 0 if fits else kernel_size

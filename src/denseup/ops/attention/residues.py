@@ -46,7 +46,7 @@ class Residues(NamedTuple):
 
     def split(self, x: Tensor, dim: int) -> list[Tensor]:
         """A dimension of this length as two, places and residues: of the longer classes, if any, and of the others."""
-        count, longer = divmod(self.length, self.step)
+        count, longer = self.length // self.step, self.length % self.step  # symbols have no divmod
         whole, rest = torch.split(x, [count * self.step, longer], dim)
         whole = unflatten(whole, dim, (count, self.step))
         if not longer:

@@ -104,6 +104,13 @@ def read_run(path: str | Path) -> LoggedRun:
     return run
 
 
+def has_ended(path: str | Path) -> bool:
+    """Whether the log of an offline run, a file or the folder that holds it, has the run's end; ValueError as above."""
+    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]  # made at import
+
+    return any(Record.FromString(data).HasField("exit") for data in read_records(_run_file(Path(path))))
+
+
 def read_records(file: Path) -> Iterator[bytes]:
     """The records of a log, as bytes; a last one that was cut off is left out."""
     content = file.read_bytes()

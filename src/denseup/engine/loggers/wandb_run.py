@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 from pytorch_lightning.loggers import WandbLogger
 
 from denseup.engine.loggers.context import RunContext
-from denseup.engine.loggers.wandb_reader import note_part, read_run
+from denseup.engine.loggers.wandb_reader import has_ended, note_part
 
 Mode = Literal["online", "offline", "disabled"]
 STEP = "trainer/global_step"
@@ -110,7 +110,7 @@ def wait_until_written(part: Path, seconds: float = WRITTEN) -> bool:
     deadline, pause = time.monotonic() + seconds, 0.005
     while any(part.glob("run-*.wandb")):  # none of a disabled run
         with suppress(OSError, ValueError):  # a header that is not whole yet
-            if read_run(part).exit_code is not None:
+            if has_ended(part):
                 return True
         if time.monotonic() > deadline:
             break

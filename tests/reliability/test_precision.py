@@ -199,6 +199,14 @@ def test_metrics_of_a_task_in_half_precision_are_exact(task: str) -> None:
     assert half.compute_baseline() == plain.compute_baseline()
 
 
-@pytest.mark.parametrize("options", [{"precision": "bf16-mixed"}, {"accelerator": "cuda", "precision": "16-mixed"}, {}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"precision": "bf16-mixed"},
+        {"accelerator": "cuda", "precision": "16-mixed"},
+        {"strategy": "fsdp", "precision": "bf16-true"},
+        {},
+    ],
+)
 def test_other_precisions_are_lightnings(options: dict[str, Any]) -> None:
     assert with_precision(options) == options

@@ -53,11 +53,16 @@ def with_precision(options: Mapping[str, Any], prompts: Collection[str] = ()) ->
 
 def _plugin(options: Mapping[str, Any], prompts: Collection[str]) -> Precision | None:
     precision = options.get("precision")
-    if precision in HALF:
+    if precision in HALF and _is_whole(options.get("strategy")):
         return HalfNetwork(precision, (INPUT, *prompts))
     if precision in FLOAT16 and _is_cpu(options.get("accelerator", "auto")):
         return MixedPrecision("16-mixed", "cpu")
     return None
+
+
+def _is_whole(strategy: Any) -> bool:
+    """Whether each process has the whole network: strategies that shard it have a precision of their own."""
+    return strategy is None or (isinstance(strategy, str) and strategy.startswith(("auto", "ddp")))
 
 
 def _is_cpu(accelerator: Any) -> bool:

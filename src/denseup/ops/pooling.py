@@ -25,13 +25,14 @@ def adaptive_average(x: Tensor, size: Size) -> Tensor:
             return F.adaptive_avg_pool2d(x, size)
     wide = accumulate(x)
     rows, columns = (_bins(length, number, wide) for length, number in zip(size_of(x), size, strict=True))
-    return (rows @ wide @ columns.T).to(x.dtype)
+    pixels = rows.sum(1)[:, None] * columns.sum(1)
+    # divided last: inductor can't order the strides of a product of matrices that is a convolution's input (torch 2.13)
+    return (rows @ wide @ columns.T / pixels).to(x.dtype)
 
 
 def _bins(length: int, number: int, like: Tensor) -> Tensor:
-    """The share of each of `length` pixels in each of the bins: `[number, length]`."""
+    """1 where one of `length` pixels lies in a bin: `[number, length]`."""
     bins = torch.arange(number, device=like.device)[:, None]
     pixels = torch.arange(length, device=like.device)
     first, end = bins * length // number, ((bins + 1) * length + number - 1) // number
-    inside = (pixels >= first) & (pixels < end)
-    return inside.to(like.dtype) / inside.sum(1, keepdim=True).to(like.dtype)
+    return ((pixels >= first) & (pixels < end)).to(like.dtype)

@@ -205,15 +205,16 @@ class Rotation(Drawing):
         if self.training:
             angles = angles * 2 ** (2 * self.uniform((), wide) - 1).to(wide.dtype)
         if layout(x) is torch.channels_last:
-            apart, dim = unflatten(wide.permute(0, 2, 3, 1), 3, (heads, 2, -1)), 4
+            apart, dim = unflatten(wide.permute(0, 2, 3, 1), 3, (heads, 2, -1)), 3
             angles = angles.permute(1, 2, 0)[:, :, None]
         else:
-            apart, dim = unflatten(wide, 1, (heads, 2, -1)), 2
+            apart, dim = unflatten(wide, 1, (heads, 2, -1)), 1
         cos, sin = angles.cos(), angles.sin()
-        first, second = apart.unbind(dim)
-        turned = torch.stack([first * cos - second * sin, second * cos + first * sin], dim).to(x.dtype)
-        turned = turned.flatten(dim - 1, dim + 1)
-        return turned.permute(0, 3, 1, 2) if dim == 4 else turned
+        first, second = apart.unbind(dim + 1)
+        halves = (first * cos - second * sin).unbind(dim), (second * cos + first * sin).unbind(dim)
+        # not stacked and flattened: inductor can't order the strides of a view that convolutions follow (torch 2.13)
+        turned = torch.cat([half for head in zip(*halves, strict=True) for half in head], dim).to(x.dtype)
+        return turned.permute(0, 3, 1, 2) if dim == 3 else turned
 
     def angles(self, size: Size, like: Tensor) -> Tensor:
         """`[d/2, H, W]`: those of the rows first."""

@@ -148,7 +148,7 @@ def second_wave() -> str:
     """Both waves in one table, by the difference in mIoU: each against the bilinear of its own runs."""
     segmentation = rows("camvid/segmentation.csv") | without_bilinear(rows("second_wave/camvid/segmentation.csv"))
     composites = rows("matting/matting.csv")
-    for folder in ("matting", "matting_more"):
+    for folder in ("matting", "matting_other_crops"):
         composites |= without_bilinear(rows(f"second_wave/{folder}/matting.csv"))
     header = ["upsampler", "CamVid: seeds", "Δ mIoU ↑", "Δ bIoU ↑", "GFLOPs"]
     header += ["composites: seeds", "Δ SAD ↓", "Δ Grad ↓", "GFLOPs"]

@@ -42,3 +42,19 @@ def test_a_label_without_a_class_has_loss_zero() -> None:
     logits, label = torch.randn(1, 3, 2, 2), torch.full((1, 4, 4), 255)
     assert segmentation_loss(logits, label) == 0
     assert segmentation_loss(logits, label, average="valid") == 0
+
+
+@pytest.mark.parametrize("name", ["alpha", "target", "unknown"])
+def test_masks_and_maps_are_dense(name: str) -> None:
+    arguments = dict.fromkeys(("alpha", "target", "unknown"), torch.ones(1, 1, 2, 2))
+    for spoiled in (arguments[name].to_sparse(), torch.nested.nested_tensor([torch.ones(1, 2, 2)])):
+        with pytest.raises(ValueError, match=f"{name} is .*, expected a dense tensor"):
+            alpha_loss(**arguments | {name: spoiled})
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1])
+def test_an_ignored_label_is_an_int64(number: int) -> None:
+    logits, label = torch.randn(1, 3, 2, 2), torch.zeros(1, 2, 2, dtype=torch.int64)
+    with pytest.raises(ValueError, match=f"ignore_index is {number}, expected a whole number, as an int64 holds it"):
+        segmentation_loss(logits, label, number)
+    assert segmentation_loss(logits, label, number + (1 if number < 0 else -1)) > 0

@@ -16,7 +16,7 @@ from denseup.ops.arguments import (
     check_shape,
     check_tensor,
     finite_number,
-    is_whole,
+    is_label,
     one_of,
 )
 from denseup.ops.arithmetic import accumulate
@@ -96,8 +96,8 @@ def segmentation_loss(
         ValueError: an argument has a wrong shape or value; of a label that is no class, where the device tells.
     """
     _check_label(logits, label)
-    if not is_whole(ignore_index):
-        raise ValueError(f"ignore_index is {ignore_index!r}, expected a whole number")
+    if not is_label(ignore_index):
+        raise ValueError(f"ignore_index is {ignore_index!r}, expected a whole number, as an int64 holds it")
     one_of("average", average, ("all", "valid"))
     logits = accumulate(logits)
     if logits.shape[2:] != label.shape[1:]:

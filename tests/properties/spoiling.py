@@ -1,7 +1,7 @@
 """Arguments that do not fit, or only look as if they did not."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -76,3 +76,19 @@ words = st.sampled_from(WORDS)
 def must_be_named(what: str) -> bool:
     """Whether the argument itself has to be named: it is no tensor at all."""
     return what in NO_TENSORS
+
+
+class Spoiled(NamedTuple):
+    """Arguments of which one no longer fits: its name, and what became of it."""
+
+    arguments: dict[str, Any]
+    name: str
+    how: str
+
+
+def every_way(arguments: Mapping[str, Any]) -> Iterator[Spoiled]:
+    """Every map in every way."""
+    for name, x in arguments.items():
+        if isinstance(x, Tensor):
+            for how, spoil in SPOILED.items():
+                yield Spoiled({**arguments, name: spoil(x)}, name, how)

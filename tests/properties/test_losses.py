@@ -77,7 +77,7 @@ class Case:
 
 
 @st.composite
-def cases_of(draw: Any, name: str) -> Case:
+def cases_of(draw: Any, name: str, may_spoil: bool = True) -> Case:
     b, at = draw(st.sampled_from((1, 2, 3, 0))), (draw(lengths), draw(lengths))
     one, three = (b, 1, *at), (b, 3, *at)
     shapes = {"alpha": one, "target": one, "unknown": one, **dict.fromkeys(COLOURS, three)}
@@ -102,7 +102,7 @@ def cases_of(draw: Any, name: str) -> Case:
     if name == "matting_loss":
         others, found["composition_weight"] = {"composition_weight": spoiling.numbers}, 0.5
     case = Case(found)
-    if draw(st.booleans()):
+    if may_spoil and draw(st.booleans()):
         case.spoiled = draw(st.sampled_from([*shapes, *shapes, *others]))
         if case.spoiled in others:
             found[case.spoiled] = draw(others[case.spoiled])
@@ -149,6 +149,27 @@ def check(name: str, case: Case) -> None:
 @by_day_and_night(40)
 def test_any_arguments(name: str, cases: int) -> None:
     run(cases, lambda case: check(name, case), cases_of(name))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@by_day_and_night(3)
+def test_every_way_to_spoil_every_map(name: str, cases: int) -> None:
+    def check_all(fits: Case) -> None:
+        for case in spoiling.every_way(fits.arguments):
+            check(name, Case(case.arguments, case.name, case.how))
+
+    run(cases, check_all, cases_of(name, may_spoil=False))
+
+
+@pytest.mark.parametrize("wrong", spoiling.NUMBERS, ids=repr)
+def test_every_number_to_ignore(wrong: Any) -> None:
+    label = torch.zeros(1, 2, 2, dtype=torch.int64)
+    check(
+        "segmentation_loss",
+        Case(
+            {"logits": torch.randn(1, 3, 2, 2), "label": label, "ignore_index": wrong, "average": "all"}, "ignore_index"
+        ),
+    )
 
 
 @pytest.mark.parametrize("colours", [3, "abc", (), (numbers((1, 3, 2, 2), 0),) * 2, {}, numbers((1, 3, 2, 2), 0)])

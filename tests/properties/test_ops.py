@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -32,7 +32,7 @@ class Case:
 
 
 @st.composite
-def cases_of(draw: Any, function: Function) -> Case:
+def cases_of(draw: Any, function: Function, may_spoil: bool = True) -> Case:
     arguments = function.draw(draw)
     names = [name for name, x in arguments.items() if isinstance(x, Tensor)]
     one_dtype = draw(st.sampled_from((True, True, False)))
@@ -43,7 +43,7 @@ def cases_of(draw: Any, function: Function) -> Case:
         of_values = kind if name == which else "ordinary"
         arguments[name] = draw(laid(arguments[name], dtype if one_dtype else None, of_values))
     case = Case(arguments, instructions=draw(st.sampled_from(SETS)), threads=draw(st.sampled_from(THREADS)))
-    if draw(st.booleans()):
+    if may_spoil and draw(st.booleans()):
         _spoil(draw, case, draw(st.sampled_from([*names, *names, *function.others])), function)
     return case
 
@@ -137,6 +137,19 @@ def _compare(function: Function, case: Case, kept: dict[str, Any], out: Tensor) 
 def test_any_arguments(name: str, cases: int) -> None:
     function = FUNCTIONS[name]
     run(cases, lambda case: check(function, case), cases_of(function))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@by_day_and_night(3)
+def test_every_way_to_spoil_every_map(name: str, cases: int) -> None:
+    """Which the draws above may miss: by day they are few."""
+    function = FUNCTIONS[name]
+
+    def check_all(fits: Case) -> None:
+        for case in spoiling.every_way(fits.arguments):
+            check(function, replace(fits, arguments=case.arguments, spoiled=case.name, how=case.how))
+
+    run(cases, check_all, cases_of(function, may_spoil=False))
 
 
 def test_every_public_function_is_described() -> None:

@@ -51,6 +51,12 @@ def is_whole(value: Any) -> bool:
     return isinstance(value, torch.SymInt) or _as_int(value) is not None
 
 
+def is_label(value: Any) -> bool:
+    """Whether it is a whole number that an int64 holds."""
+    number = _as_int(value)
+    return isinstance(value, torch.SymInt) or (number is not None and -LARGEST - 1 <= number <= LARGEST)
+
+
 def _as_int(value: Any) -> int | None:
     """None for what is no whole number; sizes in `torch.jit.trace` are tensors."""
     if type(value) is int:
@@ -130,8 +136,8 @@ def check_groups(groups: int, channels: int, name: str) -> None:
 
 
 def check_shape(name: str, x: Tensor, expected: list[int], meaning: str) -> None:
-    """The one shape that fits the other arguments."""
-    if not isinstance(x, Tensor):
+    """A dense tensor of the one shape that fits the other arguments."""
+    if not is_dense(x):
         check_tensor(name, x, f"{expected} {meaning}")
     if list(x.shape) != expected:
         raise ValueError(f"{name} has shape {list(x.shape)}, expected {expected} {meaning}")

@@ -4,6 +4,7 @@ an argument."""
 import copy
 import inspect
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -176,3 +177,18 @@ def _compare(module: Upsampler, case: Case, found: list[Tensor], pools: bool) ->
 @by_day_and_night(50)
 def test_any_options_and_maps(group: str, cases: int) -> None:
     run(cases, check, cases_of(GROUPS[group]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_every_way_to_spoil_every_map(name: str) -> None:
+    """For each of its roles; an answer need only come."""
+    sizes = {"de": (2, 16, 3, 5), "en": (2, 16, 6, 10), "image": (2, 3, 6, 10)}
+    fits = {key: numbers(shape, k).float() for k, (key, shape) in enumerate(sizes.items())}
+    options = {key: value for key, value in SMALL.items() if key in options_of(name)}
+    module = built(Case(name, {**options, "de_channels": 16, "scale_factor": 2}))
+    for case in spoiling.every_way(fits):
+        for pools in {False, module.paired}:
+            names = [case.name] if spoiling.must_be_named(case.how) else ASKED
+            with suppress(Refused):
+                called(lambda pools=pools, **given: results(module, given, pools), case.arguments, names)

@@ -17,28 +17,30 @@ from torch.nn import functional as F
 
 from denseup import losses
 
-EPSILON = 1e-6
+EPSILON = {"epsilon": torch.tensor(1e-6, dtype=torch.float64)}
+"""Rounded like what comes in: among the arguments, so that it is moved with them."""
 
 
-def smooth(difference: Tensor, unknown: Tensor) -> Tensor:
+def smooth(difference: Tensor, given: Mapping[str, Any]) -> Tensor:
     """Σ √(d² + ε²) / (|U| + 1), image by image."""
     each = [
-        (((d * u) ** 2 + EPSILON**2) ** 0.5).sum() / (u.sum() + 1) for d, u in zip(difference, unknown, strict=True)
+        (((d * u) ** 2 + given["epsilon"] ** 2) ** 0.5).sum() / (u.sum() + 1)
+        for d, u in zip(difference, given["unknown"], strict=True)
     ]
     return torch.stack(each).mean() if each else torch.tensor(torch.nan, dtype=torch.float64)
 
 
 def alpha(given: Mapping[str, Any]) -> Tensor:
-    return smooth(given["alpha"] - given["target"], given["unknown"])
+    return smooth(given["alpha"] - given["target"], given)
 
 
 def composition(given: Mapping[str, Any]) -> Tensor:
     made = given["alpha"] * given["foreground"] + (1 - given["alpha"]) * given["background"]
-    return smooth(made - given["image"], given["unknown"])
+    return smooth(made - given["image"], given)
 
 
 def matting(given: Mapping[str, Any]) -> Tensor:
-    weight = given["composition_weight"]
+    weight = float(given["composition_weight"])
     return (1 - weight) * alpha(given) + weight * composition(given)
 
 
@@ -125,7 +127,7 @@ def check(name: str, case: Case) -> None:
         return
     leaves = [key for key, x in case.arguments.items() if isinstance(x, Tensor) and x.requires_grad]
     grads = torch.autograd.grad(out, [case.arguments[key] for key in leaves], allow_unused=True) if leaves else []
-    given = {key: plain(x) for key, x in case.arguments.items()}
+    given = EPSILON | {key: plain(x) for key, x in case.arguments.items()}
     if "label" in given:
         given["label"] = given["label"].long()
 

@@ -118,7 +118,8 @@ def _compare(function: Function, case: Case, kept: dict[str, Any], out: Tensor) 
         return [exact.detach(), *wanted]
 
     cast = () if kept.get("normalize") == "softmax" else function.cast
-    exact = {name: plain(x.to(like) if name in cast else x) for name, x in kept.items()}
+    maps = {name: x for name, x in kept.items() if name not in function.others}  # of which one may be two numbers
+    exact = kept | {name: plain(x.to(like) if name in cast else x) for name, x in maps.items()}
     exact["cotangent"] = plain(cotangent.to(out.dtype))
     floats = [
         torch.float32 if not like.is_floating_point else like,

@@ -10,7 +10,7 @@ from operator_calls import CALLS
 from torch import Tensor
 from torch.nn import functional as F
 
-from denseup import native
+from denseup import create_upsampler, native
 from denseup.ops import (
     bidownsample,
     local_similarity,
@@ -202,3 +202,22 @@ def test_numpys_integers() -> None:
     en = torch.randn(1, 4, 6, 6)
     assert torch.equal(local_similarity(en, de, three, two), local_similarity(en, de, 3, 2))
     assert torch.equal(neighbourhood_attention(en, de, de, three, two), neighbourhood_attention(en, de, de, 3, 2))
+
+
+@pytest.mark.parametrize("number", [2**31 + 1, 2**40 + 1, 2**62 + 1])
+def test_results_that_no_memory_holds(number: int) -> None:
+    """Numbers that an int64 holds, but not the bytes of what they ask for."""
+    de, en, kernels = torch.randn(1, 4, 3, 3), torch.randn(1, 4, 6, 6), torch.randn(1, 9, 1, 1)
+    for name, attempt in {
+        "kernel_size": lambda: local_similarity(en, de, number),
+        "output_size": lambda: resize_nearest(de, (number, number)),
+        "Bilinear: output_size": lambda: create_upsampler("bilinear", de_channels=4)(de, output_size=(number, number)),
+        "NAF: output_size": lambda: create_upsampler("naf", de_channels=4)(
+            de, en, image=en[:, :3], output_size=(number, number)
+        ),
+        "Nearest: output_size": lambda: create_upsampler("nearest", de_channels=4, scale_factor=number)(de),
+    }.items():
+        with pytest.raises(ValueError, match=rf"^{name} is .*, for which the result has .* more than any memory holds"):
+            attempt()
+    assert torch.equal(neighbourhood_attention(en, de, de, number), neighbourhood_attention(en, de, de, 11))
+    assert torch.equal(bidownsample(en, kernels, 3, number), bidownsample(en, kernels, 3, 6))

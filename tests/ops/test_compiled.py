@@ -78,7 +78,7 @@ def symbols(x: Tensor) -> StatelessSymbolicContext:
 
 
 @pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="inductor needs a C++ compiler")
-@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("dynamic", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_gradient_of_nearest_between_layouts(dynamic: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Convolutions want channels last, reassembly has its own layout: what lies between changes from one to the other.
 

@@ -469,9 +469,12 @@ def test_what_the_authors_save_beside_weights_is_no_state() -> None:
         assert report.unexpected == []
 
 
-@pytest.mark.parametrize("size", [(15, 20), (14, 18)])
+@pytest.mark.parametrize("size", [pytest.param((15, 20), marks=pytest.mark.slow), (14, 18)])
 def test_naf_compiles_for_sizes_that_are_symbols(size: tuple[int, int]) -> None:
-    """Ratios that are no whole numbers, an image that is averaged: neither goes by what symbols can't say."""
+    """Ratios that are no whole numbers, an image that is averaged: neither goes by what symbols can't say.
+
+    By day such a ratio is exported, with less of the same (`test_onnx.py`).
+    """
     torch.manual_seed(0)
     module = create_upsampler("naf", de_channels=8, heads=2, blocks=1).eval()
     de, en, image = (torch.randn(1, 8, 7, 9), torch.randn(1, 8, *size), torch.randn(1, 3, size[0] + 3, size[1] + 5))

@@ -1,5 +1,6 @@
 """What every operator asks of its arguments. An error names the argument, what came and what is valid."""
 
+import math
 import operator
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 """Dtypes of maps. Torch computes nothing in the smaller ones."""
 LARGEST = 2**63 - 1
 """A number of C: beyond it others would be taken, without a word."""
+WIDEST = 8
+"""Bytes of a number."""
 
 
 def whole_number(name: str, value: Any, at_least: int = 1) -> int:
@@ -141,6 +144,18 @@ def check_shape(name: str, x: Tensor, expected: list[int], meaning: str) -> None
         check_tensor(name, x, f"{expected} {meaning}")
     if list(x.shape) != expected:
         raise ValueError(f"{name} has shape {list(x.shape)}, expected {expected} {meaning}")
+
+
+def check_countable(name: str, value: Any, *lengths: int) -> None:
+    """A result of these lengths, which `value` asks for, has no more bytes than an int64 counts.
+
+    Lengths that a graph leaves open are not asked.
+    """
+    if torch.compiler.is_compiling() or any(type(length) is not int for length in lengths):
+        return
+    if math.prod(max(length, 1) for length in lengths) > LARGEST // WIDEST:
+        shape = " × ".join(map(str, lengths))
+        raise ValueError(f"{name} is {value!r}, for which the result has {shape} values, more than any memory holds")
 
 
 def check_device(name: str, x: Tensor, other: str, y: Tensor) -> None:

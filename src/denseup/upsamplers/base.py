@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseup.ops import turning
-from denseup.ops.arguments import whole_number
+from denseup.ops.arguments import check_countable, whole_number
 from denseup.ops.geometry import Size, layout
 from denseup.upsamplers.arguments import (
     check_image,
@@ -214,6 +214,7 @@ class Upsampler(nn.Module):
                 raise ValueError(
                     f"{name}: output_size is {tuple(output_size)}, but its guide en is {tuple(size)} in size"
                 )
+        check_countable(f"{name}: output_size", tuple(size), *de.shape[:2], *size)
         if size[0] < height or size[1] < width:
             raise ValueError(f"{name}: output_size is {tuple(size)}, expected at least that of de, {(height, width)}")
         exact = (height * self.scale_factor, width * self.scale_factor)

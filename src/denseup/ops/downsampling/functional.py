@@ -2,6 +2,7 @@
 
 from typing import Literal, cast
 
+import torch
 from torch import Tensor
 
 from denseup.ops.arguments import one_of, whole_number
@@ -43,6 +44,10 @@ def bidownsample(
         for name, value in (("kernel_size", kernel_size), ("scale_factor", scale_factor), ("groups", groups))
     )
     check_downsampling(features, kernels, kernel_size, scale_factor, groups, whole=True)
+    if not torch.compiler.is_compiling() and all(type(length) is int for length in features.shape[2:]):
+        scale_factor = min(
+            scale_factor, max(features.shape[2:])
+        )  # from there on the first pixel's window is the only one
     one_of("normalize", normalize, (None, "softmax"))
     if normalize == "softmax":
         kernels = softmax_by_group(kernels, groups)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from denseup.ops import transforms
-from denseup.ops.arguments import FLOATS, check_tensor, two_lengths
+from denseup.ops.arguments import FLOATS, check_countable, check_tensor, two_lengths
 from denseup.ops.geometry import Size, size_of
 from denseup.ops.nearest.reference import select
 
@@ -19,6 +19,7 @@ def resize_nearest(x: Tensor, output_size: Size) -> Tensor:
         ValueError: `x` has no height and width ≥ 1, or `output_size` is not two whole numbers ≥ 1.
     """
     out_height, out_width = output_size = _checked(x, output_size)
+    check_countable("output_size", output_size, *x.shape[:2], *output_size)
     height, width = size_of(x)
     if transforms.takes_any_size(*x.shape[2:], *output_size):  # it can't go by the ratio of two
         return select(x, output_size)

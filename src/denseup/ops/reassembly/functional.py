@@ -4,7 +4,7 @@ from typing import Literal, cast
 
 from torch import Tensor
 
-from denseup.ops.arguments import odd_number, one_of, two_lengths, whole_number
+from denseup.ops.arguments import check_countable, odd_number, one_of, two_lengths, whole_number
 from denseup.ops.arithmetic import blend
 from denseup.ops.dispatch import REFERENCE
 from denseup.ops.geometry import Size, size_of
@@ -135,5 +135,6 @@ def local_similarity(
     """
     kernel_size, groups = odd_number("kernel_size", kernel_size), whole_number("groups", groups)
     check_query(query, key, kernel_size, groups)
+    check_countable("kernel_size", kernel_size, query.shape[0], groups * kernel_size**2, *query.shape[2:])
     chosen = BACKENDS.choose(backend, query, kernel_size, groups)
     return cast(Tensor, operators.similarity(query, key.to(query.dtype), kernel_size, groups, chosen))

@@ -112,3 +112,13 @@ def test_samples_of_an_earlier_version_are_a_group_of_their_own(tmp_path: Path) 
     assert len(crops) == 2
     assert any("training samples" in difference for difference in crops[1].differences)
     assert len(whole) == 1
+
+
+def test_what_a_terminal_shows_parts_no_runs(tmp_path: Path, base: dict[str, Any]) -> None:
+    for seed, shown in ((0, True), (1, False)):
+        for upsampler in ("bilinear", "fade"):
+            config = run_config(base, upsampler, seed)
+            trainer = {**config["trainer"], "enable_progress_bar": shown, "enable_model_summary": shown}
+            write_run(tmp_path, {**config, "trainer": trainer})
+    (group,) = group_runs(load_runs([tmp_path]))[0]
+    assert {label: sorted(found) for label, found in group.members.items()} == {"bilinear": [0, 1], "fade": [0, 1]}

@@ -6,7 +6,7 @@ of each property a night has, DENSEUP_DAY how many hundredths of a day's number 
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -16,17 +16,24 @@ DAY = int(os.environ.get("DENSEUP_DAY", "100"))
 NIGHT = int(os.environ.get("DENSEUP_NIGHT", "10000"))
 
 
-def by_day_and_night(cases: int) -> Any:
-    """The argument `cases` of a test, for `run`."""
-    numbers = (max(1, cases * DAY // 100), pytest.param(NIGHT, marks=pytest.mark.slow))
-    return pytest.mark.parametrize("cases", numbers, ids=["day", "night"])
+class Cases(NamedTuple):
+    """How many, and whether they are new ones each time."""
+
+    number: int
+    new: bool
 
 
-def run(cases: int, check: Callable[[Any], None], strategy: st.SearchStrategy[Any]) -> None:
+def by_day_and_night(cases: int, ways: int = 1) -> Any:
+    """The argument `cases` of a test, for `run`: each of them is tried in so many ways."""
+    day, night = Cases(max(1, cases * DAY // 100), False), Cases(max(1, NIGHT // ways), True)
+    return pytest.mark.parametrize("cases", [day, pytest.param(night, marks=pytest.mark.slow)], ids=["day", "night"])
+
+
+def run(cases: Cases, check: Callable[[Any], None], strategy: st.SearchStrategy[Any]) -> None:
     """`check` on cases of the strategy, which no machine's speed or memory of earlier runs has a say in."""
     profile = settings(
-        max_examples=cases,
-        derandomize=cases != NIGHT,
+        max_examples=cases.number,
+        derandomize=not cases.new,
         deadline=None,
         database=None,
         print_blob=True,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from properties import agreement, spoiling
 from properties.operators import lengths, maps
 from properties.outcomes import Refused, called
-from properties.running import by_day_and_night, run
+from properties.running import Cases, by_day_and_night, run
 from properties.tensors import dtypes, laid, numbers, plain
 from torch import Tensor
 from torch.nn import functional as F
@@ -149,13 +149,13 @@ def check(name: str, case: Case) -> None:
 
 @pytest.mark.parametrize("name", LOSSES)
 @by_day_and_night(40)
-def test_any_arguments(name: str, cases: int) -> None:
+def test_any_arguments(name: str, cases: Cases) -> None:
     run(cases, lambda case: check(name, case), cases_of(name))
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@by_day_and_night(3)
-def test_every_way_to_spoil_every_map(name: str, cases: int) -> None:
+@by_day_and_night(3, ways=100)
+def test_every_way_to_spoil_every_map(name: str, cases: Cases) -> None:
     def check_all(fits: Case) -> None:
         for case in spoiling.every_way(fits.arguments):
             check(name, Case(case.arguments, case.name, case.how))

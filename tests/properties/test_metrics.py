@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from naive_metrics import naive_areas, naive_conn, naive_grad
 from properties import spoiling
 from properties.outcomes import Refused, called
-from properties.running import by_day_and_night, run
+from properties.running import Cases, by_day_and_night, run
 from properties.tensors import LAYOUTS
 from torch import Tensor
 
@@ -180,7 +180,7 @@ def check(case: Case) -> None:
 
 @pytest.mark.parametrize("group", [["grad", "grad_a2u"], ["sad", "mse", "conn"], list(SEGMENTATION)], ids="/".join)
 @by_day_and_night(150)
-def test_any_images(group: list[str], cases: int) -> None:
+def test_any_images(group: list[str], cases: Cases) -> None:
     run(cases, check, st.sampled_from(group).flatmap(cases_of))
 
 
@@ -211,7 +211,7 @@ def check_classes(case: Case) -> None:
 
 
 @by_day_and_night(80)
-def test_any_updates(cases: int) -> None:
+def test_any_updates(cases: Cases) -> None:
     run(cases, check_classes, st.sampled_from(["sad", "mean_iou"]).flatmap(cases_of))
 
 
@@ -228,7 +228,7 @@ def check_reduction(case: Case) -> None:
 
 
 @by_day_and_night(60)
-def test_any_label(cases: int) -> None:
+def test_any_label(cases: Cases) -> None:
     run(cases, check_reduction, cases_of("mean_iou"))
 
 

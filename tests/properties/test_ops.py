@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from properties import agreement, spoiling
 from properties.operators import FUNCTIONS, NO_MAPS, Function
 from properties.outcomes import Refused, called
-from properties.running import by_day_and_night, run
+from properties.running import Cases, by_day_and_night, run
 from properties.tensors import VALUES, dtypes, laid, numbers, plain
 from torch import Tensor
 
@@ -135,14 +135,14 @@ def _compare(function: Function, case: Case, kept: dict[str, Any], out: Tensor) 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 @by_day_and_night(40)
-def test_any_arguments(name: str, cases: int) -> None:
+def test_any_arguments(name: str, cases: Cases) -> None:
     function = FUNCTIONS[name]
     run(cases, lambda case: check(function, case), cases_of(function))
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-@by_day_and_night(3)
-def test_every_way_to_spoil_every_map(name: str, cases: int) -> None:
+@by_day_and_night(3, ways=100)
+def test_every_way_to_spoil_every_map(name: str, cases: Cases) -> None:
     """Which the draws above may miss: by day they are few."""
     function = FUNCTIONS[name]
 

@@ -14,7 +14,7 @@ from hypothesis import event
 from hypothesis import strategies as st
 from properties import agreement, spoiling
 from properties.outcomes import Refused, called
-from properties.running import by_day_and_night, run
+from properties.running import Cases, by_day_and_night, run
 from properties.tensors import dtypes, laid, numbers, plain
 from torch import Tensor
 
@@ -175,7 +175,7 @@ def _compare(module: Upsampler, case: Case, found: list[Tensor], pools: bool) ->
 
 @pytest.mark.parametrize("group", GROUPS)
 @by_day_and_night(50)
-def test_any_options_and_maps(group: str, cases: int) -> None:
+def test_any_options_and_maps(group: str, cases: Cases) -> None:
     run(cases, check, cases_of(GROUPS[group]))
 
 

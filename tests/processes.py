@@ -1,11 +1,15 @@
 """Other processes that tests start and wait for. A wait is a guard against hanging, never a verdict on speed."""
 
+import atexit
 import json
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -22,43 +26,81 @@ def python(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path = RO
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, timeout=GUARD, check=False)
 
 
-_FORKING = """
-import json, os, runpy, sys
+class _Template:
+    """A process that has imported what our commands import, seconds of every start: they run in copies of it.
+
+    A copy has the words, environment and streams of a process of its own. What acts as Python starts, `AT_START`, is
+    the template's.
+    """
+
+    PROGRAM = """
+import json, os, runpy, signal, sys
 from denseup.cli.importing import quick_imports
 with quick_imports():
     import pytorch_lightning
-codes = []
-for words, files in json.load(sys.stdin):
+for line in sys.stdin:
+    words, environment, cwd, files, guard = json.loads(line)
     if not (process := os.fork()):
         break
-    codes.append(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
 else:
-    print(json.dumps(codes))
     sys.exit()
+signal.alarm(guard)
 for stream, file in enumerate([os.devnull, *files]):
     os.dup2(os.open(file, os.O_RDWR | os.O_CREAT), stream)
-sys.argv = words
+os.environ.clear()
+os.environ.update(environment)
+os.chdir(cwd)
+sys.argv, sys.orig_argv = words, [sys.executable, "-m", *words]
 runpy.run_module(words[0], run_name="__main__", alter_sys=True)
 """
+    AT_START = ("PYTHON", "LD_", "OMP_", "MKL_", "KMP_", "NUMBA_", "CUDA_", "TORCH")
+
+    def __init__(self) -> None:
+        self.at_start = self._of_start(os.environ)
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", self.PROGRAM], cwd=ROOT, stdin=pipe, stdout=pipe, text=True, bufsize=1
+        )
+        atexit.register(self.end)
+
+    def end(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(GUARD)
+
+    def can_run(self, environment: Mapping[str, str]) -> bool:
+        """Whether the environment differs in nothing that acts as Python starts."""
+        return self._of_start(environment) == self.at_start and self.process.poll() is None
+
+    def run(self, words: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with tempfile.TemporaryDirectory() as folder:
+            files = [Path(folder, name) for name in ("out", "err")]
+            job = [*words], {**environment}, str(ROOT), [*map(str, files)], GUARD
+            self.process.stdin.write(json.dumps(job) + "\n")
+            code = int(self.process.stdout.readline())
+            if code == -signal.SIGALRM:
+                raise subprocess.TimeoutExpired([*words], GUARD)
+            return subprocess.CompletedProcess([*words], code, *(file.read_text() for file in files))
+
+    def _of_start(self, environment: Mapping[str, str]) -> dict[str, str]:
+        return {name: value for name, value in environment.items() if name.startswith(self.AT_START)}
 
 
-def python_modules(
-    commands: Sequence[Sequence[str]], folder: Path, cwd: Path = ROOT
-) -> list[subprocess.CompletedProcess[str]]:
-    """`python -m …` for each of several commands, to their ends: in copies of one process that has imported Lightning.
+_template = cache(_Template)
 
-    So its imports, seconds of every start, are paid once. `folder` is for what the commands print.
+
+def python_module(*words: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """`python -m WORDS` to its end, with what it prints, sooner than `python` where a copy of the template can do it.
+
+    For tests of what a command does; what it does as it starts needs a process of its own.
     """
-    files = [(folder / f"{number}.out", folder / f"{number}.err") for number in range(len(commands))]
-    jobs = [([*words], [str(file) for file in pair]) for words, pair in zip(commands, files, strict=True)]
-    done = subprocess.run(
-        [sys.executable, "-c", _FORKING], input=json.dumps(jobs), stdout=subprocess.PIPE, text=True, cwd=cwd, check=True
-    )
-    ends = zip(commands, json.loads(done.stdout), files, strict=True)
-    return [
-        subprocess.CompletedProcess([*words], code, out.read_text(), err.read_text())
-        for words, code, (out, err) in ends
-    ]
+    environment = os.environ if env is None else env
+    if hasattr(os, "fork") and _template().can_run(environment):
+        return _template().run(words, environment)
+    return python("-m", *words, env=env)
 
 
 def started(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:

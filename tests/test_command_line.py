@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from processes import python, python_modules
+from processes import python, python_module
 
 from denseup.cli import plugins
 from denseup.cli.config import moved
@@ -36,12 +36,10 @@ WRONG = [
 
 
 def test_wrong_input_gets_a_message(tmp_path: Path) -> None:
-    commands = [
-        arguments if arguments[0] in WITHOUT_FOLDER else [*arguments, f"hydra.run.dir={tmp_path}/{number}"]
-        for number, (arguments, _) in enumerate(WRONG)
-    ]
-    told = zip(python_modules(commands, tmp_path), WRONG, strict=True)
-    assert [(done.args, done.returncode, done.stderr) for done, (_, words) in told if not refused(done, words)] == []
+    for number, (arguments, words) in enumerate(WRONG):
+        place = [] if arguments[0] in WITHOUT_FOLDER else [f"hydra.run.dir={tmp_path}/{number}"]
+        done = python_module(*arguments, *place)
+        assert refused(done, words), (arguments, done.stderr)
 
 
 def refused(done: subprocess.CompletedProcess[str], words: list[str]) -> bool:

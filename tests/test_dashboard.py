@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from configuring import TINY, configure
-from processes import python
+from processes import python_module
 from wandb_server import client_environment, wandb_server
 
 from denseup.cli import dashboard, train
@@ -134,7 +134,7 @@ def without_ids(value: Any) -> Any:
 def test_with_a_key_both_are_saved(tmp_path: Path) -> None:
     with wandb_server() as server:
         env = client_environment(server)
-        done = python("-m", "src.dashboard", str(tmp_path), "--project", "p", "--group", "g", env=env)
+        done = python_module("src.dashboard", str(tmp_path), "--project", "p", "--group", "g", env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert server.unknown == []
     report, workspace = server.views

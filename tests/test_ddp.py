@@ -15,7 +15,7 @@ import pytest
 import torch.distributed as dist
 from configuring import TINY as CONFIGURED
 from configuring import configure
-from processes import processes_of, python, started, wait_for
+from processes import processes_of, python_module, started, wait_for
 from wandb_server import clean_environment
 
 from denseup.cli import evaluate
@@ -39,7 +39,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def train(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return python(*command(*arguments), env=environment())
+    return python_module(*command(*arguments)[1:], env=environment())
 
 
 def environment() -> dict[str, str]:

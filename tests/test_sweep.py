@@ -15,7 +15,7 @@ import pytest
 from configuring import configure
 from hydra import compose, initialize_config_dir
 from pausing import environment, paused, pausing
-from processes import processes_of, python, started, wait_for
+from processes import processes_of, python_module, started, wait_for
 from rich.console import Console
 
 from denseup.cli import train
@@ -35,7 +35,7 @@ def command(folder: Path, *arguments: str) -> list[str]:
 
 
 def sweep(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return python(*command(folder, *arguments), env=environment())
+    return python_module(*command(folder, *arguments)[1:], env=environment())
 
 
 def failing_in_its_first_step(folder: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
-from processes import python
+from processes import python_module
 
 import denseup.cli.sweep.jobs  # noqa: F401  # the resolvers of the configs
 from denseup.cli.places import CONF
@@ -27,7 +27,7 @@ SHORT = [
 
 def study(folder: Path, trials: int, *arguments: str) -> subprocess.CompletedProcess[str]:
     options = [*SHORT, "logger=csv", f"hydra.sweeper.n_trials={trials}", f"hydra.sweep.dir={folder}", *arguments]
-    return python("-m", "src.train", "-m", "sweep=optuna", "upsampler=fade", *options)
+    return python_module("src.train", "-m", "sweep=optuna", "upsampler=fade", *options)
 
 
 def results(folder: Path) -> dict[tuple[str, ...], dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from configuring import configure
-from processes import python
+from processes import python_module
 
 from denseup.cli.sweep import tuning
 from denseup.data.datamodules import DemoData, HeldOutData
@@ -27,8 +27,8 @@ def test_a_sweep_tunes_once_for_all_seeds_and_goes_on(tmp_path: Path) -> None:
     tiny += ["data.train_length=8", "model.embed_dim=16"]
     tiny += ["encoder.pretrained=false", "cache.limit_gb=0", "logger=none"]
     sweep = ["-m", "sweep=tuned", "upsampler=bilinear", "seed=0,1", "sweep.tuning.trials=2", "sweep.report=false"]
-    command = ["-m", "src.train", *sweep, *tiny, f"hydra.sweep.dir={tmp_path}"]
-    done = python(*command)
+    command = ["src.train", *sweep, *tiny, f"hydra.sweep.dir={tmp_path}"]
+    done = python_module(*command)
     assert done.returncode == 0, done.stdout + done.stderr
 
     (study,) = (tmp_path / "tuning").iterdir()
@@ -44,7 +44,7 @@ def test_a_sweep_tunes_once_for_all_seeds_and_goes_on(tmp_path: Path) -> None:
     assert [run["protocol"]["tuned"] for run in runs] == [["recipe.optimization.lr"]] * 2
     assert [run["protocol"]["hold_out"] for run in runs] == [None, None]
 
-    again = python(*command)
+    again = python_module(*command)
     assert again.returncode == 0, again.stdout + again.stderr
     assert again.stdout.count("skipped") >= 2
     assert "of tuning" not in again.stdout

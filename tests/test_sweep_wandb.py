@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 from omegaconf import OmegaConf
-from processes import python
+from processes import python_module
 from wandb_server import clean_environment
 
 from denseup.engine.loggers.context import run_id
@@ -38,7 +38,7 @@ EVERY = [pytest.param(SOME, id="some"), pytest.param(None, id="all", marks=pytes
 
 def sweep(folder: Path, *arguments: str, flags: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     words = [*flags, *SHORT, f"hydra.sweep.dir={folder}", *arguments]
-    return python("-m", "src.train", "-m", *words, env=clean_environment())
+    return python_module("src.train", "-m", *words, env=clean_environment())
 
 
 @pytest.fixture(scope="module", params=EVERY)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
-from processes import python
+from processes import python, python_module
 from wandb_server import ReceivedRun, WandbServer, client_environment, wandb_server
 
 from denseup.engine.loggers.context import run_id
@@ -27,7 +27,8 @@ def server() -> Iterator[WandbServer]:
 
 def client(server: WandbServer, *command: str, **environment: str) -> str:
     """Run a Python process that logs to the server; its output."""
-    done = python(*command, env=client_environment(server) | environment)
+    env = client_environment(server) | environment
+    done = python_module(*command[1:], env=env) if command[0] == "-m" else python(*command, env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

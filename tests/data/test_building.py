@@ -8,7 +8,7 @@ import pytest
 from data.published_layouts import HEIGHT, MATTE, WIDTH, composition1k
 from data.sample_folders import noise, write
 from PIL import Image
-from processes import python
+from processes import python_module
 
 from denseup.cli import build_composition1k
 from denseup.cli.config import plain
@@ -174,6 +174,6 @@ def test_values_that_are_none(release, word, message):
 
 @pytest.mark.slow
 def test_the_command(release):
-    done = python("-m", "src.build_composition1k", f"root={release}", f"backgrounds={release}/JPEGImages")
+    done = python_module("src.build_composition1k", f"root={release}", f"backgrounds={release}/JPEGImages")
     assert done.returncode == 0, done.stderr
     assert len([*merged(release).iterdir()]) == 4

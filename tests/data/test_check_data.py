@@ -11,7 +11,7 @@ from data import planted, published_layouts
 from data.published_layouts import COUNTS, MATTING, SEGMENTATION, options
 from data.sample_folders import write
 from data.test_published_layouts import composites
-from processes import python
+from processes import python_module
 from rich.console import Console
 
 from denseup.cli import check_data
@@ -222,7 +222,7 @@ def test_a_picture_that_does_not_fit_into_memory_is_one_of_them(tmp_path, monkey
 def test_the_command(tmp_path):
     said = options(published_layouts.camvid, tmp_path)
     planted.empty(tmp_path / "images" / "val" / "0001TP_000000.png")
-    done = python("-m", "src.check_data", *said)
+    done = python_module("src.check_data", *said)
     assert done.returncode == 1, done.stderr
     assert "broken: val: " in done.stdout
     assert "train: 3 groups of 6 files; 3 sound, 0 broken, 0 suspicious" in done.stdout

@@ -7,7 +7,7 @@ import torch
 from configuring import configure
 from data import published_layouts
 from data.published_layouts import options
-from processes import python
+from processes import python_module
 from torch.utils.data import Dataset
 
 from denseup.cli import show_data
@@ -118,6 +118,6 @@ def test_values_that_are_none(words, message, capsys):
 
 @pytest.mark.slow
 def test_the_command(tmp_path):
-    done = python("-m", "src.show_data", "n=1", "data.crop_size=32", f"output='{tmp_path}'")
+    done = python_module("src.show_data", "n=1", "data.crop_size=32", f"output='{tmp_path}'")
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["samples.png", "steps.png"]

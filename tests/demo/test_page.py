@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from configuring import tiny_run
 from PIL import Image
-from processes import GUARD, ROOT, python, started, wait_for
+from processes import GUARD, ROOT, python_module, started, wait_for
 
 from denseup.cli import train
 from denseup.cli.demo import listed
@@ -175,7 +175,7 @@ def test_only_this_machine_sees_it(serve: Any, runs: Path) -> None:
     ],
 )
 def test_what_can_not_be_shown_is_named(runs: Path, words: list[str], message: str) -> None:
-    done = python("-m", "src.demo", *(word.format(runs=runs) for word in words))
+    done = python_module("src.demo", *(word.format(runs=runs) for word in words))
     assert done.returncode != 0
     assert message in done.stderr
     assert "Traceback" not in done.stderr

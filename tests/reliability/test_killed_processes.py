@@ -10,7 +10,7 @@ from typing import Any
 import pausing
 import pytest
 import torch.distributed as dist
-from processes import GUARD, processes_of, python, wait_for
+from processes import GUARD, processes_of, python_module, wait_for
 from reliability.recording import OPTION, PAUSE, recorded
 from reliability.shared_jobs import SHORT, train_run
 from wandb_server import clean_environment
@@ -94,7 +94,7 @@ MOMENTS = {
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What comes of a run in two processes that nothing interrupts."""
     path = tmp_path_factory.mktemp("whole")
-    done = python(*command(path, "data.batch_size=2"), env=environment())
+    done = python_module(*command(path, "data.batch_size=2")[1:], env=environment())
     assert done.returncode == 0, done.stderr
     return read_result(RunFolder(path))
 
@@ -113,7 +113,7 @@ def test_a_killed_process_of_a_sweep_is_named_and_the_same_command_goes_on(
     assert result["status"] == "killed"
     assert f"rank {rank}" in result["error"]
     assert "signal 9" in result["error"]
-    again = python(*command(folder, *options), env=environment())
+    again = python_module(*command(folder, *options)[1:], env=environment())
     assert again.returncode == 0, again.stdout + again.stderr
     assert ("seed 0: resume" in again.stdout) == (moment == "training")
     done = read_result(RunFolder(run_of(folder)))

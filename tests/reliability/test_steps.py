@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 from configuring import TINY, tiny_run
-from processes import python
+from processes import python_module
 from reliability.small_trainings import build, fit
 from torch import Tensor
 from wandb_server import clean_environment
@@ -240,7 +240,7 @@ def test_two_processes_log_and_clip_the_norm_of_both(tmp_path: Path) -> None:
     norms = []
     for name, trainer in (("one", "trainer=default"), ("two", "trainer=ddp")):
         folder = tmp_path / name
-        done = python("-m", "src.train", trainer, *options, f"hydra.run.dir={folder}", env=environment)
+        done = python_module("src.train", trainer, *options, f"hydra.run.dir={folder}", env=environment)
         assert done.returncode == 0, done.stdout + done.stderr
         with (folder / "metrics.csv").open() as file:
             norms.append([float(row["train/grad_norm"]) for row in csv.DictReader(file) if row["train/grad_norm"]])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from data.published_layouts import composition1k
 from pausing import pausing
-from processes import processes_of, processes_with, python, wait_for
+from processes import processes_of, processes_with, python, python_module, wait_for
 from reliability.faulty import SMALL, Command
 from reliability.test_stopping import CODES, LONGEST
 
@@ -49,7 +49,7 @@ def test_a_sweep_stops_altogether_and_the_same_command_goes_on(number: signal.Si
     assert not processes_of(run)
     assert not [*tmp_path.glob("sweep/*_bilinear_*/result.json")], "the next job was begun"
     assert half_written(tmp_path) == []
-    again = python(*command)
+    again = python_module(*command[1:])
     assert again.returncode == 0, again.stdout + again.stderr
     assert "nearest · seed 0: resume" in again.stdout
     steps = {json.loads(file.read_text())["steps"] for file in tmp_path.glob("sweep/*/result.json")}
@@ -59,7 +59,7 @@ def test_a_sweep_stops_altogether_and_the_same_command_goes_on(number: signal.Si
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained") / "run"
-    done = python("-m", "src.train", *SMALL, f"hydra.run.dir={folder}")
+    done = python_module("src.train", *SMALL, f"hydra.run.dir={folder}")
     assert done.returncode == 0, done.stderr
     pictures = folder.parent / "pictures"
     for place in range(40):

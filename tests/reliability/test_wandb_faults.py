@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes import python
+from processes import python_module
 from reliability.faulty import SMALL
 from wandb_server import WandbServer, clean_environment, client_environment, wandb_server
 
@@ -29,7 +29,7 @@ def server() -> Iterator[WandbServer]:
 def train(folder: Path, environment: dict[str, str]) -> str:
     """What a training says that logs to W&B; it has to end well."""
     words = [word for word in SMALL if not word.startswith("logger=")]
-    done = python("-m", "src.train", *words, "logger=wandb", f"hydra.run.dir={folder}", env=environment)
+    done = python_module("src.train", *words, "logger=wandb", f"hydra.run.dir={folder}", env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads((folder / "result.json").read_text())["status"] == "finished"
     assert len((folder / "metrics.csv").read_text().splitlines()) > 4
@@ -39,7 +39,7 @@ def train(folder: Path, environment: dict[str, str]) -> str:
 def check_arrives(folder: Path, server: WandbServer, command: str) -> None:
     """The command that the run has named brings what lies in its folder there, and that is the whole run."""
     parts = [str(file.parent) for file in find_runs(folder)]
-    done = python("-m", *command.split(), *parts, env=client_environment(server))
+    done = python_module(*command.split(), *parts, env=client_environment(server))
     assert done.returncode == 0, done.stdout + done.stderr
     config_hash = json.loads((folder / "result.json").read_text())["config_hash"]
     run = server.runs[run_id("train", config_hash, str(folder.resolve()))]

@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 from configuring import TINY, configure, tiny_run
-from processes import python
+from processes import python_module
 
 from denseup.cli import report, train
 from denseup.cli.config import RunError, user_errors
@@ -79,8 +79,7 @@ GIVEN = [f"+extra.api_key={KEY}", f"+extra.password='{PASSWORD}'", f"+extra.list
 def test_a_run_and_its_report_hold_none(tmp_path):
     """From the command line, with all that Hydra writes, and with a key in the environment that a message repeats."""
     words = ["task=matting", "upsampler=bilinear", *SHORT, *GIVEN, f"+extra.note=user says {KEY}", "data.image_size=64"]
-    done = python(
-        "-m",
+    done = python_module(
         "src.train",
         *words,
         "logger=csv",
@@ -125,7 +124,7 @@ def test_what_others_have_written_is_cleaned(tmp_path):
 @pytest.mark.slow
 def test_a_sweep_holds_none(tmp_path):
     words = ["-m", "task=matting", "upsampler=bilinear,nearest", *SHORT, *GIVEN, "data.image_size=64", "logger=csv"]
-    done = python("-m", "src.train", *words, f"hydra.sweep.dir={tmp_path}")
+    done = python_module("src.train", *words, f"hydra.sweep.dir={tmp_path}")
     assert done.returncode == 0, done.stderr
     assert where(tmp_path, KEY, PASSWORD, TOKEN) == []
 

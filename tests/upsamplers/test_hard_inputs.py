@@ -242,3 +242,12 @@ def test_a_back_end_that_is_asked_for_serves_no_images() -> None:
     de, en = maps(batch=0)
     with use_backend("cpu"):
         assert build("sapa")(de, en)[0].shape == (0, CHANNELS, *HIGH)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("number", [2**24 + 1, 2**31, 2**62 + 1, 2**70])
+def test_numbers_of_which_no_memory_holds_the_weights(name: str, number: int) -> None:
+    taken = create_upsampler(name, de_channels=16).__init__.__kwdefaults__ or {}
+    for option in ("de_channels", "en_channels", "scale_factor", *(key for key in taken if type(taken[key]) is int)):
+        with pytest.raises(ValueError, match=rf"^{option} is {number}, expected a whole number ≤ 2²⁴"):
+            create_upsampler(name, **{"de_channels": 16, option: number})

@@ -163,7 +163,7 @@ def test_every_way_to_spoil_every_map(name: str, cases: Cases) -> None:
     run(cases, check_all, cases_of(name, may_spoil=False))
 
 
-@pytest.mark.parametrize("wrong", spoiling.NUMBERS, ids=repr)
+@pytest.mark.parametrize("wrong", spoiling.NUMBERS, ids=lambda wrong: type(wrong).__name__)
 def test_every_number_to_ignore(wrong: Any) -> None:
     label = torch.zeros(1, 2, 2, dtype=torch.int64)
     check(

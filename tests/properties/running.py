@@ -1,7 +1,8 @@
 """How many cases a property is tried on: some by day, always the same; many by night, new ones each time.
 
 `pytest tests/properties` runs the day's, `pytest tests/properties -m slow` the night's. DENSEUP_NIGHT is how many cases
-of each property a night has, DENSEUP_DAY how many hundredths of a day's number the day takes.
+of each property a night has (a hundredth, where each is tried in a hundred ways), DENSEUP_DAY how many hundredths of a
+day's number the day takes.
 """
 
 import os

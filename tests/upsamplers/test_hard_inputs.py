@@ -251,3 +251,14 @@ def test_numbers_of_which_no_memory_holds_the_weights(name: str, number: int) ->
     for option in ("de_channels", "en_channels", "scale_factor", *(key for key in taken if type(taken[key]) is int)):
         with pytest.raises(ValueError, match=rf"^{option} is {number}, expected a whole number ≤ 2²⁴"):
             create_upsampler(name, **{"de_channels": 16, option: number})
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if build(name).upsampler.paired])
+def test_a_state_is_dense(name: str) -> None:
+    upsampler, (de, en) = build(name).upsampler, maps()
+    state = upsampler.downsample(en)[1]
+    first = state[0] if isinstance(state, tuple) else state
+    for spoiled in (first.detach().to_sparse(), torch.nested.nested_tensor(list(first.detach()))):
+        given = type(state)(spoiled, *state[1:]) if isinstance(state, tuple) else spoiled
+        with pytest.raises(ValueError, match=r"state holds Tensor, no dense one, expected \[2, C, H, W\]"):
+            upsampler(de, en, state=given)

@@ -5,7 +5,8 @@ Keys' kernel with a = -0.75, over 4×4 pixels, the outermost ones repeated; half
 
 Where a map is enlarged, these 4×4 pixels lie in the window of 5×5 around the source pixel ⌊o·h/H⌋. So it is a
 reassembly by kernels that are the same for every image, and takes a fraction of the time of torch's own. Of the 25
-weights 9 are zero, by which what is not finite must not be multiplied: such maps are torch's.
+weights 9 are zero, by which what is not finite must not be multiplied: such maps are torch's. (An incoming gradient is
+not looked at: one that is not finite reaches up to a source pixel more on each side.)
 """
 
 import math

@@ -11,7 +11,7 @@ from denseup.reporting.group import BEST, REFERENCE, Group, protocol, start
 from denseup.reporting.loading import TEST, Run
 
 SHARED = tuple(key for key in IDENTITY if key not in ("upsampler", "seed"))
-SEEN_ALONE = ("trainer.enable_progress_bar", "trainer.enable_model_summary")
+DISPLAY = ("trainer.enable_progress_bar", "trainer.enable_model_summary")
 """What a terminal shows of a run: no result depends on it."""
 FOLLOWS_THE_SEED = "the run's seed"
 
@@ -102,7 +102,7 @@ def _settings(run: Run) -> dict[str, Any]:
         settings |= dict(flat({EVALUATION: run.config.get(EVALUATION) or {}}))
     if run.config.get(FORMER_SAMPLES):
         settings["training samples"] = "of an earlier version"
-    for name in ("data.seed", "recipe.start", *SEEN_ALONE, *protocol(run).get("tuned", ())):
+    for name in ("data.seed", "recipe.start", *DISPLAY, *protocol(run).get("tuned", ())):
         settings.pop(name, None)
     return settings
 

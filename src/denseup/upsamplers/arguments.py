@@ -33,8 +33,8 @@ def check_state(operator: str, state: Any, kind: type, de: Tensor, size: Size) -
     if not isinstance(state, kind):
         raise ValueError(f"{operator}: state is of type {type(state).__name__}, expected {kind.__name__}: {advice}")
     first = state[0] if isinstance(state, tuple) else state
-    if not torch.is_tensor(first) or first.dim() != 4 or first.shape[0] != de.shape[0]:
-        came = list(first.shape) if torch.is_tensor(first) else type(first).__name__
+    if not is_dense(first) or first.dim() != 4 or first.shape[0] != de.shape[0]:
+        came = list(first.shape) if is_dense(first) else f"{type(first).__name__}, no dense one"
         raise ValueError(f"{operator}: state holds {came}, expected [{de.shape[0]}, C, H, W]: {advice}")
     state_size = (first.shape[2], first.shape[3])
     if state_size != tuple(size):

@@ -45,9 +45,8 @@ def bidownsample(
     )
     check_downsampling(features, kernels, kernel_size, scale_factor, groups, whole=True)
     if not torch.compiler.is_compiling() and all(type(length) is int for length in features.shape[2:]):
-        scale_factor = min(
-            scale_factor, max(features.shape[2:])
-        )  # from there on the first pixel's window is the only one
+        # from there on there is one window, the first pixel's: the phases of a larger factor would take memory alone
+        scale_factor = min(scale_factor, max(features.shape[2:]))
     one_of("normalize", normalize, (None, "softmax"))
     if normalize == "softmax":
         kernels = softmax_by_group(kernels, groups)

@@ -32,7 +32,7 @@ def check_state(operator: str, state: Any, kind: type, de: Tensor, size: Size) -
     advice = "pass the state that downsample(en) returned"
     if not isinstance(state, kind):
         raise ValueError(f"{operator}: state is of type {type(state).__name__}, expected {kind.__name__}: {advice}")
-    first = state[0] if isinstance(state, tuple) else state
+    first: Any = state[0] if isinstance(state, tuple) else state
     if not is_dense(first) or first.dim() != 4 or first.shape[0] != de.shape[0]:
         came = list(first.shape) if is_dense(first) else f"{type(first).__name__}, no dense one"
         raise ValueError(f"{operator}: state holds {came}, expected [{de.shape[0]}, C, H, W]: {advice}")

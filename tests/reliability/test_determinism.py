@@ -2,11 +2,13 @@
 
 import copy
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from operator_calls import CALLS
 from reliability.small_trainings import TASKS, build, fit
@@ -15,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from upsamplers.asking import asked
 
-from denseup import native
-from denseup.engine.determinism import check_repeats, naming_the_option
+from denseup import native, runs
+from denseup.data.datamodules import DemoData
+from denseup.engine.determinism import check_repeats, fresh_memory, naming_the_option
 from denseup.ops.bicubic import bicubic
 from denseup.ops.geometry import pad_by_reflection
 from denseup.ops.pooling import adaptive_average
@@ -66,13 +69,17 @@ def test_an_upsampler_repeats_itself(name: str, deterministic: None) -> None:
 
 
 def check_training(name: str, task: str) -> None:
-    ends = []
-    for _ in range(2):
-        module = build(task, name)
-        losses = fit(module, 3, deterministic=True)
-        ends.append((losses, module.state_dict()))
-    assert ends[0][0] == ends[1][0]
-    assert all(torch.equal(value, ends[1][1][key]) for key, value in ends[0][1].items())
+    """Two trainings, and one whose fresh memory is not filled: nothing reads what was never written."""
+    (first, weights), *others = (trained(name, task, deterministic) for deterministic in (True, True, "warn"))
+    for losses, state in others:
+        assert losses == first
+        assert all(torch.equal(value, state[key]) for key, value in weights.items())
+
+
+def trained(name: str, task: str, deterministic: Any) -> tuple[list[float], dict[str, Tensor]]:
+    module = build(task, name)
+    with fresh_memory(deterministic):
+        return fit(module, 3, deterministic=deterministic), module.state_dict()
 
 
 @pytest.fixture
@@ -80,6 +87,34 @@ def after() -> Iterator[None]:
     """Lightning leaves torch's switch where it put it."""
     yield
     torch.use_deterministic_algorithms(False)
+
+
+class FreshMemory(pl.Callback):
+    """What an operator finds in the memory that it asks for while a run trains."""
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        self.filled = torch.utils.deterministic.fill_uninitialized_memory
+        self.found = torch.empty(2)
+
+
+@pytest.mark.parametrize(("deterministic", "filled"), [(True, True), ("warn", False)])
+def test_fresh_memory_is_filled_only_if_true(deterministic: Any, filled: bool, tmp_path: Path, after: None) -> None:
+    """By a run; then torch's switch is where it was."""
+    seen = FreshMemory()
+    data = DemoData("matting", crop_size=64, image_size=64, batch_size=2, val_length=1)
+    options = {"deterministic": deterministic}
+    runs.train(partial(build, "matting", "fade"), data, tmp_path, max_steps=1, callbacks=[seen], trainer=options)
+    assert seen.filled == filled
+    assert not filled or seen.found.isnan().all()
+    assert torch.utils.deterministic.fill_uninitialized_memory
+
+
+def test_what_a_user_has_switched_off_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)
+    for deterministic in (True, "warn", False):
+        with fresh_memory(deterministic):
+            assert not torch.utils.deterministic.fill_uninitialized_memory
+        assert not torch.utils.deterministic.fill_uninitialized_memory
 
 
 @pytest.mark.parametrize(("name", "task"), SHORT)

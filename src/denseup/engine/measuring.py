@@ -12,6 +12,7 @@ from denseup.engine.beside_metrics import BesideMetrics, described
 from denseup.engine.callbacks.predictions import SavePredictions
 from denseup.engine.classes import class_entries
 from denseup.engine.compiling import without_compile
+from denseup.engine.determinism import fresh_memory
 from denseup.engine.folder import RunFolder, write_atomic
 from denseup.engine.per_image import Row, image_rows, write_images
 from denseup.engine.precision import with_precision
@@ -82,7 +83,7 @@ class Measuring:
     def _pass(self, data: DenseData, way: Way, loggers: list[Logger], callbacks: list[pl.Callback]) -> dict[str, float]:
         """One look at all test images; their metrics."""
         options = with_precision(without_compile(self.trainer), self.task.prompts)
-        with quiet_lightning(), self.task.answering(way):
+        with quiet_lightning(), self.task.answering(way), fresh_memory(options.get("deterministic")):
             trainer = pl.Trainer(
                 logger=loggers or False, callbacks=callbacks, default_root_dir=self.folder.path, **options
             )

@@ -21,7 +21,7 @@ from denseup.engine.callbacks.randomness import RandomByStep
 from denseup.engine.callbacks.steps import SameSteps
 from denseup.engine.classes import class_entries
 from denseup.engine.compiling import COMPILE, compiled, without_compile
-from denseup.engine.determinism import check_repeats, naming_the_option
+from denseup.engine.determinism import check_repeats, fresh_memory, naming_the_option
 from denseup.engine.ending import evaluate_at_the_end
 from denseup.engine.folder import FEATURES, RunFolder
 from denseup.engine.info import RunInfo
@@ -101,6 +101,7 @@ def train(
                 batches_of(effective_batch_size, task, data, lightning),
                 compiled(task, trainer.get(COMPILE, False)),
                 training_together(lightning.strategy.launcher, folder, lambda: lightning.interrupted),
+                fresh_memory(trainer.get("deterministic")),
             ):
                 lightning.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
                 evaluate_at_the_end(lightning, task, data, folder, history, weights)

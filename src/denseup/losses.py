@@ -101,7 +101,8 @@ def segmentation_loss(
     one_of("average", average, ("all", "valid"))
     logits = accumulate(logits)
     if logits.shape[2:] != label.shape[1:]:
-        logits = F.interpolate(logits, size=label.shape[1:], mode="bilinear", align_corners=False)
+        # in NCHW, as cross entropy wants them: turned here they are small
+        logits = F.interpolate(logits.contiguous(), size=label.shape[1:], mode="bilinear", align_corners=False)
     of_pixels = _cross_entropy(logits, label, ignore_index)
     if average == "all":
         return of_pixels.mean()

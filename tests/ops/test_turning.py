@@ -65,6 +65,28 @@ def test_gradients_of_first_and_second_order(start: torch.memory_format, to: tor
     torch.testing.assert_close(second, 24 * x.detach() ** 2)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_a_gradient_comes_in_the_layout_of_its_map(layout: torch.memory_format) -> None:
+    """Whatever it was a part of; it can be differentiated once more, and nothing else changes."""
+    x = torch.randn(2, 17, 18, 19).contiguous(memory_format=layout).requires_grad_()
+    kept: list[Tensor] = []
+    between = x.clone()
+    between.register_hook(kept.append)
+    out = turning.gradient_in_layout(between)
+    assert torch.equal(out, x)
+    for last in LAYOUTS:
+        joined = torch.cat([out, torch.randn(2, 3, 18, 19)], 1).contiguous(memory_format=last)
+        (grad,) = torch.autograd.grad(joined.square().sum(), x, create_graph=True)
+        assert laid_out(kept.pop(), layout)
+        assert torch.equal(grad, 2 * x)
+        (second,) = torch.autograd.grad(grad.pow(3).sum(), x, retain_graph=True)
+        torch.testing.assert_close(second, 24 * x.detach() ** 2)
+        kept.clear()
+    constant = x.detach()
+    assert turning.gradient_in_layout(constant) is constant
+    assert torch.equal(torch.func.grad(lambda x: turning.gradient_in_layout(x).square().sum())(constant), 2 * constant)
+
+
 @pytest.mark.parametrize("name", ["fade", "fade_lite", "carafe", "semishift", "sapa", "sapa_cat", "sapa_gate"])
 @pytest.mark.parametrize("of_en", LAYOUTS, ids=str)
 @pytest.mark.parametrize("of_de", LAYOUTS, ids=str)

@@ -23,11 +23,16 @@ def pays(x: Tensor) -> bool:
 
     That is in NCHW, in float32 on the CPU; no other back end is asked for, and nothing rewrites what is called.
     """
-    if MISSING or torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[no-untyped-call]
-        return False
-    if not x.is_cpu or x.dtype is not torch.float32 or not x.numel() or is_transformed(x):
+    if MISSING or x.dtype is not torch.float32 or not x.numel() or not _is_eager(x):
         return False
     return dispatch.wished() in (None, KERNELS) and layout(x) is not torch.channels_last
+
+
+def _is_eager(x: Tensor) -> bool:
+    """On the CPU, and nothing rewrites what is called."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[no-untyped-call]
+        return False
+    return x.is_cpu and not is_transformed(x)
 
 
 def where_it_pays(x: Tensor) -> Tensor:
@@ -53,3 +58,25 @@ class _Turned(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         return turned(grad, ctx.back), None
+
+
+def gradient_in_layout(x: Tensor) -> Tensor:
+    """`x` `[B, C, H, W]`, whose gradient comes dense and in the layout of `x`, eagerly on the CPU.
+
+    For operators of torch that go by the layout of the gradient alone: where a concatenation hands them a part of a
+    larger one, that of bilinear interpolation takes ten times as long, that of nearest-neighbour resizing twenty.
+    """
+    if not x.requires_grad or not _is_eager(x):
+        return x
+    return cast(Tensor, _InLayout.apply(x))  # type: ignore[no-untyped-call]
+
+
+class _InLayout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.layout = layout(x)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return turned(grad, ctx.layout)

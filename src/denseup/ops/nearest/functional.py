@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from denseup.ops import transforms
+from denseup.ops import transforms, turning
 from denseup.ops.arguments import FLOATS, check_countable, check_tensor, two_lengths
 from denseup.ops.geometry import Size, size_of
 from denseup.ops.nearest.reference import select
@@ -27,7 +27,8 @@ def resize_nearest(x: Tensor, output_size: Size) -> Tensor:
         return x
     known_to_torch = x.dim() == 4 and x.dtype in FLOATS and x.numel() != 0
     if known_to_torch and _power_of_two(height, out_height) and _power_of_two(width, out_width):
-        return F.interpolate(x, size=output_size, mode="nearest")  # its floating-point scale is exact for these only
+        # torch's floating-point scale is exact for these only
+        return turning.gradient_in_layout(F.interpolate(x, size=output_size, mode="nearest"))
     if torch.compiler.is_compiling() and not torch.compiler.is_exporting() and x.requires_grad:
         selected: Tensor = _Select.apply(x, out_height, out_width)  # type: ignore[no-untyped-call]
         return selected

@@ -20,7 +20,6 @@ from denseup.ops import (
     resize_nearest,
     sample_bilinear,
 )
-from denseup.upsamplers import Nearest
 
 CALLS = {name: call for name, call in CALLS.items() if "attention" not in name} | {
     "pointwise_backward": ((2, 16, 5, 7), (2, 32, 5, 7), (16, 32, 1, 1), (2, 32, 5, 7), True),
@@ -216,7 +215,6 @@ def test_results_that_no_memory_holds(number: int) -> None:
         "NAF: output_size": lambda: create_upsampler("naf", de_channels=4)(
             de, en, image=en[:, :3], output_size=(number, number)
         ),
-        "Nearest: output_size": lambda: Nearest(4, scale_factor=number)(de),
     }.items():
         with pytest.raises(ValueError, match=rf"^{name} is .*, for which the result has .* more than any memory holds"):
             attempt()

@@ -17,36 +17,38 @@ WIDEST = 8
 """Bytes of a number."""
 
 
-def whole_number(name: str, value: Any, at_least: int = 1) -> int:
+def whole_number(name: str, value: Any, at_least: int = 1, at_most: int = LARGEST) -> int:
     """`value` as an int: Python's, NumPy's, or a size that a tracer stands for.
 
     Raises:
         ValueError: it is no whole number (a bool or a float is none, whatever its value), less than `at_least`, or
-            more than 64 bits hold.
+            more than `at_most`.
     """
     if isinstance(value, torch.SymInt):
         return value  # type: ignore[return-value]
     number = _as_int(value)
-    if number is None or number < at_least or _is_beyond_c(number):
-        raise ValueError(f"{name} is {value!r}, expected a whole number ≥ {at_least}{_bounded(number)}")
+    if number is None or number < at_least or _is_beyond(number, at_most):
+        raise ValueError(f"{name} is {value!r}, expected a whole number ≥ {at_least}{_bounded(number, at_most)}")
     return number
 
 
-def odd_number(name: str, value: Any) -> int:
-    """`value` as an odd int ≥ 1; ValueError if it is none."""
+def odd_number(name: str, value: Any, at_most: int = LARGEST) -> int:
+    """`value` as an odd int ≥ 1; ValueError if it is none, or more than `at_most`."""
     number = _as_int(value)
-    if number is None or number < 1 or number % 2 == 0 or _is_beyond_c(number):
-        raise ValueError(f"{name} is {value!r}, expected an odd number ≥ 1{_bounded(number)}")
+    if number is None or number < 1 or number % 2 == 0 or _is_beyond(number, at_most):
+        raise ValueError(f"{name} is {value!r}, expected an odd number ≥ 1{_bounded(number, at_most)}")
     return number
 
 
-def _is_beyond_c(number: int) -> bool:
+def _is_beyond(number: int, limit: int) -> bool:
     """Sizes that a compiler takes for symbols are not: to ask would bind them."""
-    return not torch.compiler.is_compiling() and number > LARGEST
+    return not torch.compiler.is_compiling() and number > limit
 
 
-def _bounded(number: int | None) -> str:
-    return " and < 2⁶³" if number is not None and _is_beyond_c(number) else ""
+def _bounded(number: int | None, limit: int) -> str:
+    if number is None or not _is_beyond(number, limit):
+        return ""
+    return " and < 2⁶³" if limit == LARGEST else f" and ≤ {limit}"
 
 
 def is_whole(value: Any) -> bool:

@@ -25,11 +25,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseup.ops import bidownsample, reassemble
-from denseup.ops.arguments import odd_number, true_or_false, whole_number
+from denseup.ops.arguments import true_or_false
 from denseup.ops.depthwise import convolve_channels
 from denseup.ops.geometry import Size, pad_to_even, pixel_shuffle, size_of, upper_left
 from denseup.ops.normalization import GroupNorm
 from denseup.ops.pooling import adaptive_average
+from denseup.upsamplers.arguments import odd_option, whole_option
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import Start, quieten
@@ -86,9 +87,9 @@ class A2U(Upsampler):
         start: Start = "published",
     ) -> None:
         super().__init__(de_channels, en_channels, scale_factor, start=start)
-        kernel_size = odd_number("kernel_size", kernel_size)
-        encoder_kernel_size = whole_number("encoder_kernel_size", encoder_kernel_size)
-        groups = whole_number("groups", groups)
+        kernel_size = odd_option("kernel_size", kernel_size)
+        encoder_kernel_size = whole_option("encoder_kernel_size", encoder_kernel_size)
+        groups = whole_option("groups", groups)
         if math.gcd(de_channels, self.en_channels) % groups:
             raise ValueError(f"groups is {groups}, expected a divisor of {de_channels} and {self.en_channels} channels")
         self.kernel_size, self.encoder_kernel_size, self.groups = kernel_size, encoder_kernel_size, groups

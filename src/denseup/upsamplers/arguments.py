@@ -5,8 +5,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from denseup.ops.arguments import FLOATS, check_floats, check_tensor, is_dense, is_whole, whole_number
+from denseup.ops.arguments import FLOATS, check_floats, check_tensor, is_dense, is_whole, odd_number, whole_number
 from denseup.ops.geometry import Size
+
+MOST = 2**24
+"""Of channels, a window's side, a factor, …: beyond it torch can't count the weights, let alone a memory hold them."""
+
+
+def whole_option(name: str, value: Any) -> int:
+    """An option as an int from 1 to `MOST`; ValueError if it is none."""
+    return whole_number(name, value, at_most=MOST)
+
+
+def odd_option(name: str, value: Any) -> int:
+    """An option as an odd int from 1 to `MOST`; ValueError if it is none."""
+    return odd_number(name, value, at_most=MOST)
 
 
 def two_whole_numbers(operator: str, size: Size) -> Size:

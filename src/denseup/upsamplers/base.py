@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseup.ops import turning
-from denseup.ops.arguments import check_countable, whole_number
+from denseup.ops.arguments import check_countable
 from denseup.ops.geometry import Size, layout
 from denseup.upsamplers.arguments import (
     check_image,
@@ -24,6 +24,7 @@ from denseup.upsamplers.arguments import (
     check_same,
     check_state,
     two_whole_numbers,
+    whole_option,
 )
 from denseup.upsamplers.start import Start, check_start
 
@@ -77,9 +78,9 @@ class Upsampler(nn.Module):
     ) -> None:
         super().__init__()
         self.start = check_start(start)
-        self.de_channels = whole_number("de_channels", de_channels)
-        self.en_channels = self.de_channels if en_channels is None else whole_number("en_channels", en_channels)
-        self.scale_factor = whole_number("scale_factor", scale_factor)
+        self.de_channels = whole_option("de_channels", de_channels)
+        self.en_channels = self.de_channels if en_channels is None else whole_option("en_channels", en_channels)
+        self.scale_factor = whole_option("scale_factor", scale_factor)
         if self.equal_channels_only and self.en_channels != self.de_channels:
             raise ValueError(
                 f"{type(self).__name__}: en_channels is {en_channels}, expected de_channels, {de_channels}: "

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from denseup.ops.arguments import whole_number
 from denseup.ops.geometry import Size
+from denseup.upsamplers.arguments import whole_option
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import Start
@@ -45,7 +45,7 @@ class Deconv(Upsampler):
         de_channels, scale_factor = self.de_channels, self.scale_factor
         if kernel_size is None:
             kernel_size = 2 * scale_factor - scale_factor % 2
-        kernel_size = whole_number("kernel_size", kernel_size)
+        kernel_size = whole_option("kernel_size", kernel_size)
         if kernel_size < scale_factor:
             raise ValueError(f"kernel_size is {kernel_size}, expected at least scale_factor, {scale_factor}")
         surplus = kernel_size - scale_factor

@@ -24,12 +24,11 @@ import torch
 from torch import Tensor, nn
 
 from denseup.ops import reassemble, resize_nearest, sample_bilinear
-from denseup.ops.arguments import odd_number, whole_number
 from denseup.ops.arithmetic import softmax_by_group, unflatten
 from denseup.ops.encoding import encode_content
 from denseup.ops.geometry import Size, parent_grid, pixel_shuffle
 from denseup.ops.pointwise import convolve
-from denseup.upsamplers.arguments import check_divides
+from denseup.upsamplers.arguments import check_divides, odd_option, whole_option
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import Start, neutral_kernels
@@ -68,11 +67,11 @@ class DLU(Upsampler):
         start: Start = "published",
     ) -> None:
         super().__init__(de_channels, en_channels, scale_factor, start=start)
-        self.kernel_size, self.groups = odd_number("kernel_size", kernel_size), whole_number("groups", groups)
+        self.kernel_size, self.groups = odd_option("kernel_size", kernel_size), whole_option("groups", groups)
         check_divides("groups", self.groups, self.de_channels)
-        encoder_kernel_size = odd_number("encoder_kernel_size", encoder_kernel_size)
-        encoder_dilation = whole_number("encoder_dilation", encoder_dilation)
-        embed_channels = whole_number("embed_channels", embed_channels)
+        encoder_kernel_size = odd_option("encoder_kernel_size", encoder_kernel_size)
+        encoder_dilation = whole_option("encoder_dilation", encoder_dilation)
+        embed_channels = whole_option("embed_channels", embed_channels)
         around = (encoder_kernel_size - 1) * encoder_dilation // 2
         shape: dict[str, Any] = {"padding": around, "dilation": encoder_dilation}
         outputs = (self.groups * self.kernel_size**2, 2 * self.groups * self.scale_factor**2)

@@ -23,10 +23,10 @@ import torch
 from torch import Tensor, nn
 
 from denseup.ops import resize_nearest, sample_bilinear
-from denseup.ops.arguments import one_of, true_or_false, whole_number
+from denseup.ops.arguments import one_of, true_or_false
 from denseup.ops.geometry import Size, centre_grid, layout, pixel_shuffle
 from denseup.ops.pointwise import convolve
-from denseup.upsamplers.arguments import check_divides
+from denseup.upsamplers.arguments import check_divides, whole_option
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import Start
@@ -67,7 +67,7 @@ class DySample(Upsampler):
         super().__init__(de_channels, en_channels, scale_factor, start=start)
         one_of("style", style, ("lp", "pl"))
         dynamic_scope = true_or_false("dynamic_scope", dynamic_scope)
-        de_channels, scale_factor, groups = self.de_channels, self.scale_factor, whole_number("groups", groups)
+        de_channels, scale_factor, groups = self.de_channels, self.scale_factor, whole_option("groups", groups)
         check_divides("groups", groups, de_channels)
         cells = scale_factor**2
         if style == "pl" and de_channels % cells:

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from denseup.ops import reassemble_gated
-from denseup.ops.arguments import odd_number
 from denseup.ops.geometry import Size
 from denseup.ops.pointwise import SharedMap, convolve
+from denseup.upsamplers.arguments import odd_option
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.semishift import SemiShift, SemiShiftKernels, xavier
@@ -53,7 +53,7 @@ class FADE(Upsampler):
         start: Start = "published",
     ) -> None:
         super().__init__(de_channels, en_channels, scale_factor, start=start)
-        self.kernel_size = odd_number("kernel_size", kernel_size)
+        self.kernel_size = odd_option("kernel_size", kernel_size)
         self.kernels = SemiShiftKernels(
             self.de_channels, self.en_channels, self.kernel_size, embed_channels, encoder_kernel_size, self.depthwise
         )

@@ -38,13 +38,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseup.ops import local_similarity, reassemble, resize_nearest, sample_bilinear
-from denseup.ops.arguments import odd_number, one_of, true_or_false, whole_number
+from denseup.ops.arguments import one_of, true_or_false
 from denseup.ops.arithmetic import softmax_by_group
 from denseup.ops.encoding import encode_content
 from denseup.ops.geometry import Size, pixel_shuffle, position_grid, size_of
 from denseup.ops.normalization import GroupNorm
 from denseup.ops.pointwise import convolve
-from denseup.upsamplers.arguments import check_divides
+from denseup.upsamplers.arguments import check_divides, odd_option, whole_option
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import CLOSED_GATE, Start, neutral_kernels
@@ -128,10 +128,11 @@ class FreqFusion(Upsampler):
         start: Start = "published",
     ) -> None:
         super().__init__(de_channels, en_channels, scale_factor, start=start)
-        self.kernel_size = odd_number("kernel_size", kernel_size)
-        self.high_kernel_size = odd_number("high_kernel_size", high_kernel_size)
-        encoder_kernel_size = odd_number("encoder_kernel_size", encoder_kernel_size)
-        embed_channels = whole_number("embed_channels", embed_channels)
+        self.kernel_size = odd_option("kernel_size", kernel_size)
+        self.high_kernel_size = odd_option("high_kernel_size", high_kernel_size)
+        encoder_kernel_size = odd_option("encoder_kernel_size", encoder_kernel_size)
+        embed_channels = whole_option("embed_channels", embed_channels)
+        resample_groups = whole_option("resample_groups", resample_groups)
         flags = {"hamming": hamming, "refine": refine, "semi_conv": semi_conv, "high_pass": high_pass}
         flags |= {"residual": residual, "resample": resample, "resample_norm": resample_norm}
         for name, flag in flags.items():
@@ -150,8 +151,8 @@ class FreqFusion(Upsampler):
         self.encode_high = encoder(self.high_kernel_size) if high_pass else None
         self.resampler = None
         if resample:
-            options = (whole_number("resample_groups", resample_groups), encoder_kernel_size, resample_norm, directions)
-            check_divides("resample_groups", options[0], self.de_channels)
+            options = (resample_groups, encoder_kernel_size, resample_norm, directions)
+            check_divides("resample_groups", resample_groups, self.de_channels)
             self.resampler = Resampler(embed_channels, self.scale_factor, *options)
         for size, name in ((self.kernel_size, "window"), (self.high_kernel_size, "high_window")):
             self.register_buffer(name, _window(size) if hamming else None, persistent=False)

@@ -25,11 +25,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseup.ops import reassemble, resize_nearest, sample_bilinear
-from denseup.ops.arguments import odd_number, whole_number
 from denseup.ops.arithmetic import unflatten
 from denseup.ops.convolutions import is_plain
 from denseup.ops.geometry import Size, centre_grid, pixel_shuffle
-from denseup.upsamplers.arguments import check_divides
+from denseup.upsamplers.arguments import check_divides, odd_option, whole_option
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import Start, neutral_kernels
@@ -62,7 +61,7 @@ class FRFU(Upsampler):
         start: Start = "published",
     ) -> None:
         super().__init__(de_channels, en_channels, scale_factor, start=start)
-        self.groups, self.kernel_size = whole_number("groups", groups), odd_number("kernel_size", kernel_size)
+        self.groups, self.kernel_size = whole_option("groups", groups), odd_option("kernel_size", kernel_size)
         check_divides("groups", self.groups, self.de_channels)
         offsets, taps = 2 * self.groups * self.scale_factor**2, self.kernel_size**2
         self.offset, self.offset_gate = (nn.Conv2d(self.de_channels, offsets, 1) for _ in range(2))

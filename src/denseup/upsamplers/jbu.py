@@ -26,13 +26,12 @@ import torch
 from torch import Tensor, nn
 
 from denseup.ops import transforms
-from denseup.ops.arguments import whole_number
 from denseup.ops.bicubic import bicubic
 from denseup.ops.geometry import Size, size_of
 from denseup.ops.pointwise import convolve
 from denseup.ops.pooling import adaptive_average
 from denseup.ops.reflection import reassemble_folded, similarity_folded
-from denseup.upsamplers.arguments import check_map
+from denseup.upsamplers.arguments import check_map, whole_option
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.drawing import ChannelDropout
 from denseup.upsamplers.registry import register_upsampler
@@ -64,8 +63,8 @@ class BilateralStep(nn.Module):
 
     def __init__(self, image_channels: int, embed_channels: int, radius: int) -> None:
         super().__init__()
-        self.image_channels = image_channels = whole_number("image_channels", image_channels)
-        embed_channels, self.radius = whole_number("embed_channels", embed_channels), whole_number("radius", radius)
+        self.image_channels = image_channels = whole_option("image_channels", image_channels)
+        embed_channels, self.radius = whole_option("embed_channels", embed_channels), whole_option("radius", radius)
         taps = (2 * self.radius + 1) ** 2
         self.temperature, self.sigma = nn.Parameter(torch.tensor(0.0)), nn.Parameter(torch.tensor(1.0))
         self.embed = _projection(image_channels, embed_channels, embed_channels)

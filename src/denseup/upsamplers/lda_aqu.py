@@ -26,12 +26,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from denseup.ops.arguments import finite_number, odd_number, true_or_false, whole_number
+from denseup.ops.arguments import finite_number, true_or_false
 from denseup.ops.arithmetic import by_group
 from denseup.ops.geometry import Size, at_most, position_grid, size_of
 from denseup.ops.normalization import LayerNorm
 from denseup.ops.points import gather_points, point_similarity
 from denseup.ops.pointwise import convolve
+from denseup.upsamplers.arguments import odd_option, whole_option
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import Start, quieten
@@ -93,9 +94,9 @@ class LDAAQU(Upsampler):
         start: Start = "published",
     ) -> None:
         super().__init__(de_channels, en_channels, scale_factor, start=start)
-        self.kernel_size = odd_number("kernel_size", kernel_size)
-        self.groups, self.heads = whole_number("groups", groups), whole_number("heads", heads)
-        self.reach, reduction = finite_number("reach", reach), whole_number("reduction", reduction)
+        self.kernel_size = odd_option("kernel_size", kernel_size)
+        self.groups, self.heads = whole_option("groups", groups), whole_option("heads", heads)
+        self.reach, reduction = finite_number("reach", reach), whole_option("reduction", reduction)
         for name, parts in (("groups", self.groups), ("heads", self.heads)):
             if self.de_channels % (reduction * parts):
                 raise ValueError(
@@ -106,7 +107,7 @@ class LDAAQU(Upsampler):
         self.norm = ChannelNorm(self.de_channels)
         self.embed_query, self.embed_key = (nn.Conv2d(self.de_channels, embed, 1, bias=False) for _ in range(2))
         own = embed // self.groups
-        encoder_kernel_size = odd_number("encoder_kernel_size", encoder_kernel_size)
+        encoder_kernel_size = odd_option("encoder_kernel_size", encoder_kernel_size)
         self.offset = nn.Sequential(
             nn.Conv2d(own, own, 3, padding=1, groups=own, bias=False),
             ChannelNorm(own),

@@ -32,14 +32,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseup.ops import neighbourhood_attention, transforms
-from denseup.ops.arguments import one_of, whole_number
+from denseup.ops.arguments import one_of
 from denseup.ops.arithmetic import accumulate, unflatten
 from denseup.ops.attention.residues import attend_by_index, attend_by_residue
 from denseup.ops.geometry import Size, at_most, layout, pad_by_reflection, size_of
 from denseup.ops.normalization import GroupNorm
 from denseup.ops.pointwise import convolve
 from denseup.ops.pooling import adaptive_average
-from denseup.upsamplers.arguments import check_divides, check_map
+from denseup.upsamplers.arguments import check_divides, check_map, whole_option
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.drawing import Drawing
 from denseup.upsamplers.registry import register_upsampler
@@ -97,11 +97,11 @@ class NAF(Upsampler):
         start: Start = "published",
     ) -> None:
         super().__init__(de_channels, en_channels, scale_factor, start=start)
-        self.kernel_size, self.heads = whole_number("kernel_size", kernel_size), whole_number("heads", heads)
+        self.kernel_size, self.heads = whole_option("kernel_size", kernel_size), whole_option("heads", heads)
         check_divides("heads", self.heads, self.de_channels)
         embed_channels, self.rotary_heads = (
-            whole_number("embed_channels", embed_channels),
-            whole_number("rotary_heads", rotary_heads),
+            whole_option("embed_channels", embed_channels),
+            whole_option("rotary_heads", rotary_heads),
         )
         for name, divisor in (
             ("twice the groups of its norms", 2 * NORM_GROUPS),
@@ -112,8 +112,8 @@ class NAF(Upsampler):
                 raise ValueError(f"embed_channels is {embed_channels}, expected a multiple of {name}, {divisor}")
         one_of("neighbours", neighbours, NEIGHBOURS)
         self.neighbours = neighbours
-        self.image_channels = whole_number("image_channels", image_channels)
-        self.largest_image, blocks = whole_number("largest_image", largest_image), whole_number("blocks", blocks)
+        self.image_channels = whole_option("image_channels", image_channels)
+        self.largest_image, blocks = whole_option("largest_image", largest_image), whole_option("blocks", blocks)
         self.branches = nn.ModuleList(
             nn.Sequential(
                 convolution(self.image_channels, embed_channels // 2, size),

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from denseup.ops.arguments import odd_number
 from denseup.ops.geometry import Size, pixel_shuffle
+from denseup.upsamplers.arguments import odd_option
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import Start, bilinear_kernels
@@ -40,7 +40,7 @@ class PixelShuffle(Upsampler):
         start: Start = "published",
     ) -> None:
         super().__init__(de_channels, en_channels, scale_factor, start=start)
-        encoder_kernel_size = odd_number("encoder_kernel_size", encoder_kernel_size)
+        encoder_kernel_size = odd_option("encoder_kernel_size", encoder_kernel_size)
         outputs = self.de_channels * self.scale_factor**2
         self.encode = nn.Conv2d(self.de_channels, outputs, encoder_kernel_size, padding=encoder_kernel_size // 2)
         self.reset_parameters()

@@ -3,17 +3,12 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import torch
-
-from denseup.ops.arguments import is_whole
 from denseup.registry import Registry
 from denseup.upsamplers.base import Upsampler, UpsamplerFactory
 from denseup.upsamplers.start import check_start
 
 UPSAMPLERS: Registry[Upsampler] = Registry("upsampler")
 F = TypeVar("F", bound=UpsamplerFactory)
-MOST = 2**24
-"""Of channels, a window's side, a factor, …: beyond it torch can't count the weights, let alone a memory hold them."""
 
 
 def register_upsampler(name: str, **preset: Any) -> Callable[[F], F]:
@@ -35,7 +30,7 @@ def create_upsampler(name: str, **kwargs: Any) -> Upsampler:
     `start` holds for a whole comparison: a class that does not take it has no say, and is not told.
 
     Raises:
-        ValueError: unknown name; the message gives the nearest one and lists all. A number is more than `MOST`.
+        ValueError: unknown name; the message gives the nearest one and lists all.
     """
     return _find(name, kwargs)(**kwargs)
 
@@ -57,9 +52,6 @@ def upsampler_factory(name: str, **options: Any) -> UpsamplerFactory:
 def _find(name: str, options: dict[str, Any]) -> UpsamplerFactory:
     """What builds `name`; `start` is checked, and taken from `options` where its class does not know it."""
     build = UPSAMPLERS.find(name)
-    for key, value in options.items():
-        if type(value) is not torch.SymInt and is_whole(value) and int(value) > MOST:
-            raise ValueError(f"{key} is {value!r}, expected a whole number ≤ 2²⁴")
     if "start" in options:
         check_start(options["start"])
         if not UPSAMPLERS.takes(name, "start"):

@@ -24,12 +24,13 @@ import torch
 from torch import Tensor, nn
 
 from denseup.ops import local_similarity, reassemble, resize_nearest
-from denseup.ops.arguments import odd_number, one_of, whole_number
+from denseup.ops.arguments import one_of
 from denseup.ops.convolutions import is_plain_linear
 from denseup.ops.geometry import Size
 from denseup.ops.normalization import LayerNorm
 from denseup.ops.pointwise import project, project_by
 from denseup.ops.reassembly import blend_nearest
+from denseup.upsamplers.arguments import odd_option, whole_option
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import Start, quieten
@@ -76,8 +77,8 @@ class SAPA(Upsampler):
         start: Start = "published",
     ) -> None:
         super().__init__(de_channels, en_channels, scale_factor, start=start)
-        self.kernel_size = odd_number("kernel_size", kernel_size)
-        embed_channels = whole_number("embed_channels", embed_channels)
+        self.kernel_size = odd_option("kernel_size", kernel_size)
+        embed_channels = whole_option("embed_channels", embed_channels)
         self.norm_en, self.norm_de = LayerNorm(self.en_channels), LayerNorm(self.de_channels)
         one_of("query", query, QUERIES)
         self.query_from = query

@@ -24,12 +24,12 @@ import torch
 from torch import Tensor, nn
 
 from denseup.ops import resize_nearest
-from denseup.ops.arguments import true_or_false, whole_number
+from denseup.ops.arguments import true_or_false
 from denseup.ops.geometry import Size, parent_grid, pixel_shuffle
 from denseup.ops.normalization import GroupNorm
 from denseup.ops.points import gather_points, point_similarity
 from denseup.ops.pointwise import convolve
-from denseup.upsamplers.arguments import check_divides
+from denseup.upsamplers.arguments import check_divides, whole_option
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import Start, quieten
@@ -76,9 +76,9 @@ class SAPAD(Upsampler):
         start: Start = "published",
     ) -> None:
         super().__init__(de_channels, en_channels, scale_factor, start=start)
-        self.points, self.groups = whole_number("points", points), whole_number("groups", groups)
+        self.points, self.groups = whole_option("points", points), whole_option("groups", groups)
         check_divides("groups", self.groups, self.de_channels)
-        embed = self.groups * whole_number("embed_channels", embed_channels)
+        embed = self.groups * whole_option("embed_channels", embed_channels)
         self.fine_offsets, norm = true_or_false("fine_offsets", fine_offsets), true_or_false("norm", norm)
         self.norm_en: nn.Module
         self.norm_de: nn.Module

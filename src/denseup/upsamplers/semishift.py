@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from denseup.ops import reassemble
-from denseup.ops.arguments import odd_number, whole_number
 from denseup.ops.encoding import encode_content
 from denseup.ops.geometry import Size
 from denseup.ops.pointwise import SharedMap, convolve
+from denseup.upsamplers.arguments import odd_option, whole_option
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import Start, neutral_kernels, quieten
@@ -64,9 +64,9 @@ class SemiShiftKernels(nn.Module):
         depthwise: bool = False,
     ) -> None:
         super().__init__()
-        logits = odd_number("kernel_size", kernel_size) ** 2
-        encoder_kernel_size = odd_number("encoder_kernel_size", encoder_kernel_size)
-        embed = logits if depthwise else whole_number("embed_channels", embed_channels)
+        logits = odd_option("kernel_size", kernel_size) ** 2
+        encoder_kernel_size = odd_option("encoder_kernel_size", encoder_kernel_size)
+        embed = logits if depthwise else whole_option("embed_channels", embed_channels)
         self.embed_en = nn.Conv2d(en_channels, embed, 1)
         self.embed_de = nn.Conv2d(de_channels, embed, 1, bias=False)
         self.encode = nn.Conv2d(
@@ -120,7 +120,7 @@ class SemiShift(Upsampler):
         start: Start = "published",
     ) -> None:
         super().__init__(de_channels, en_channels, scale_factor, start=start)
-        self.kernel_size = odd_number("kernel_size", kernel_size)
+        self.kernel_size = odd_option("kernel_size", kernel_size)
         self.kernels = SemiShiftKernels(
             self.de_channels, self.en_channels, self.kernel_size, embed_channels, encoder_kernel_size
         )

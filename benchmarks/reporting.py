@@ -99,8 +99,15 @@ def write_json(what: str, output: Path, device: torch.device, rows: Sequence[Row
     }
     path = output if output.suffix == ".json" else _unused(output, f"{time.strftime('%Y-%m-%d')}_{what}_{slug(device)}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(_in_lines(record), encoding="utf-8")
     return path
+
+
+def _in_lines(record: Mapping[str, Any]) -> str:
+    """JSON with a line for each entry, and for each of the rows, which are many."""
+    entries = {key: json.dumps(value, ensure_ascii=False) for key, value in record.items()}
+    entries["rows"] = "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in record["rows"]) + "\n]"
+    return "{\n" + ",\n".join(f'"{key}": {value}' for key, value in entries.items()) + "\n}\n"
 
 
 def slug(device: torch.device) -> str:

@@ -28,6 +28,10 @@ class Function:
         cast: arguments that are cast to that dtype first.
         others: strategies of arguments that are spoiled, which are no maps.
         kinds: whether what is not finite is NaN or infinite as in the truth; else it is not finite, as there.
+        largest: the largest number on the way to the result, of arguments in float64, or more; where the arithmetic
+            of the call does not hold it, the truth says nothing of it.
+        cancelling: whether steps in between may cancel whatever comes in (`agreement.bounds`), as the gradient of
+            queries does where all keys of a window are equal.
     """
 
     call: Callable[..., Tensor]
@@ -36,6 +40,8 @@ class Function:
     cast: tuple[str, ...] = ()
     others: Mapping[str, st.SearchStrategy[Any]] = field(default_factory=dict)
     kinds: bool = True
+    largest: Callable[[Mapping[str, Any]], float] = lambda arguments: 0.0
+    cancelling: bool = False
 
     def truth(self, arguments: Mapping[str, Any]) -> Tensor:
         given = {**arguments}
@@ -101,6 +107,13 @@ def attention(draw: Any) -> Arguments:
     return found | {"kernel_size": k, "heads": n, "scale": scale, "backend": draw(backends)}
 
 
+def largest_logit(arguments: Mapping[str, Any]) -> float:
+    maps = (arguments[name].nan_to_num(0, 0, 0).abs() for name in ("query", "key"))
+    query, key = (x.max().item() if x.numel() else 0.0 for x in maps)
+    scale = arguments["scale"]
+    return query * key * arguments["query"].shape[1] * (1.0 if scale is None else abs(scale))
+
+
 def downsampling(draw: Any) -> Arguments:
     high, b, g, k, s = size(draw), draw(batches), draw(groups), draw(st.sampled_from((1, 2, 3, 4, 6))), draw(ratios)
     low = [-(-n // s) for n in high]
@@ -162,6 +175,9 @@ FUNCTIONS = {
         "query",
         ("key", "value"),
         _others(kernel_size=_number, heads=_number, scale=_number, backend=_word),
+        kinds=False,  # a weight of e⁻²⁰⁰ times infinity is infinite in float64 alone
+        largest=largest_logit,
+        cancelling=True,
     ),
     "bidownsample": Function(
         ops.bidownsample,

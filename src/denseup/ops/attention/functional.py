@@ -24,7 +24,8 @@ def neighbourhood_attention(
     out[c, y, x] = Σ_t softmax_t(scale · Σ_{d of head n} query[d, y, x] · key[d, y_t, x_t]) · value[c, y_t, x_t] with
     n = c // (C / N). The window of (y, x) has the rows a … a + min(K, h) - 1, a = ⌊y·h/H⌋ - K // 2, and columns
     likewise; where it would leave the map it is moved inwards, so that no pixel is ever outside, and a map smaller than
-    the window is attended whole. The softmax is in at least float32.
+    the window is attended whole. The softmax is in at least float32; products that it does not hold are infinite, and
+    what attends to them is NaN.
 
     At H = h it is neighbourhood attention (Hassani et al., CVPR 2023, arXiv:2204.07143), at H > h the attention of NAF
     (arXiv:2511.18452), without the windows raised to the output's size that it is published with.

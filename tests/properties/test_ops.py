@@ -76,7 +76,7 @@ def machine(case: Case) -> Iterator[None]:
 def check(function: Function, case: Case) -> None:
     names = list(case.arguments)
     if spoiling.must_be_named(case.how) and case.spoiled:
-        names = [case.spoiled]
+        names = [case.spoiled, *(["backend"] if _may_be_refused(case) else [])]
     kept = dict(case.arguments)
     try:
         with machine(case):
@@ -125,7 +125,7 @@ def _compare(function: Function, case: Case, kept: dict[str, Any], out: Tensor) 
         torch.float32 if not like.is_floating_point else like,
         *(x.dtype for x in kept.values() if isinstance(x, Tensor)),
     ]
-    arithmetic = torch.promote_types(like, torch.float32)
+    arithmetic = torch.float64 if like is torch.float64 else torch.float32
     if function.largest(exact) > agreement.SURE * torch.finfo(arithmetic).max:
         event("overflows on the way")
         return

@@ -1,5 +1,7 @@
 """Maps turned from one layout to the other by C: the same values, and gradients in the layout that maps came in."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -87,7 +89,32 @@ def test_a_gradient_comes_in_the_layout_of_its_map(layout: torch.memory_format) 
     assert torch.equal(torch.func.grad(lambda x: turning.gradient_in_layout(x).square().sum())(constant), 2 * constant)
 
 
-@pytest.mark.parametrize("name", ["fade", "fade_lite", "carafe", "semishift", "sapa", "sapa_cat", "sapa_gate"])
+@pytest.mark.parametrize("name", ["bilinear", "nearest"])
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_torch_is_handed_gradients_in_the_layout_of_its_maps(
+    name: str, layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a concatenation, whose own gradient is a larger map."""
+    handed: list[Tensor] = []
+    interpolate = torch.nn.functional.interpolate
+
+    def watched(x: Tensor, *args: Any, **options: Any) -> Tensor:
+        out = interpolate(x, *args, **options)
+        out.register_hook(handed.append)
+        return out
+
+    monkeypatch.setattr(torch.nn.functional, "interpolate", watched)
+    de = torch.randn(2, 32, 5, 6).contiguous(memory_format=layout).requires_grad_()
+    out = create_upsampler(name, de_channels=32)(de)
+    torch.cat([out, out.detach()], 1).contiguous(memory_format=torch.channels_last).square().sum().backward()
+    (grad,) = handed
+    works_in = torch.channels_last if name == "bilinear" and not turning.MISSING else layout
+    assert laid_out(grad, works_in)
+
+
+@pytest.mark.parametrize(
+    "name", ["bilinear", "fade", "fade_lite", "carafe", "semishift", "sapa", "sapa_cat", "sapa_gate"]
+)
 @pytest.mark.parametrize("of_en", LAYOUTS, ids=str)
 @pytest.mark.parametrize("of_de", LAYOUTS, ids=str)
 def test_upsamplers_keep_the_layouts(name: str, of_de: torch.memory_format, of_en: torch.memory_format) -> None:

@@ -5,7 +5,7 @@ call; an element may be off by FACTOR times the farthest that one of its tensor 
 moves are of any size up to a unit: few numbers moved by whole units may not move their sum at all.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -30,12 +30,13 @@ def coarsest(dtypes: Sequence[torch.dtype]) -> float:
 
 
 def bounds(
-    truth: Truth, arguments: Mapping[str, Any], eps: float, cancelling: bool = False
+    truth: Truth, arguments: Mapping[str, Any], eps: float, cancelling: Collection[int] = ()
 ) -> list[tuple[Tensor, float]]:
     """What `truth` gives, each with the farthest that an element of it moves.
 
-    With `cancelling`, steps in between may cancel whatever comes in (the norm of a single pixel does not depend on it:
-    its gradient is 0), and leave what they round: then no element moves less than a unit of the largest of all.
+    On the way to those at the places of `cancelling`, steps may cancel whatever comes in (the norm of a single pixel
+    does not depend on it: its gradient is 0), and leave what they round: no element of them moves less than a unit of
+    the largest of all.
     """
     exact = truth(arguments)
     farthest = [0.0] * len(exact)
@@ -47,7 +48,7 @@ def bounds(
             farthest[k] = max([farthest[k], *difference.flatten().max().reshape(-1).tolist()] if x.numel() else [0.0])
     if cancelling:
         largest = max((x.abs().nan_to_num(0, 0, 0).max().item() for x in exact if x.numel()), default=0.0)
-        farthest = [max(x, eps * largest) for x in farthest]
+        farthest = [max(x, eps * largest) if k in cancelling else x for k, x in enumerate(farthest)]
     return list(zip(exact, farthest, strict=True))
 
 

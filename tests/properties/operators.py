@@ -30,8 +30,8 @@ class Function:
         kinds: whether what is not finite is NaN or infinite as in the truth; else it is not finite, as there.
         largest: the largest number on the way to the result, of arguments in float64, or more; where the arithmetic
             of the call does not hold it, the truth says nothing of it.
-        cancelling: whether steps in between may cancel whatever comes in (`agreement.bounds`), as the gradient of
-            queries does where all keys of a window are equal.
+        cancelling: arguments on the way to whose gradients steps may cancel whatever comes in (`agreement.bounds`), as
+            for queries where all keys of a window are equal.
     """
 
     call: Callable[..., Tensor]
@@ -41,7 +41,7 @@ class Function:
     others: Mapping[str, st.SearchStrategy[Any]] = field(default_factory=dict)
     kinds: bool = True
     largest: Callable[[Mapping[str, Any]], float] = lambda arguments: 0.0
-    cancelling: bool = False
+    cancelling: tuple[str, ...] = ()
 
     def truth(self, arguments: Mapping[str, Any]) -> Tensor:
         given = {**arguments}
@@ -177,7 +177,7 @@ FUNCTIONS = {
         _others(kernel_size=_number, heads=_number, scale=_number, backend=_word),
         kinds=False,  # a weight of e⁻²⁰⁰ times infinity is infinite in float64 alone
         largest=largest_logit,
-        cancelling=True,
+        cancelling=("query", "key"),
     ),
     "bidownsample": Function(
         ops.bidownsample,

@@ -17,6 +17,7 @@ import torch
 from pytorch_lightning.plugins import MixedPrecision
 from reliability.small_trainings import TASKS, Moved, build, fit
 from torch import Tensor
+from upsamplers.stages import FEWER
 
 from denseup.engine.precision import with_precision
 from denseup.losses import matting_loss, segmentation_loss
@@ -31,8 +32,6 @@ FORMATS = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 KINDS = {"bilinear": "matting", "fade": "segmentation", "dysample": "segmentation", "naf": "segmentation"}
 KINDS["freqfusion"] = "segmentation"
 """One of each kind, on a task: fixed, kernels, sampling, attention, frequencies."""
-LESS = {"naf": {"blocks": 1, "embed_channels": 64}}
-"""By day of what takes half a minute as published."""
 ALL = [(name, task) for name in list_upsamplers() for task in TASKS]
 
 Gradients = dict[str, Tensor]
@@ -113,7 +112,7 @@ def between(losses: list[float], others: list[float]) -> float:
 
 @pytest.mark.parametrize(("name", "task"), KINDS.items())
 def test_a_gradient_is_that_of_float32_but_for_rounding(name: str, task: str) -> None:
-    check_first_gradients(upsampler_factory(name, **LESS.get(name, {})), task)
+    check_first_gradients(upsampler_factory(name, **FEWER.get(name, {})), task)
 
 
 @pytest.mark.slow

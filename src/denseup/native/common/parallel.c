@@ -6,6 +6,8 @@
  */
 #include "common/parallel.h"
 
+#include "common/tiny.h"
+
 #include <pthread.h>
 
 #define MAX_THREADS 256
@@ -26,11 +28,13 @@ void denseup_use_openmp(void *function) { openmp = (gomp_parallel)function; }
 
 static void work(void *data) {
     job *todo = data;
+    unsigned mode = tiny_as_zero();
     for (;;) {
         long item = __atomic_fetch_add(&todo->next, 1, __ATOMIC_RELAXED);
-        if (item >= todo->items) return;
+        if (item >= todo->items) break;
         todo->task(todo->context, item);
     }
+    back_to(mode);
 }
 
 static void *thread_work(void *data) {

@@ -1,6 +1,7 @@
-"""The C kernels take numbers that are too small to be normal for zero: an operation with one lasts a hundred times as long."""
+"""Numbers too small to be normal are zero to the C kernels: an operation with one takes a hundred times as long."""
 
 import platform
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -33,11 +34,11 @@ def gives_back(threads: int) -> bool:
 
 
 @pytest.fixture(params=[1, 2])
-def threads(request: pytest.FixtureRequest) -> int:
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
-    request.addfinalizer(lambda: torch.set_num_threads(before))
-    return int(request.param)
+    yield request.param
+    torch.set_num_threads(before)
 
 
 def test_operands_and_results(threads: int) -> None:

@@ -91,10 +91,21 @@ def test_shortened(text: object, expected: object) -> None:
 
 def test_runs_of_one_name_stay_apart(sweep: Path, tmp_path: Path) -> None:
     config = run_config(base_config("matting"), "fade", 0)
-    runs = load_runs([write_run(tmp_path / name, config) for name in ("one", "other")])
+    folders = [write_run(tmp_path / name, config, steps=steps) for name, steps in (("one", 10), ("other", 20))]
+    runs = load_runs(folders)
     write_archive(runs, tmp_path / "runs.tar.xz")
     names = {run.source.name for run in load_runs([tmp_path / "runs.tar.xz"])}
     assert names == {runs[0].source.name, f"{runs[0].source.name}_2"}
+
+
+def test_a_run_is_kept_once(sweep: Path, tmp_path: Path) -> None:
+    """Given by its folder and by archives that have it."""
+    part, whole, again = (tmp_path / f"{name}.tar.xz" for name in ("part", "whole", "again"))
+    runs = load_runs([sweep])
+    write_archive(runs[:3], part)
+    write_archive(runs, whole)
+    write_archive(load_runs([part, sweep, whole]), again)
+    assert {run.source.name for run in load_runs([again])} == {run.source.name for run in runs}
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,8 @@ MENTIONED = re.compile(r"(?<![\w.:/~\\-])" + START + r"(?:[^\s'\"\\/:]+[\\/])*([
 def write_archive(runs: Sequence[Run], file: Path, evaluation: str | None = None) -> None:
     """Keep runs in a file that `load_runs` reads; the same runs give the same bytes.
 
+    A run that comes twice, from its folder and from an archive that has it already, is kept once.
+
     Absolute paths in their configs and results become their last part, for nobody else has the rest. Values of images
     are kept of one evaluation of each run, that which a report tells of it.
 
@@ -47,17 +49,18 @@ def write_archive(runs: Sequence[Run], file: Path, evaluation: str | None = None
     told = {id(run): group.evaluation for group in groups for by in group.members.values() for run in by.values()}
     if not is_archive(file):
         raise ValueError(f"archive is {str(file)!r}, expected a name that ends in {SUFFIX}")
-    content: dict[str, bytes] = {}
-    for run in sorted(runs, key=lambda run: str(run.source)):
+    folders: dict[str, dict[str, bytes]] = {}
+    for run in sorted(runs, key=lambda run: (id(run) not in told, str(run.source))):
         files = run.files
         if not files.is_dir():
             raise ValueError(f"archive: {str(run.source)!r} is an offline W&B run; only run folders can be kept")
+        there = [files / kept for kept in KEPT if (files / kept).is_file()]
+        kept = {file.name: _portable(file, told.get(id(run), "")) for file in there}
         name, again = run.source.name, 1
-        while any(known.startswith(f"{name}/") for known in content):
+        while not _same(folders.setdefault(name, kept), kept):
             again += 1
             name = f"{run.source.name}_{again}"
-        kept = [files / kept for kept in KEPT if (files / kept).is_file()]
-        content |= {f"{name}/{file.name}": _portable(file, told.get(id(run), "")) for file in kept}
+    content = {f"{name}/{file}": data for name, kept in folders.items() for file, data in kept.items()}
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:xz", preset=9) as tar:
         # alike beside alike: the files of a kind are nearly the same in all runs
@@ -66,6 +69,11 @@ def write_archive(runs: Sequence[Run], file: Path, evaluation: str | None = None
             member.size = len(content[name])
             tar.addfile(member, io.BytesIO(content[name]))
     write_atomic(file, packed.getvalue())
+
+
+def _same(run: Mapping[str, bytes], other: Mapping[str, bytes]) -> bool:
+    """Whether both are one run, whatever is kept of its images: of those that are compared, and of no copy."""
+    return all(run.get(name) == other.get(name) for name in KEPT if not name.startswith("per_image"))
 
 
 def is_archive(path: Path) -> bool:

@@ -19,6 +19,7 @@ typedef struct {
     void *context;
     long items;
     long next;
+    int tiny; /* whether numbers too small to be normal are numbers, not zero */
 } job;
 
 static gomp_parallel openmp;
@@ -28,13 +29,13 @@ void denseup_use_openmp(void *function) { openmp = (gomp_parallel)function; }
 
 static void work(void *data) {
     job *todo = data;
-    unsigned mode = tiny_as_zero();
+    unsigned mode = todo->tiny ? 0 : tiny_as_zero();
     for (;;) {
         long item = __atomic_fetch_add(&todo->next, 1, __ATOMIC_RELAXED);
         if (item >= todo->items) break;
         todo->task(todo->context, item);
     }
-    back_to(mode);
+    if (!todo->tiny) back_to(mode);
 }
 
 static void *thread_work(void *data) {
@@ -42,8 +43,8 @@ static void *thread_work(void *data) {
     return 0;
 }
 
-void denseup_parallel(long items, int threads, denseup_task task, void *context) {
-    job todo = {task, context, items, 0};
+static void run(job todo, int threads) {
+    long items = todo.items;
     if (threads > items) threads = (int)items;
     if (threads > MAX_THREADS) threads = MAX_THREADS;
     if (threads <= 1) {
@@ -59,4 +60,12 @@ void denseup_parallel(long items, int threads, denseup_task task, void *context)
     while (started < threads - 1 && pthread_create(&handles[started], 0, thread_work, &todo) == 0) started++;
     work(&todo);
     for (int i = 0; i < started; i++) pthread_join(handles[i], 0);
+}
+
+void denseup_parallel(long items, int threads, denseup_task task, void *context) {
+    run((job){.task = task, .context = context, .items = items, .tiny = 1}, threads);
+}
+
+void denseup_parallel_tiny_as_zero(long items, int threads, denseup_task task, void *context) {
+    run((job){.task = task, .context = context, .items = items}, threads);
 }

@@ -1,6 +1,7 @@
-/* Numbers too small to be normal (below 1.2e-38 in float32) count as zero while a kernel runs, and only then. Weights that
- * are all but zero, as a narrow Gaussian has them far from its centre, become such numbers, and x86 processors take some
- * hundred cycles for an operation with one: a training went at a fifth of its speed. */
+/* A mode of a thread in which numbers too small to be normal (below 1.2e-38 in float32) count as zero. Convolutions run in
+ * it: weights of a kernel that are all but zero, as a narrow Gaussian has them far from its centre, are such numbers or make
+ * gradients that are, and x86 processors take some hundred cycles for an operation with one. A training went at a fifth of
+ * its speed. */
 #ifndef DENSEUP_TINY_H
 #define DENSEUP_TINY_H
 

@@ -30,7 +30,7 @@ static const kernels *table(void) { return &tables[denseup_instruction_set()]; }
 /* The result [batch, out_height, out_width, channels]. */
 void denseup_depthwise(const geometry *s, const float *map, const float *weights, float *result) {
     arguments a = {.shape = *s, .map = map, .weights = weights, .result = result};
-    denseup_parallel(s->batch * s->out_height, s->threads, table()->convolve, &a);
+    denseup_parallel_tiny_as_zero(s->batch * s->out_height, s->threads, table()->convolve, &a);
 }
 
 /* Gradients of the map and of the weights, [batch or 1, kernel_size², channels]; NULL for one that is not wanted. */
@@ -40,11 +40,11 @@ void denseup_depthwise_backward(
     if (of_map) {
         arguments a = {.shape = *s, .weights = weights, .grad = grad, .result = of_map};
         denseup_ask_for_huge_pages(of_map, s->batch * s->height * s->width * s->channels * (long)sizeof(float));
-        denseup_parallel(s->batch * s->height, s->threads, table()->give_back, &a);
+        denseup_parallel_tiny_as_zero(s->batch * s->height, s->threads, table()->give_back, &a);
     }
     if (of_weights) {
         arguments a = {.shape = *s, .map = map, .grad = grad, .result = of_weights};
         long blocks = (s->channels + table()->lanes - 1) / table()->lanes;
-        denseup_parallel((s->each_image ? s->batch : 1) * blocks, s->threads, table()->weigh, &a);
+        denseup_parallel_tiny_as_zero((s->each_image ? s->batch : 1) * blocks, s->threads, table()->weigh, &a);
     }
 }

@@ -113,7 +113,8 @@ static long share(arguments *a, long items, long block) {
 }
 
 static int convolve(arguments *a, int threads) {
-    denseup_parallel(share(a, 4L * threads, TILES), threads, tables[denseup_instruction_set()].convolve, a);
+    long items = share(a, 4L * threads, TILES);
+    denseup_parallel_tiny_as_zero(items, threads, tables[denseup_instruction_set()].convolve, a);
     return a->failed ? -1 : 0;
 }
 
@@ -122,7 +123,7 @@ static long gradient_items(int threads) { return 2L * threads; }
 
 static long weigh(arguments *a, int threads) {
     long items = share(a, gradient_items(threads), GRADIENT_TILES);
-    denseup_parallel(items, threads, tables[denseup_instruction_set()].weigh, a);
+    denseup_parallel_tiny_as_zero(items, threads, tables[denseup_instruction_set()].weigh, a);
     return items;
 }
 

@@ -46,7 +46,7 @@ static int run(arguments *a, denseup_task task, long row) {
         a->rows = calloc((size_t)(items * PIXELS * a->lanes), sizeof(float));
         if (!a->rows) return -1;
     }
-    denseup_parallel(items, threads, task, a);
+    denseup_parallel_tiny_as_zero(items, threads, task, a);
     free(a->rows);
     return 0;
 }
@@ -91,7 +91,7 @@ static int weigh(const geometry *s, const float *grad, const float *x, float *gr
     a.bias_sums = memory;
     a.sums = (float *)(memory + items * s->outputs);
     a.rows = rows ? a.sums + items * size : NULL;
-    denseup_parallel(items, s->threads, table()->weigh, &a);
+    denseup_parallel_tiny_as_zero(items, s->threads, table()->weigh, &a);
     for (long item = 1; item < items; item++) {
         for (long k = 0; k < size; k++) a.sums[k] += a.sums[item * size + k];
         for (long o = 0; o < s->outputs; o++) a.bias_sums[o] += a.bias_sums[item * s->outputs + o];

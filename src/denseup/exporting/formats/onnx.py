@@ -25,7 +25,7 @@ OPSET = 18
 def write(program: ExportedProgram, path: Path, serving: Serving, metadata: Mapping[str, str]) -> None:
     """One file, with `metadata` as its metadata_props; dimensions that are free have names."""
     names = list(serving.inputs), list(serving.outputs)
-    with _quiet():
+    with _quiet(), _each_node_once():
         made = torch.onnx.export(
             program, dynamo=True, opset_version=OPSET, input_names=names[0], output_names=names[1], verbose=False
         )
@@ -63,3 +63,22 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(before)
+
+
+@contextlib.contextmanager
+def _each_node_once() -> Iterator[None]:
+    """Without the one rule of onnxscript's optimiser (0.7) that goes through the whole graph at each of its nodes.
+
+    It makes a Split of two Slices that share a map. In a graph of some thousand nodes, as those with large windows are,
+    looking for them takes minutes.
+    """
+    try:
+        from onnxscript.rewriter.rules.common import slice_split_rule
+    except ImportError:  # another version's
+        yield
+        return
+    slice_split_rule.try_rewrite = lambda *args, **kwargs: None
+    try:
+        yield
+    finally:
+        del slice_split_rule.try_rewrite

@@ -144,14 +144,16 @@ def transfer() -> str:
     return table(header, lines)
 
 
+def both_waves() -> tuple[dict[str, Row], dict[str, Row]]:
+    """Every upsampler on CamVid and on composites, each compared with the bilinear of its own runs."""
+    segmentation, composites = rows("camvid/segmentation.csv"), rows("matting/matting.csv")
+    segmentation |= without_bilinear(rows("second_wave/camvid/segmentation.csv"))
+    return segmentation, composites | without_bilinear(rows("second_wave/matting/matting.csv"))
+
+
 def second_wave() -> str:
-    """Both waves in one table, by the difference in mIoU: each against the bilinear of its own runs."""
-    segmentation = rows("camvid/segmentation.csv") | without_bilinear(rows("second_wave/camvid/segmentation.csv"))
-    composites = rows("matting/matting.csv")
-    for folder in ("matting", "matting_other_crops"):  # which have upsamplers in common: the one with more seeds counts
-        for label, row in without_bilinear(rows(f"second_wave/{folder}/matting.csv")).items():
-            if label not in composites or int(row["runs"]) >= int(composites[label]["runs"]):
-                composites[label] = row
+    """Both waves in one table, by the difference in mIoU."""
+    segmentation, composites = both_waves()
     header = ["upsampler", "CamVid: seeds", "Δ mIoU ↑", "Δ bIoU ↑", "GFLOPs"]
     header += ["composites: seeds", "Δ SAD ↓", "Δ Grad ↓", "GFLOPs"]
     lines = []

@@ -1,5 +1,6 @@
 """A file gives what the network gives at sizes it was not traced at, in a program that does not know denseup."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -65,10 +66,14 @@ def test_max_unpooling_in_torchscript(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_once")
-def test_onnx_says_what_it_is(task: DenseTask, tmp_path: Path) -> None:
+def test_onnx_says_what_it_is(task: DenseTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     need("onnx")
     import onnx
 
+    with contextlib.suppress(ImportError):  # another version of onnxscript has no such rule
+        from onnxscript.rewriter.rules.common import slice_split_rule
+
+        monkeypatch.setattr(slice_split_rule, "match", pytest.fail)  # it goes through the graph at each node
     export_task(task, tmp_path / "model.onnx", "onnx", METADATA)
     model = onnx.load(tmp_path / "model.onnx")
     assert {entry.key: entry.value for entry in model.metadata_props}.items() >= METADATA.items()

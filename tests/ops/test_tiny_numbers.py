@@ -18,9 +18,10 @@ ROOT = 1e-20
 CHANNELS = 32
 
 pytestmark = pytest.mark.usefixtures("instructions", "threads")
+on_x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the mode is x86's")
 
 
-@pytest.fixture(autouse=True, params=[1, 2])
+@pytest.fixture(params=[1, 2])
 def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     """Torch's, of which all are as they were after a test."""
     before = torch.get_num_threads()
@@ -46,9 +47,16 @@ CONVOLUTIONS: dict[str, Callable[[Tensor, float], Tensor]] = {
     "depthwise": lambda x, value: depthwise.convolve(x, kernel(value, 3, 1).transpose(0, 1), 1, 1),
 }
 GRADIENTS: dict[str, Callable[[Tensor, Tensor, float], tuple[Tensor | None, ...]]] = {
-    "pointwise": lambda grad, x, value: pointwise.backward(grad, x, kernel(value, 1), None, True)[:1],
+    "pointwise": lambda grad, x, value: (
+        pointwise.backward(grad, x, kernel(value, 1), to := torch.empty_like(x), True, add=False)[0],
+        to,
+    ),
     "encoding": lambda grad, x, value: encoding.encode_backward(
-        grad, x, None, kernel(value, 3), (True, False, True, False)
+        grad,
+        x,
+        torch.ones(2, CHANNELS, 4, 4).to(memory_format=torch.channels_last) * ROOT,
+        kernel(value, 3),
+        (True, True, True, False),
     ),
     "depthwise": lambda grad, x, value: depthwise.backward(
         grad, x, kernel(value, 3, 1).transpose(0, 1), 1, 1, (True, True)
@@ -56,14 +64,14 @@ GRADIENTS: dict[str, Callable[[Tensor, Tensor, float], tuple[Tensor | None, ...]
 }
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the mode is x86's")
+@on_x86
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_operands_and_results(name: str) -> None:
     for of_map, of_weight in ((TINY, 1.0), (1.0, TINY), (ROOT, ROOT)):
         assert CONVOLUTIONS[name](filled(of_map), of_weight).count_nonzero() == 0, (of_map, of_weight)
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the mode is x86's")
+@on_x86
 @pytest.mark.parametrize("name", GRADIENTS)
 def test_gradients(name: str) -> None:
     for found in GRADIENTS[name](filled(ROOT), filled(ROOT), ROOT):

@@ -19,7 +19,7 @@ typedef struct {
     void *context;
     long items;
     long next;
-    int tiny; /* whether numbers too small to be normal are numbers, not zero */
+    int tiny_is_zero; /* see tiny.h */
 } job;
 
 static gomp_parallel openmp;
@@ -29,13 +29,13 @@ void denseup_use_openmp(void *function) { openmp = (gomp_parallel)function; }
 
 static void work(void *data) {
     job *todo = data;
-    unsigned mode = todo->tiny ? 0 : tiny_as_zero();
+    unsigned mode = todo->tiny_is_zero ? tiny_as_zero() : 0;
     for (;;) {
         long item = __atomic_fetch_add(&todo->next, 1, __ATOMIC_RELAXED);
         if (item >= todo->items) break;
         todo->task(todo->context, item);
     }
-    if (!todo->tiny) back_to(mode);
+    if (todo->tiny_is_zero) back_to(mode);
 }
 
 static void *thread_work(void *data) {
@@ -63,9 +63,9 @@ static void run(job todo, int threads) {
 }
 
 void denseup_parallel(long items, int threads, denseup_task task, void *context) {
-    run((job){.task = task, .context = context, .items = items, .tiny = 1}, threads);
+    run((job){.task = task, .context = context, .items = items}, threads);
 }
 
 void denseup_parallel_tiny_as_zero(long items, int threads, denseup_task task, void *context) {
-    run((job){.task = task, .context = context, .items = items}, threads);
+    run((job){.task = task, .context = context, .items = items, .tiny_is_zero = 1}, threads);
 }

@@ -206,7 +206,7 @@ int denseup_encode_backward(const geometry *s, const float *grad, const float *h
     const float *grads[2] = {grad, low_grad};
     if (low) {
         pooling p = {s, grad, low_grad};
-        denseup_parallel(s->batch * s->low_height, s->threads, pool_row, &p);
+        denseup_parallel_tiny_as_zero(s->batch * s->low_height, s->threads, pool_row, &p);
     }
     if (grad_high || grad_low) {
         map_shape t = turned(shape[0]);

@@ -36,15 +36,15 @@ def test_the_page_and_the_text_show_the_frames(sweep: Path) -> None:
     page = write_report(load_runs([sweep]), sweep / "report").read_text()
     text = (sweep / "report/report.md").read_text()
     assert page.count(f"<h3>{TITLE}</h3>") == 1
-    assert page.count("data:image/gif;base64,") == page.count("data:image/webp;base64,") == 1
+    assert page.count("data:image/webp;base64,") == 2
     assert "<details><summary>The same as an animation</summary><figure>" in page  # nothing moves unasked
     assert f"### {TITLE}" in text
-    for name in ("matting_evolution.webp", "matting_evolution.gif"):
+    for name in ("matting_evolution.webp", "matting_evolution_animated.webp"):
         assert f"](features/{name})" in text
         assert (sweep / "report/features" / name).is_file()
     small = write_report(load_runs([sweep]), sweep / "report", max_embedded=100).read_text()
     assert "data:image" not in small
-    for name in ("matting_evolution.webp", "matting_evolution.gif"):
+    for name in ("matting_evolution.webp", "matting_evolution_animated.webp"):
         assert f'<img src="features/{name}"' in small
 
 
@@ -54,7 +54,7 @@ def test_the_steps_that_all_have_of_the_seed_that_most_have(sweep: Path, tmp_pat
     assert drawn is not None
     assert "seed 1:" in drawn.caption
     assert "No comparable" not in drawn.caption
-    assert Image.open(drawn.gif).n_frames == len(STEPS) - 1
+    assert Image.open(drawn.animation).n_frames == len(STEPS) - 1
     with Image.open(drawn.sheet) as sheet:
         assert sheet.width > (COLUMNS + 1) * SHEET_WIDTH
 

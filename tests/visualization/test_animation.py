@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from denseup.visualization import animation, comparison_sheet, contact_sheet, principal_map, same_sign, save_gif
+from denseup.visualization import animation, comparison_sheet, contact_sheet, principal_map, same_sign, save_animation
 from denseup.visualization.animation import MILLISECONDS, TILE
 
 
@@ -65,23 +65,28 @@ def test_signs_follow_the_last_frame_and_that_the_reference() -> None:
     assert all(np.array_equal(picture, frame) for picture in signed.values())
 
 
-def test_an_animation_plays_all_steps_and_rests_on_the_last(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_an_animation_plays_all_steps_and_rests_on_the_last(tmp_path: Path, suffix: str) -> None:
     rng = np.random.default_rng(0)
     rows = {name: {step: rng.integers(0, 256, (16, 16), np.uint8) for step in (0, 2, 9)} for name in ("a", "b")}
-    save_gif(tmp_path / "new" / "x.gif", animation(rows))
-    with Image.open(tmp_path / "new" / "x.gif") as gif:
-        assert (gif.n_frames, gif.info["loop"]) == (3, 0)
-        assert gif.size[0] >= 2 * TILE
+    file = tmp_path / "new" / f"x{suffix}"
+    save_animation(file, animation(rows))
+    with Image.open(file) as animated:
+        assert (animated.format, animated.n_frames, animated.info["loop"]) == (suffix[1:].upper(), 3, 0)
+        assert animated.size[0] >= 2 * TILE
         durations, pictures = [], []
         for i in range(3):
-            gif.seek(i)
-            durations.append(gif.info["duration"])
-            pictures.append(np.asarray(gif.convert("L")).copy())
+            animated.seek(i)
+            animated.load()
+            durations.append(animated.info["duration"])
+            pictures.append(np.asarray(animated.convert("L")).copy())
     assert durations[:2] == [MILLISECONDS] * 2
     assert durations[2] > MILLISECONDS
     assert not np.array_equal(pictures[0], pictures[2])
     with pytest.raises(ValueError, match="at least one picture"):
-        save_gif(tmp_path / "none.gif", [])
+        save_animation(tmp_path / f"none{suffix}", [])
+    with pytest.raises(ValueError, match=r"must end in .gif or .webp, got '.*none.png'"):
+        save_animation(tmp_path / "none.png", animation(rows))
 
 
 def test_sheets_have_a_tile_for_each_frame() -> None:

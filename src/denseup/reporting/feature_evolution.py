@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from denseup.engine.callbacks.frames import FeatureFrames
 from denseup.reporting.group import Group
-from denseup.visualization import animation, comparison_sheet, same_sign, save_gif, save_webp
+from denseup.visualization import animation, comparison_sheet, same_sign, save_animation, save_webp
 
 UInt8 = NDArray[np.uint8]
 Rows = dict[str, dict[int, UInt8]]
 
-COLUMNS, GIF_STEPS = 6, 10
+COLUMNS, ANIMATION_STEPS = 6, 10
 """At most so many steps on the sheet and in the animation; those of single runs have all."""
-SHEET_WIDTH, GIF_WIDTH = 160, 96
+SHEET_WIDTH, ANIMATION_WIDTH = 160, 96
 """Of a frame, in pixels: the page has to hold them for all upsamplers."""
 TITLE = "Feature evolution"
 
@@ -26,7 +26,7 @@ class Evolution:
     """Two files of a report: the frames as a sheet and as an animation, and what they show."""
 
     sheet: Path
-    gif: Path
+    animation: Path
     caption: str
 
 
@@ -44,10 +44,10 @@ def draw_evolution(group: Group, output: Path) -> Evolution | None:
     if not steps:
         return None
     rows = _one_sign(_at(rows, steps))
-    sheet, gif = (output / f"{group.slug}_evolution.{kind}" for kind in ("webp", "gif"))
-    drawn = Evolution(sheet, gif, _caption(group, rows, seed))
+    sheet, animated = (output / f"{group.slug}_{name}.webp" for name in ("evolution", "evolution_animated"))
+    drawn = Evolution(sheet, animated, _caption(group, rows, seed))
     save_webp(drawn.sheet, comparison_sheet(image, _at(rows, _spread(steps, COLUMNS)), SHEET_WIDTH))
-    save_gif(drawn.gif, animation(_at(rows, _spread(steps, GIF_STEPS)), width=GIF_WIDTH))
+    save_animation(drawn.animation, animation(_at(rows, _spread(steps, ANIMATION_STEPS)), width=ANIMATION_WIDTH))
     return drawn
 
 

@@ -72,7 +72,7 @@ def _embedded(content: Content, budget: int) -> dict[Path, str]:
     drawn = [part.evolution for part in content.parts if part.evolution is not None]
     stills = [file for part in content.parts for file in _stills(part)]
     left = budget - sum(map(_size, stills))
-    return _fitting(stills, budget) | _fitting((evolution.gif for evolution in drawn), left)
+    return _fitting(stills, budget) | _fitting((evolution.animation for evolution in drawn), left)
 
 
 def _stills(part: Part) -> list[Path]:

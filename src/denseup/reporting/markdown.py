@@ -61,7 +61,8 @@ def _corruption_lines(found: Corruptions | None) -> list[str]:
 def _evolution_lines(drawn: Evolution | None) -> list[str]:
     if drawn is None:
         return []
-    pictures = [f"![{feature_evolution.TITLE}]({file.parent.name}/{file.name})" for file in (drawn.sheet, drawn.gif)]
+    files = (drawn.sheet, drawn.animation)
+    pictures = [f"![{feature_evolution.TITLE}]({file.parent.name}/{file.name})" for file in files]
     return [f"### {feature_evolution.TITLE}", as_it_is(drawn.caption), *pictures]
 
 

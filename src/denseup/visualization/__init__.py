@@ -1,6 +1,6 @@
 """Pictures of samples, predictions and features, as plain RGB arrays."""
 
-from denseup.visualization.animation import animation, comparison_sheet, contact_sheet, save_gif, tile
+from denseup.visualization.animation import animation, comparison_sheet, contact_sheet, save_animation, tile
 from denseup.visualization.confusion import confusion_picture
 from denseup.visualization.feature_map import principal_map, same_sign
 from denseup.visualization.layout import grid, save_png, save_webp
@@ -23,7 +23,7 @@ __all__ = [
     "principal_map",
     "same_sign",
     "sample_sheet",
-    "save_gif",
+    "save_animation",
     "save_png",
     "save_webp",
     "segmentation_panel",

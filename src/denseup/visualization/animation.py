@@ -3,6 +3,8 @@
 import io
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,8 +19,10 @@ TILE = 192
 """Width of a frame in pixels."""
 COLUMNS = 7
 GREYS = 32
-"""Grey levels of an animation: fewer make a smaller file, more are hardly seen."""
+"""Grey levels of a GIF: fewer make a smaller file, more are hardly seen."""
 MILLISECONDS, LAST_MILLISECONDS = 450, 2000
+OPTIONS: dict[str, dict[str, Any]] = {".gif": {"optimize": False}, ".webp": {"quality": 70, "method": 6}}
+"""Of Pillow's, by a file's ending; if it optimised a GIF, every frame would get a palette of its own."""
 
 
 def tile(picture: UInt8, width: int = TILE) -> UInt8:
@@ -79,25 +83,28 @@ def animation(rows: Mapping[str, Mapping[int, UInt8]], columns: int = COLUMNS, w
     return pictures
 
 
-def save_gif(path: str | os.PathLike[str], pictures: Sequence[UInt8]) -> None:
+def save_animation(path: str | os.PathLike[str], pictures: Sequence[UInt8]) -> None:
     """Write grey pictures as an endless animation that rests on the last; readers see the whole file or the one before.
 
     Args:
-        path: of the GIF file.
+        path: of the file; ends in .gif, which everything shows, or in .webp, in a third to a half of the room.
         pictures: RGB [H, W, 3] without colour, all of one size.
 
     Raises:
-        ValueError: there are no pictures, or one is not uint8 [H, W, 3].
+        ValueError: another ending, there are no pictures, or one is not uint8 [H, W, 3].
     """
+    suffix = Path(path).suffix
+    if suffix not in OPTIONS:
+        raise ValueError(f"path must end in {' or '.join(OPTIONS)}, got {str(path)!r}")
     if not pictures:
         raise ValueError("pictures must hold at least one picture, got none")
     for i, picture in enumerate(pictures):
         check_rgb(f"pictures[{i}]", picture)
-    first, *others = [_indexed(picture) for picture in pictures]
+    first, *others = [_indexed(picture) if suffix == ".gif" else Image.fromarray(picture) for picture in pictures]
     durations = [MILLISECONDS] * len(others) + [LAST_MILLISECONDS]
     buffer = io.BytesIO()
-    # optimize=False: Pillow would give every frame a palette of its own
-    first.save(buffer, "GIF", save_all=True, append_images=others, duration=durations, loop=0, optimize=False)
+    options = {"save_all": True, "append_images": others, "duration": durations, "loop": 0, **OPTIONS[suffix]}
+    first.save(buffer, suffix[1:].upper(), **options)
     write_bytes(path, buffer.getvalue())
 
 

@@ -14,7 +14,7 @@ UInt8 = NDArray[np.uint8]
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 GAP = 4
 TEXT_HEIGHT = 20
-TEXT_SCALE = 0.45
+TEXT_SCALE, SMALLEST_SCALE = 0.45, 0.1
 INK = (24, 24, 24)
 PAPER = 255
 
@@ -28,8 +28,9 @@ def check_rgb(name: str, image: UInt8) -> None:
 
 def write_text(strip: UInt8, text: str, left: int, width: int) -> None:
     """Write text into a strip [TEXT_HEIGHT, W, 3], made smaller where it is wider than `width` pixels."""
-    natural = cv2.getTextSize(text, FONT, TEXT_SCALE, 1)[0][0]
-    scale = TEXT_SCALE * min(1.0, width / max(natural, 1))
+    scale = TEXT_SCALE
+    while scale > SMALLEST_SCALE and cv2.getTextSize(text, FONT, scale, 1)[0][0] > width:
+        scale -= 0.01  # widths do not go with the scale: letters are of whole pixels
     cv2.putText(strip, text, (left, TEXT_HEIGHT - 6), FONT, scale, INK, 1, cv2.LINE_AA)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from denseup.visualization import animation, contact_sheet, grid, same_sign, save_gif, save_png, tile
+from denseup.visualization import animation, contact_sheet, grid, same_sign, save_animation, save_png, tile
 
 UInt8 = NDArray[np.uint8]
 
@@ -69,7 +69,7 @@ class FeatureFrames:
         if not self.steps:
             return None
         frames = self.read()
-        save_gif(self.gif, animation({"": frames}, width=GIF_WIDTH))
+        save_animation(self.gif, animation({"": frames}, width=GIF_WIDTH))
         sheet, panel = contact_sheet(frames), _read(self.path / "panel.png", "RGB")
         sheet = grid([tile(panel, min(panel.shape[1], sheet.shape[1])), sheet])
         save_png(self.sheet, sheet)

@@ -2,7 +2,7 @@
 
 import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -58,6 +58,13 @@ class Registry(Generic[T]):
         """Whether what builds `name` has an argument `option`, or takes any."""
         parameters = inspect.signature(self.factories[name][0]).parameters.values()
         return any(p.name == option or p.kind is p.VAR_KEYWORD for p in parameters)
+
+    def check_options(self, name: str, options: Iterable[str]) -> None:
+        """TypeError for one that what builds `name` does not take, with those that it does."""
+        unknown = [option for option in options if not self.takes(name, option)]
+        if unknown:
+            valid = ", ".join(sorted(set(inspect.signature(self.factories[name][0]).parameters) - {"self"}))
+            raise TypeError(f"{self.kind} {name!r} got an unexpected keyword argument {unknown[0]!r}, valid: {valid}")
 
     def _build(self, name: str, *args: Any, **options: Any) -> T:
         """Of a preset; a ValueError for an option that it fixes, unless it is the same."""

@@ -1,5 +1,7 @@
 """Bilinear sampling: equal to torch's grid_sample, differentiable twice, exact in half precision."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from ops.registered import check
@@ -242,3 +244,39 @@ def test_pad_to_even_repeats_the_last_row_and_column(size: tuple[int, int], expe
     x = torch.randn(1, 2, *size)
     right, below = expected[1] - size[1], expected[0] - size[0]
     assert torch.equal(pad_to_even(x), F.pad(x, (0, right, 0, below), mode="replicate"))
+
+
+def slope_to_the_right(line: Tensor, place: int, padding: str) -> float:
+    """Of a map of one row, by the definition: towards the next pixel, none where a border is repeated."""
+    length = len(line)
+    if padding == "border":
+        return 0.0 if place <= 0 or place >= length - 1 else float(line[place + 1] - line[place])
+    padded = [0.0, 0.0, *line.tolist(), 0.0, 0.0]
+    return padded[place + 3] - padded[place + 2]
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("way", ["chosen", "reference", "torch.func"])
+def test_the_slope_at_whole_positions_is_that_of_the_next_pixel(way: str, dtype: torch.dtype, padding: str) -> None:
+    """Torch's coordinates come back as pixels beside the whole number, on either side, as roundings fall."""
+    for length in range(1, 40):
+        line = torch.randn(length, generator=torch.Generator().manual_seed(length)).to(dtype)
+        places = torch.arange(-1, length + 1)
+        across = torch.stack([places, torch.zeros_like(places)])[None, :, None].to(dtype)
+        for axis in (0, 1):  # along rows, along columns
+            x = line[None, None, None] if axis == 0 else line[None, None, :, None]
+            positions = across.flip(1) if axis else across
+
+            def total(positions: Tensor, x: Tensor = x) -> Tensor:
+                return sample_bilinear(x, positions, 1, padding).sum()
+
+            if way == "torch.func":
+                found = torch.func.grad(total)(positions)
+            else:
+                at = positions.clone().requires_grad_()
+                with use_backend("reference") if way == "reference" else nullcontext():
+                    (found,) = torch.autograd.grad(total(at), at)
+            slopes = [slope_to_the_right(line, int(place), padding) for place in places]
+            error = 1e-9 if dtype == torch.float64 else 1e-4
+            torch.testing.assert_close(found[0, axis, 0].tolist(), slopes, rtol=error, atol=error)

@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from denseup.checkpoints import load_official
-from denseup.ops.attention import residues
+from denseup.networks import SegFormerHead
+from denseup.ops.attention import centres, residues
 from denseup.ops.geometry import reflected
 from denseup.ops.pooling import adaptive_average
 from denseup.upsamplers import (
@@ -467,6 +468,158 @@ def test_what_the_authors_save_beside_weights_is_no_state() -> None:
         report = load_official(create_upsampler(name, de_channels=64), dict.fromkeys(keys, torch.zeros(1)))
         assert report.constants == keys
         assert report.unexpected == []
+
+
+ALTERED: list[tuple[str, dict[str, Any], dict[str, Tensor]]] = [
+    ("freqfusion", {}, {"hamming_lowpass": torch.ones(1)}),
+    ("freqfusion", {}, {"hamming_highpass": torch.ones(1, 1, 3, 3)}),
+    ("freqfusion", {"hamming": False}, {"hamming_lowpass": torch.full((1, 1, 5, 5), 0.5)}),
+    ("freqfusion", {"resample": True}, {"dysampler.init_pos": torch.zeros(1, 32, 1, 1)}),
+    ("dysample", {}, {"init_pos": torch.full((1, 32, 1, 1), 0.25)}),
+    ("naf", {}, {"image_encoder.rope.periods": torch.arange(1.0, 17.0)}),
+    ("naf", {}, {"image_encoder.rope.periods": torch.full((16,), torch.nan)}),
+    ("naf", {}, {"image_encoder.rope.periods": torch.ones(16, dtype=torch.int64)}),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "constants"), ALTERED)
+def test_constants_of_other_options_are_told(name: str, options: dict[str, Any], constants: dict[str, Tensor]) -> None:
+    """Weights that were trained beside another window or other periods would load, and compute something else."""
+    (key,) = constants
+    report = load_official(create_upsampler(name, de_channels=64, **options), constants)
+    assert list(report.altered) == report.constants == [key]
+    assert f"1 altered: {key}" in str(report)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_constants_in_another_precision_are_the_same(dtype: torch.dtype) -> None:
+    names = ("freqfusion_resample", "naf", "dysample")
+    for module in (FreqFusion(64, hamming=False), *(create_upsampler(name, de_channels=64) for name in names)):
+        report = load_official(module, {key: value.to(dtype) for key, value in module.official_constants().items()})
+        assert (report.altered, report.unexpected) == ({}, [])
+        assert report.constants
+
+
+def test_a_constant_of_other_options_within_a_network() -> None:
+    head = SegFormerHead([8, 12, 16, 20], 5, "freqfusion", embed_dim=16)
+    report = load_official(head, {"upsamplers.2.hamming_lowpass": torch.ones(1)})
+    assert list(report.altered) == ["upsamplers.2.hamming_lowpass"]
+
+
+def test_weights_are_not_turned_to_fit() -> None:
+    """One channel in and eight out is not eight in and one out."""
+    module = DLU(1, embed_channels=8)
+    report = load_official(module, {"channel_compressor.weight": torch.zeros(1, 8, 1, 1)})
+    assert list(report.mismatched) == ["channel_compressor.weight"]
+    assert not (module.compress.weight == 0).any()
+    assert not load_official(module, {"channel_compressor.weight": torch.zeros(8, 1)}).mismatched  # a linear layer's
+
+
+def test_freqfusions_window_stays_single_precision() -> None:
+    module = FreqFusion(8).bfloat16().double()
+    assert torch.equal(module.window, FreqFusion(8).window)
+    with torch.no_grad():
+        for encode in (module.encode, module.encode_high):
+            for parameter in encode.parameters():
+                parameter.zero_()
+    kernels = module.kernels(random(1, 8, 3, 4), random(1, 8, 6, 8))
+    window = FreqFusion(8).window.double()
+    torch.testing.assert_close(kernels, (window / window.sum())[:, None, None].expand_as(kernels))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_freqfusions_logits_are_single_precision(dtype: torch.dtype) -> None:
+    """Rounded to the features' dtype the logarithms of the window would be off by a percent."""
+    module = FreqFusion(8)
+    with torch.no_grad():
+        for parameter in module.encode.parameters():
+            parameter.zero_()
+    kernels = module.to(dtype).kernels(random(1, 8, 3, 4, dtype=dtype), random(1, 8, 6, 8, dtype=dtype))
+    window = FreqFusion(8).window
+    assert kernels.dtype == torch.float32
+    torch.testing.assert_close(kernels, (window / window.sum())[:, None, None].expand_as(kernels))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_cosines_of_nothing_are_nothing(dtype: torch.dtype) -> None:
+    """The least length, 1e-8, is none in float16."""
+    cosines = freqfusion.neighbour_cosines(torch.zeros(1, 4, 5, 6, dtype=dtype))
+    assert (cosines.dtype, cosines.abs().max()) == (dtype, 0)
+
+
+@pytest.mark.parametrize("resample", [False, True])
+def test_freqfusions_directions_are_checked(resample: bool) -> None:
+    with pytest.raises(ValueError, match="directions is 'sim', valid: "):
+        FreqFusion(8, resample=resample, directions="sim")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_sapa_ds_logits_are_single_precision(dtype: torch.dtype) -> None:
+    """Logits in the hundreds, whose roundings in half precision weigh points by other shares."""
+    module = SAPAD(8, scale_factor=1, points=3, groups=1, embed_channels=8)
+    with torch.no_grad():
+        for conv in (module.embed_query, module.embed_key):
+            conv.weight.copy_(torch.eye(8)[:, :, None, None])
+        module.offset.weight.zero_()
+        module.offset.bias.copy_(torch.tensor([0.0, 0.0, 1.0, 0.0, 0.0, 1.0]))
+    base, noise = torch.full((1, 8, 6, 7), 5.5), random(1, 8, 6, 7, dtype=torch.float32)
+    de = (base + noise.clamp(-1, 1) / 2).to(dtype)
+    exact = module.double()(de.double(), de.double())
+    out = module.to(dtype)(de, de)
+    inner = (..., slice(0, 5), slice(0, 6))  # beyond the map all is 0
+    assert (out.double() - exact)[inner].abs().max() <= torch.finfo(dtype).eps / 2 * exact.abs().max() * 1.01
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_lda_aqus_logits_are_single_precision(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    module = LDAAQU(16)
+    query, key = 8 * random(1, 8, 6, 8, dtype=torch.float32), 8 * random(1, 8, 3, 4, dtype=torch.float32)
+    query, key = (x[:, : module.embed_query.out_channels].to(dtype) for x in (query, key))
+    positions = module.positions(query.float(), (3, 4)).detach()
+    exact = module.double().logits(query.double(), key.double(), positions.double())
+    found = module.to(dtype).logits(query, key, positions)
+    assert found.dtype == torch.float32
+    bias = exact.abs().max() * torch.finfo(torch.float32).eps * 64
+    if module.bias is not None:
+        bias = bias + torch.finfo(dtype).eps * module.bias.detach().double().abs().sum() * query.double().abs().max()
+    assert (found.double() - exact).abs().max() <= bias
+
+
+def test_jbus_temperature_beyond_its_bounds_has_no_gradient() -> None:
+    for beyond in (100.0, -100.0):
+        step = JBU(4).step
+        torch.nn.init.constant_(step.temperature, beyond)
+        guide = random(1, 3, 6, 8, dtype=torch.float32)
+        (grad,) = torch.autograd.grad(step.kernels(guide)[:, 0].sum(), step.temperature)
+        assert grad == 0
+
+
+def test_dropout_divides_in_the_features_precision() -> None:
+    module = ChannelDropout(0.1)
+    out = module(ones(8, 16, 1, 1))
+    assert set(out.flatten().tolist()) == {0.0, 1 / 0.9}
+
+
+@pytest.mark.parametrize(("low", "high"), [((5, 7), (11, 13)), ((5, 5), (11, 12)), ((3, 4), (10, 6)), ((1, 2), (3, 3))])
+@pytest.mark.parametrize("kernel_size", [2, 3, 9])
+def test_nafs_regular_neighbours_lie_around_the_pixels_centre(
+    low: tuple[int, int], high: tuple[int, int], kernel_size: int
+) -> None:
+    query, key, value = random(2, 8, *high), random(2, 8, *low), random(2, 4, *low)
+    found = centres.attend_at_centres(query, key, value, kernel_size, 2)
+
+    def window(place: int, axis: int) -> slice:
+        parent = math.floor((place + 0.5) * low[axis] / high[axis])
+        first = min(max(parent - kernel_size // 2, 0), max(low[axis] - kernel_size, 0))
+        return slice(first, first + kernel_size)
+
+    for y, x in itertools.product(*map(range, high)):
+        seen = (..., window(y, 0), window(x, 1))
+        keys, values = (a[seen].flatten(2).unflatten(1, (2, -1)) for a in (key, value))
+        logits = torch.einsum("bnd,bndt->bnt", query[..., y, x].unflatten(1, (2, -1)), keys) / 2
+        expected = torch.einsum("bnt,bnct->bnc", logits.softmax(-1), values).flatten(1)
+        torch.testing.assert_close(found[..., y, x], expected)
 
 
 @pytest.mark.parametrize("size", [pytest.param((15, 20), marks=pytest.mark.slow), (14, 18)])

@@ -1,17 +1,28 @@
-"""Official key → ours, for each kind of module. A layout returns () for a key that has no place here, None for
-a constant that our module computes itself."""
+"""Official key → ours, for each kind of module. A layout returns () for a key that has no place here, and a `Constant`
+for what our module computes itself."""
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from denseup.networks import MattingNetwork, MixTransformer, SegFormerHead, SegmentationNetwork
 from denseup.networks.encoders import ResNet34
 from denseup.networks.encoders.mit_keys import BACKBONE
+from denseup.upsamplers import Upsampler
 from denseup.weights import Rules, rename
 
-Targets = tuple[str, ...] | None
+
+@dataclass(frozen=True)
+class Constant:
+    """What the authors save beside the weights."""
+
+    value: Tensor | None = None
+    """As our module has it; None where there is no module to ask, or no such value in it."""
+
+
+Targets = tuple[str, ...] | Constant
 Layout = Callable[[str], Targets]
 
 _BLOCK = r"(conv[12]|bn[12])\.(\w+)"
@@ -80,24 +91,25 @@ def _network(rules: Rules, upsamplers: nn.ModuleList) -> Layout:
 
 
 def _operator(module: nn.Module) -> Layout:
-    return of_operator(module.official_keys)  # type: ignore[arg-type]
+    keys: Mapping[str, str | None] = module.official_keys  # type: ignore[assignment]
+    return of_operator(keys, module.official_constants() if isinstance(module, Upsampler) else {})
 
 
-def of_operator(prefixes: Mapping[str, str | None]) -> Layout:
+def of_operator(prefixes: Mapping[str, str | None], constants: Mapping[str, Tensor] | None = None) -> Layout:
     """The layout of an operator's `official_keys`, the longest prefix first; keys that need no change pass."""
 
     def convert(key: str) -> Targets:
         for prefix in sorted(prefixes, key=len, reverse=True):
             if key == prefix or key.startswith(prefix + "."):
                 ours = prefixes[prefix]
-                return None if ours is None else (ours + key[len(prefix) :],)
+                return Constant((constants or {}).get(key)) if ours is None else (ours + key[len(prefix) :],)
         return (key,)
 
     return convert
 
 
 def _under(prefix: str, targets: Targets) -> Targets:
-    return None if targets is None else tuple(prefix + target for target in targets)
+    return targets if isinstance(targets, Constant) else tuple(prefix + target for target in targets)
 
 
 def _prefixed(key: str, parts: Mapping[str, tuple[str, Layout]]) -> Targets:

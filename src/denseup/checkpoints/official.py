@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from denseup.checkpoints import layouts
@@ -25,6 +26,7 @@ class LoadReport:
         missing: our keys that nothing was found for; they keep their values.
         unexpected: official keys that have no place here.
         constants: official keys of constants that our module computes itself: there is nothing to load.
+        altered: those of them that have other values than ours: the weights belong to other options.
         mismatched: official keys whose tensor has another shape than ours; they are not loaded.
         inplace_abn: norm weights were converted from InPlaceABN's meaning.
     """
@@ -33,12 +35,13 @@ class LoadReport:
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     constants: list[str] = field(default_factory=list)
+    altered: dict[str, str] = field(default_factory=dict)
     mismatched: dict[str, str] = field(default_factory=dict)
     inplace_abn: bool = False
 
     def __str__(self) -> str:
         lines = [f"{len(self.converted)} keys converted" + (", InPlaceABN norms" if self.inplace_abn else "")]
-        for name in ("missing", "unexpected", "constants", "mismatched"):
+        for name in ("missing", "unexpected", "constants", "altered", "mismatched"):
             keys = getattr(self, name)
             if keys:
                 lines.append(f"{len(keys)} {name}: {', '.join(keys)}")
@@ -56,7 +59,7 @@ def load_official(module: nn.Module, state_dict: Mapping[str, Any], *, inplace_a
             norms have no `num_batches_tracked`, as InPlaceABN's have not.
 
     Returns:
-        A report of the converted, missing, unexpected and mismatched keys.
+        A report of the converted, missing, unexpected and mismatched keys, and of constants.
 
     Raises:
         ValueError: there is no official layout for this kind of module, or something in the state_dict is no tensor.
@@ -68,8 +71,10 @@ def load_official(module: nn.Module, state_dict: Mapping[str, Any], *, inplace_a
     loaded: dict[str, Tensor] = {}
     for key, value in tensors.items():
         targets = convert(key)
-        if targets is None:
+        if isinstance(targets, layouts.Constant):
             report.constants.append(key)
+            if targets.value is not None and not _is_same(value, targets.value):
+                report.altered[key] = f"{_told(value)}, expected {_told(targets.value)}"
             continue
         if not targets or any(target not in own for target in targets):
             report.unexpected.append(key)
@@ -90,9 +95,24 @@ def load_official(module: nn.Module, state_dict: Mapping[str, Any], *, inplace_a
 
 
 def _fit(value: Tensor, target: Tensor) -> Tensor:
-    """Dimensions of length 1 do not count: a linear layer's weight is a 1×1 convolution's without the last two."""
-    same = [n for n in value.shape if n != 1] == [n for n in target.shape if n != 1]
+    """With more or fewer dimensions, those of length 1 do not count: a linear layer's weight is a 1×1 convolution's
+    without the last two."""
+    same = value.ndim != target.ndim and [n for n in value.shape if n != 1] == [n for n in target.shape if n != 1]
     return value.reshape(target.shape) if same else value
+
+
+def _is_same(value: Tensor, ours: Tensor) -> bool:
+    """Whether a constant of a file is ours, to some roundings of the file's dtype."""
+    if value.shape != ours.shape or not value.is_floating_point():
+        return False
+    precision = 4 * max(torch.finfo(x.dtype).eps for x in (value, ours))
+    return torch.allclose(value.double().cpu(), ours.double(), rtol=precision, atol=precision)
+
+
+def _told(x: Tensor) -> str:
+    """A constant's shape and its first values."""
+    first = ", ".join(f"{value:.4g}" for value in x.flatten()[:4].tolist())
+    return f"{list(x.shape)} {first}{', …' if x.numel() > 4 else ''}"
 
 
 def _is_inplace_abn(module: nn.Module, tensors: Mapping[str, Tensor]) -> bool:

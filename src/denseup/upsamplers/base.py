@@ -66,7 +66,7 @@ class Upsampler(nn.Module):
     """How it starts; a class that does not take it as an argument starts in its one way."""
     official_keys: ClassVar[Mapping[str, str | None]] = {}
     """Prefixes of the authors' state_dict keys → prefixes of ours (`denseup.checkpoints.load_official`); None: a
-    constant that is no state of ours."""
+    constant that is no state of ours (`official_constants`)."""
 
     def __init__(
         self,
@@ -94,6 +94,10 @@ class Upsampler(nn.Module):
 
     def start_neutral(self) -> None:
         """Change the parameters to those of the neutral start; for an operator that has a say."""
+
+    def official_constants(self) -> Mapping[str, Tensor]:
+        """What the authors save beside the weights and ours computes: their key → the value as ours has it."""
+        return {}
 
     def downsample(self, en: Tensor) -> tuple[Tensor, Any]:
         """Halve an encoder feature `[B, C, H, W]`, rounding up; by max pooling, unless the operator is paired.

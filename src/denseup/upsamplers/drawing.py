@@ -40,7 +40,7 @@ class ChannelDropout(Drawing):
         if not self.training:
             return x
         kept = self.uniform((*x.shape[:2], 1, 1), x) >= self.p
-        return x * (kept / (1 - self.p)).to(x.dtype)
+        return x * (kept.to(x.dtype) / (1 - self.p))
 
     def extra_repr(self) -> str:
         """The probability."""

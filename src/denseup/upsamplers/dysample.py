@@ -78,6 +78,10 @@ class DySample(Upsampler):
         self.scope = nn.Conv2d(*channels, 1, bias=False) if dynamic_scope else None
         self.reset_parameters()
 
+    def official_constants(self) -> dict[str, Tensor]:
+        """Where bilinear interpolation reads."""
+        return {"init_pos": initial_positions(self.scale_factor, self.groups)}
+
     def reset_parameters(self) -> None:
         """Offsets near 0: near bilinear interpolation, and so neutral already; the scope in the middle of its range."""
         nn.init.normal_(self.offset.weight, std=0.001)
@@ -106,3 +110,13 @@ class DySample(Upsampler):
         if shuffle_first:
             return offsets
         return pixel_shuffle(offsets.reshape(de.shape[0], 2 * self.groups * cells, *de.shape[2:]), self.scale_factor)
+
+
+def initial_positions(factor: int, groups: int) -> Tensor:
+    """Centres of the s² cells of a pixel from its own, in pixels, as the authors save them: `[1, 2·G·s², 1, 1]`.
+
+    Columns first, for each group the cells by rows.
+    """
+    line = (torch.arange(factor, dtype=torch.float32) - (factor - 1) / 2) / factor
+    cells = torch.stack([line.expand(factor, factor), line[:, None].expand(factor, factor)])
+    return cells[:, None].expand(2, groups, factor, factor).reshape(1, -1, 1, 1)

@@ -31,6 +31,7 @@ refine, hr_residual â†’ residual; hr_channel_compressor, lr_channel_compressor â
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -39,13 +40,14 @@ from torch.nn import functional as F
 
 from denseup.ops import local_similarity, reassemble, resize_nearest, sample_bilinear
 from denseup.ops.arguments import one_of, true_or_false
-from denseup.ops.arithmetic import softmax_by_group
+from denseup.ops.arithmetic import accumulate, softmax_by_group
 from denseup.ops.encoding import encode_content
 from denseup.ops.geometry import Size, pixel_shuffle, position_grid, size_of
 from denseup.ops.normalization import GroupNorm
 from denseup.ops.pointwise import convolve
 from denseup.upsamplers.arguments import check_divides, odd_option, whole_option
 from denseup.upsamplers.base import Upsampler
+from denseup.upsamplers.dysample import initial_positions
 from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import CLOSED_GATE, Start, neutral_kernels
 
@@ -137,6 +139,7 @@ class FreqFusion(Upsampler):
         flags |= {"residual": residual, "resample": resample, "resample_norm": resample_norm}
         for name, flag in flags.items():
             true_or_false(name, flag)
+        one_of("directions", directions, DIRECTIONS)
         self.refine, self.semi_conv, self.residual = refine and semi_conv, semi_conv, residual
         if not high_pass and self.refine:
             raise ValueError("high_pass is False, expected True with refine and semi_conv: they need its kernels")
@@ -154,9 +157,22 @@ class FreqFusion(Upsampler):
             options = (resample_groups, encoder_kernel_size, resample_norm, directions)
             check_divides("resample_groups", resample_groups, self.de_channels)
             self.resampler = Resampler(embed_channels, self.scale_factor, *options)
-        for size, name in ((self.kernel_size, "window"), (self.high_kernel_size, "high_window")):
-            self.register_buffer(name, _window(size) if hamming else None, persistent=False)
+        self.hamming = true_or_false("hamming", hamming)
+        for name, window in self._windows().items():
+            self.register_buffer(name, window, persistent=False)
         self.reset_parameters()
+
+    def _windows(self) -> dict[str, Tensor | None]:
+        sizes = {"window": self.kernel_size, "high_window": self.high_kernel_size}
+        return {name: _window(size) if self.hamming else None for name, size in sizes.items()}
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "FreqFusion":
+        """As of any module; the windows go to its device, and stay what they are in single precision."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, window in self._windows().items():
+            if window is not None:
+                setattr(self, name, window.to(self.get_buffer(name).device))
+        return self
 
     def reset_parameters(self) -> None:
         """Xavier uniform for the compressors, N(0, 0.001) for the kernels, zero biases; the resampler has its own."""
@@ -168,6 +184,15 @@ class FreqFusion(Upsampler):
         for conv in self._encoders():
             nn.init.normal_(conv.weight, std=0.001)
         self.apply_start()
+
+    def official_constants(self) -> dict[str, Tensor]:
+        """The windows, one 1 where they are off, and where the resampler reads."""
+        one = torch.ones(1, dtype=torch.float32)
+        windows = [one if x is None else x.reshape(1, 1, *[math.isqrt(len(x))] * 2) for x in self._windows().values()]
+        constants = dict(zip(("hamming_lowpass", "hamming_highpass"), windows, strict=True))
+        if self.resampler is not None:
+            constants["dysampler.init_pos"] = initial_positions(self.scale_factor, self.resampler.groups)
+        return constants
 
     def start_neutral(self) -> None:
         """Low-pass kernels the mean of those of bilinear interpolation, high-pass ones nearly nothing: by biases."""
@@ -221,9 +246,9 @@ class FreqFusion(Upsampler):
         high = 2 * high - reassemble(high, self._high(of_high), self.high_kernel_size, normalize="softmax")
         of_low = encode_content(self.encode, high)
         raised = reassemble(encode_content(self.encode, low), self._low(of_low), self.kernel_size, normalize="softmax")
-        logits = self._low(of_low + raised)
+        logits = self._low(accumulate(of_low) + raised)
         raised = reassemble(encode_content(self.encode_high, low), logits, self.kernel_size, normalize="softmax")
-        return high, logits, self._high(of_high + raised)
+        return high, logits, self._high(accumulate(of_high) + raised)
 
     def _low(self, logits: Tensor) -> Tensor:
         return _weighted(logits, self.window)
@@ -251,7 +276,6 @@ class Resampler(nn.Module):
         self, channels: int, scale_factor: int, groups: int, kernel_size: int, norm: bool, directions: str
     ) -> None:
         super().__init__()
-        one_of("directions", directions, DIRECTIONS)
         self.groups, self.scale_factor, self.directions = groups, scale_factor, directions
         of_norm = max(1, channels // 8)
         if norm and channels % of_norm:
@@ -311,12 +335,14 @@ class Resampler(nn.Module):
 
 def neighbour_cosines(x: Tensor) -> Tensor:
     """Cosines of `[B, C, H, W]` with its eight neighbours two pixels away, 0 beyond the map: `[B, 8, H, W]`."""
-    unit = F.normalize(x, dim=1, eps=1e-8)
+    unit = F.normalize(accumulate(x), dim=1, eps=1e-8)  # in float16 the least length would be 0
     cosines: Tensor = local_similarity(unit, unit, 5)[:, NEIGHBOURS]
-    return cosines
+    return cosines.to(x.dtype)
 
 
 def _weighted(logits: Tensor, window: Tensor | None) -> Tensor:
+    """Logits of kernels that are weighted by a window, in float32 at least."""
+    logits = accumulate(logits)
     if window is None:
         return logits
     weights: Tensor = window.to(logits.dtype).log()[:, None, None]

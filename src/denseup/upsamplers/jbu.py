@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from denseup.ops import transforms
+from denseup.ops.arithmetic import accumulate
 from denseup.ops.bicubic import bicubic
 from denseup.ops.geometry import Size, size_of
 from denseup.ops.pointwise import convolve
@@ -38,6 +39,8 @@ from denseup.upsamplers.registry import register_upsampler
 from denseup.upsamplers.start import Start
 
 CORRECTION = 0.1
+SCALES = (1e-4, 1e4)
+"""Bounds of e^τ."""
 LEAST_SUM = 1e-7
 LEAST_VARIANCE = 1e-6
 """Of the Gaussian; where ς is 0 its centre alone is left."""
@@ -88,15 +91,19 @@ class BilateralStep(nn.Module):
 
     def kernels(self, guide: Tensor) -> Tensor:
         """Normalised, before the correction, in float32 at least: `[B, C_img, H, W]` → `[B, D², H, W]`."""
-        embedded = _apply(self.embed, guide)
-        scaled = embedded * self.temperature.exp().clamp(1e-4, 1e4)
+        embedded = accumulate(_apply(self.embed, guide))
+        scaled = embedded * self._scale().to(embedded.dtype)
         alike = similarity_folded(scaled, embedded, 2 * self.radius + 1).permute(0, 2, 3, 1)
-        alike = alike.to(torch.promote_types(alike.dtype, torch.float32))
         exponents = self._exponents(alike.dtype)
         if _sums_are_large(alike):
             return (alike + exponents).softmax(3).permute(0, 3, 1, 2)
         weights = alike.softmax(3) * exponents.exp()
         return (weights / weights.sum(3, keepdim=True).clamp(min=LEAST_SUM)).permute(0, 3, 1, 2)
+
+    def _scale(self) -> Tensor:
+        """e^τ within its bounds; a τ beyond them has no gradient, also where e^τ is infinite."""
+        least, most = map(math.log, SCALES)
+        return accumulate(self.temperature).clamp(least, most).exp()
 
     def _exponents(self, dtype: torch.dtype) -> Tensor:
         """The logarithm of the Gaussian, `[D²]`."""

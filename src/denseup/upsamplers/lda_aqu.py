@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseup.ops.arguments import finite_number, true_or_false
-from denseup.ops.arithmetic import by_group
+from denseup.ops.arithmetic import accumulate, by_group
 from denseup.ops.geometry import Size, at_most, position_grid, size_of
 from denseup.ops.normalization import LayerNorm
 from denseup.ops.points import gather_points, point_similarity
@@ -164,11 +164,12 @@ class LDAAQU(Upsampler):
     def logits(self, query: Tensor, key: Tensor, positions: Tensor) -> Tensor:
         """`[B, N, k², H, W]`, in float32 at least."""
         blocks = math.lcm(self.groups, self.heads)
-        products = point_similarity(query, key, self._of_blocks(positions, blocks))
-        products = products.to(torch.promote_types(products.dtype, torch.float32))
-        products = by_group(products, self.heads).sum(2)
+        query = accumulate(query)
+        products = by_group(point_similarity(query, key, self._of_blocks(positions, blocks)), self.heads).sum(2)
         if self.bias is not None:
-            products = products + torch.einsum("bnchw,nkc->bnkhw", by_group(query, self.heads), self.bias)
+            products = products + torch.einsum(
+                "bnchw,nkc->bnkhw", by_group(query, self.heads), self.bias.to(query.dtype)
+            )
         return products / math.sqrt(query.shape[1] // self.heads)
 
     def _of_blocks(self, positions: Tensor, blocks: int) -> Tensor:

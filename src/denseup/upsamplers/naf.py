@@ -14,17 +14,17 @@ At whole-number ratios this equals the authors' code (Apache-2.0, its rotary fil
 taken from either): they enlarge keys and values and attend to every s-th of them, which are the same. At other ratios
 theirs attends to the output positions of the same residue modulo ⌊H/h⌋, whose low-resolution pixels repeat or drop out
 irregularly. That is what published weights have seen, and the default, `neighbours="published"`; "regular" takes the
-window around the source pixel at any ratio. Ours differs in: the random scale of positions in training, which theirs
-draws once for each size of map and then keeps, in evaluation too; images of one pixel; maps smaller than the window,
-which are seen whole; large images of another shape than the output's, which theirs squeezes; positions in float32 at
-least.
+window around the source pixel in which the output pixel's centre lies. Ours differs in: the random scale of positions
+in training, which theirs draws once for each size of map and then keeps, in evaluation too; images of one pixel; maps
+smaller than the window, which are seen whole; large images of another shape than the output's, which theirs squeezes;
+positions in float32 at least.
 
 Names of the authors → ours: dim → embed_channels, heads_attn → heads, heads_rope → rotary_heads, img_layers → blocks;
 image_encoder.encoder, image_encoder.sem_encoder → branches.0, branches.1. Their call is (image, features, output_size).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -34,6 +34,7 @@ from torch.nn import functional as F
 from denseup.ops import neighbourhood_attention, transforms
 from denseup.ops.arguments import one_of
 from denseup.ops.arithmetic import accumulate, unflatten
+from denseup.ops.attention.centres import attend_at_centres
 from denseup.ops.attention.residues import attend_by_index, attend_by_residue
 from denseup.ops.geometry import Size, at_most, layout, pad_by_reflection, size_of
 from denseup.ops.normalization import GroupNorm
@@ -124,6 +125,10 @@ class NAF(Upsampler):
         self.rotation = Rotation(embed_channels // self.rotary_heads)
         self.apply_start()
 
+    def official_constants(self) -> dict[str, Tensor]:
+        """The periods of the rotary positions."""
+        return {"image_encoder.rope.periods": self.rotation.periods()}
+
     def start_neutral(self) -> None:
         """Features that are nearly constant: what is left is the rotation, by which the nearest pixels are most alike.
 
@@ -140,13 +145,13 @@ class NAF(Upsampler):
         check_map(type(self).__name__, "image", image, self.image_channels)
         query = self.query(image, size)
         key = adaptive_average(query, size_of(de))
-        published = self.neighbours == "published"
-        if published and transforms.takes_any_size(*size, *size_of(de)):
-            attend = attend_by_index
-        elif published and any(out % low for out, low in zip(size, size_of(de), strict=True)):
-            attend = attend_by_residue
+        unknown = transforms.takes_any_size(*size, *size_of(de))
+        if not unknown and not any(out % low for out, low in zip(size, size_of(de), strict=True)):
+            attend: Callable[[Tensor, Tensor, Tensor, int, int], Tensor] = neighbourhood_attention
+        elif self.neighbours == "regular":
+            attend = attend_at_centres
         else:
-            attend = neighbourhood_attention
+            attend = attend_by_index if unknown else attend_by_residue
         return attend(query, key, de.to(query.dtype), self.kernel_size, self.heads).to(de.dtype)
 
     def query(self, image: Tensor, size: Size) -> Tensor:
@@ -219,11 +224,16 @@ class Rotation(Drawing):
             turned = torch.stack(halves, dim + 1).to(x.dtype).flatten(dim, dim + 2)
         return turned.permute(0, 3, 1, 2) if dim == 3 else turned
 
+    def periods(self, device: torch.device | None = None) -> Tensor:
+        """`[d/4]`, from 1, relative to half of a map's length."""
+        exponents = torch.arange(self.channels // 4, dtype=torch.float32, device=device) * (4 / self.channels)
+        found: Tensor = BASE**exponents
+        return found
+
     def angles(self, size: Size, like: Tensor) -> Tensor:
         """`[d/2, H, W]`: those of the rows first."""
         number = self.channels // 4
-        exponents = torch.arange(number, dtype=torch.float32, device=like.device) * (4 / self.channels)
-        periods = (BASE**exponents).to(like.dtype)
+        periods = self.periods(like.device).to(like.dtype)
         along = []
         for length in size:
             centres = (torch.arange(length, dtype=like.dtype, device=like.device) + 0.5) * (2 / length) - 1

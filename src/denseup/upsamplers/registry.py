@@ -31,6 +31,7 @@ def create_upsampler(name: str, **kwargs: Any) -> Upsampler:
 
     Raises:
         ValueError: unknown name; the message gives the nearest one and lists all.
+        TypeError: an option that its class does not take; the message lists those that it does.
     """
     return _find(name, kwargs)(**kwargs)
 
@@ -40,6 +41,7 @@ def upsampler_factory(name: str, **options: Any) -> UpsamplerFactory:
 
     Raises:
         ValueError: unknown name or start, as in `create_upsampler`.
+        TypeError: unknown option, as there.
     """
     build = _find(name, options)
 
@@ -56,6 +58,7 @@ def _find(name: str, options: dict[str, Any]) -> UpsamplerFactory:
         check_start(options["start"])
         if not UPSAMPLERS.takes(name, "start"):
             del options["start"]
+    UPSAMPLERS.check_options(name, options)
     return build
 
 

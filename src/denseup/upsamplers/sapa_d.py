@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from denseup.ops import resize_nearest
 from denseup.ops.arguments import true_or_false
+from denseup.ops.arithmetic import accumulate
 from denseup.ops.geometry import Size, parent_grid, pixel_shuffle
 from denseup.ops.normalization import GroupNorm
 from denseup.ops.points import gather_points, point_similarity
@@ -115,9 +116,8 @@ class SAPAD(Upsampler):
         normed = self.norm_de(de)
         positions = self.positions(normed, size)
         query, key = convolve(self.embed_query, self.norm_en(en)), convolve(self.embed_key, normed)
-        logits = point_similarity(query, key, positions)
-        weights = logits.softmax(2, dtype=torch.promote_types(logits.dtype, torch.float32))
-        return gather_points(de, weights, positions)
+        logits = point_similarity(accumulate(query), key, positions)
+        return gather_points(de, logits.softmax(2), positions)
 
     def positions(self, de: Tensor, size: Size) -> Tensor:
         """`[B, C_de, h, w]` → `[B, P, 2, G, *size]` in pixels of `de`, columns first."""

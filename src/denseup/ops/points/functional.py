@@ -24,7 +24,8 @@ def point_similarity(query: Tensor, key: Tensor, positions: Tensor, backend: str
 
     Returns:
         `[B, G, P, H, W]`, with the dtype of `query`; computed in the widest of the dtypes, at least float32. NaN where
-        a position is; an infinite position is one far outside. Where what is read or multiplied is not finite, neither
+        a position is; an infinite position is one far outside. At whole positions the derivative is that towards the
+        next pixel. Where what is read or multiplied is not finite, neither
         is the result: NaN or infinite, as the back end orders its sums.
 
     Raises:

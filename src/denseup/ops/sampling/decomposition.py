@@ -15,7 +15,7 @@ from denseup.ops.sampling.grid import by_grid, gradients_by_grid
 
 def sample_positions(x: Tensor, positions: Tensor, groups: int, padding: str = "border", backend: str = "") -> Tensor:
     """`[B, C, h, w]`, `[B, 2·G, H, W]` in pixels → `[B, C, H, W]`."""
-    return by_grid(sample, x, positions, groups, padding)
+    return by_grid(sample, x, positions, groups, padding, slopes=True)
 
 
 def sample_positions_backward(

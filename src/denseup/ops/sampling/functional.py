@@ -27,7 +27,8 @@ def sample_bilinear(x: Tensor, positions: Tensor, groups: int = 1, padding: str 
 
     Returns:
         `[B, C, H, W]` with the dtype of `x`; interpolated in the wider of the two dtypes, at least float32. NaN where a
-        position is; an infinite position is one far outside.
+        position is; an infinite position is one far outside. At whole positions the derivative is that towards the next
+        pixel; with padding `border` there is none at the first and the last.
 
     Raises:
         ValueError: an argument has a wrong shape or value; the message names it.
@@ -43,8 +44,9 @@ def sample_bilinear(x: Tensor, positions: Tensor, groups: int = 1, padding: str 
     check_device("positions", positions, "x", x)
     dtype = torch.promote_types(torch.promote_types(x.dtype, positions.dtype), torch.float32)
     wide, at = x.to(dtype), positions.to(dtype)
-    if not transforms.is_taken_apart():
+    whole = not transforms.is_taken_apart()
+    if whole:
         chosen = BACKENDS.choose(None, wide, at, groups)
         if chosen != REFERENCE:
             return cast(Tensor, sample_positions(wide, at, groups, padding, chosen)).to(x.dtype)
-    return by_grid(sample, wide, at, groups, padding).to(x.dtype)
+    return by_grid(sample, wide, at, groups, padding, slopes=whole).to(x.dtype)

@@ -7,13 +7,35 @@ import torch
 from torch import Tensor
 
 
-def by_grid(sample: Callable[..., Any], x: Tensor, positions: Tensor, groups: int, padding: str) -> Tensor:
-    """`[B, C, h, w]`, `[B, 2·G, H, W]` → `[B, C, H, W]`; `sample` takes map, grid and padding."""
+def by_grid(
+    sample: Callable[..., Any], x: Tensor, positions: Tensor, groups: int, padding: str, slopes: bool = False
+) -> Tensor:
+    """`[B, C, h, w]`, `[B, 2·G, H, W]` → `[B, C, H, W]`; `sample` takes map, grid and padding.
+
+    `slopes` says that derivatives are taken of it, so that whole numbers should be seen on their right side.
+    """
     height, width = x.shape[2:]
     columns, rows = (half.flatten(0, 1) for half in positions.chunk(2, 1))
-    grid = torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], -1)
+    halves = [(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1]
+    if slopes:
+        halves[0] = halves[0] + _aside(columns, padding)
+        halves[1] = halves[1] + _aside(rows, padding)
+    grid = torch.stack(halves, -1)
     out: Tensor = sample(x.reshape(x.shape[0] * groups, x.shape[1] // groups, height, width), grid, padding)
     return out.reshape(*x.shape[:2], *out.shape[2:])
+
+
+def _aside(position: Tensor, padding: str) -> Tensor:
+    """What to add to the coordinate of a position in pixels: nothing, unless it is a whole number.
+
+    The pixels that torch makes of coordinates again may lie on either side of a whole number, by a rounding, which
+    decides between two slopes. The right side is that of the pixel after; or, where a border is repeated, beyond the
+    first and the last pixel, where there is no slope. Between -1 and 1 both conversions together are off by less than
+    two units of 1.
+    """
+    position = position.detach()
+    step = torch.where(position == position.floor(), 2 * torch.finfo(position.dtype).eps, 0.0).to(position.dtype)
+    return step if padding == "zeros" else torch.where(position <= 0, -step, step)
 
 
 def gradients_by_grid(
@@ -32,7 +54,7 @@ def gradients_by_grid(
         found.extend(backward(of_groups, x, grid, padding))
         return of_groups
 
-    by_grid(keeping, x, positions, groups, padding)
+    by_grid(keeping, x, positions, groups, padding, slopes=True)
     of_pixels = zip(found[1].unbind(-1), (x.shape[3], x.shape[2]), strict=True)  # 2 units of the grid are all of them
     halves = [(half * (2 / length)).reshape(x.shape[0], groups, *grad.shape[2:]) for half, length in of_pixels]
     return found[0].reshape(x.shape), torch.cat(halves, 1)

@@ -1,0 +1,72 @@
+"""Group norm: the definition, whoever asks for which gradient of which layout, and of no images."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from denseup.ops.normalization import GroupNorm
+from denseup.upsamplers import SAPAD, FreqFusion, Upsampler
+
+GROUPS, CHANNELS, SIZE = 2, 6, (3, 5)
+PRECISION = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.03}
+LAYOUTS = (torch.contiguous_format, torch.channels_last)
+
+
+def by_definition(x: Tensor, norm: GroupNorm) -> Tensor:
+    apart = x.double().unflatten(1, (GROUPS, -1))
+    deviation = (apart.var((2, 3, 4), correction=0, keepdim=True) + norm.eps).sqrt()
+    normed = ((apart - apart.mean((2, 3, 4), keepdim=True)) / deviation).flatten(1, 2)
+    return normed * norm.weight.double()[:, None, None] + norm.bias.double()[:, None, None]
+
+
+def prepared(dtype: torch.dtype, layout: torch.memory_format, batch: int = 2) -> tuple[GroupNorm, Tensor]:
+    torch.manual_seed(0)
+    norm = GroupNorm(GROUPS, CHANNELS)
+    for parameter in norm.parameters():
+        torch.nn.init.normal_(parameter)
+    return norm.to(dtype), torch.randn(batch, CHANNELS, *SIZE).to(dtype).to(memory_format=layout)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", PRECISION)
+@pytest.mark.parametrize("asked", ["x", "weight", "bias", "weight bias", "x weight bias"])
+def test_each_gradient_by_itself(asked: str, dtype: torch.dtype, layout: torch.memory_format) -> None:
+    """torch's own ends the process for a channels-last map whose gradient is not asked for (torch 2.13, CPU)."""
+    norm, x = prepared(dtype, layout)
+    for of_map in (True, "x" in asked.split()):
+        x.requires_grad_(of_map)
+        sources = [x if name == "x" else norm.get_parameter(name) for name in asked.split()]
+        if not of_map and "x" in asked.split():
+            continue
+        out, expected = norm(x), by_definition(x, norm)
+        assert out.dtype == dtype
+        assert out.is_contiguous(memory_format=layout)
+        grad = torch.randn(expected.shape).to(dtype)
+        found = torch.autograd.grad(out, sources, grad)
+        right = torch.autograd.grad(expected, sources, grad.double())
+        for one, other in zip([out, *found], [expected, *right], strict=True):
+            torch.testing.assert_close(one.double(), other.double(), rtol=PRECISION[dtype], atol=PRECISION[dtype] * 4)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_no_images_under_transforms(layout: torch.memory_format) -> None:
+    norm, x = prepared(torch.float64, layout, batch=0)
+    assert torch.func.grad(lambda x: norm(x).sum())(x).shape == x.shape
+    assert torch.func.vmap(norm)(x[None].expand(2, -1, -1, -1, -1)).shape == (2, *x.shape)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        SAPAD(32, norm=True, points=2, embed_channels=4),
+        FreqFusion(8, embed_channels=16, resample=True),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_operators_learn_beside_a_frozen_encoder(module: Upsampler, dtype: torch.dtype) -> None:
+    """NCHW maps too: they are turned where kernels serve channels-last ones."""
+    module = module.to(dtype)
+    for layout in LAYOUTS:
+        maps = (torch.randn(2, module.de_channels, *size, dtype=dtype) for size in ((4, 5), (8, 10)))
+        out = module(*(x.to(memory_format=layout) for x in maps))
+        torch.autograd.grad(out.sum(), [p for name, p in module.named_parameters() if "norm" in name])

@@ -49,6 +49,22 @@ def test_each_gradient_by_itself(asked: str, dtype: torch.dtype, layout: torch.m
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("frozen", ["", "x", "weight", "bias"])
+def test_second_derivatives(frozen: str, layout: torch.memory_format) -> None:
+    norm, x = prepared(torch.float64, layout)
+    sources = {"x": x.requires_grad_(), "weight": norm.weight, "bias": norm.bias}
+    if frozen:
+        sources.pop(frozen).requires_grad_(False)
+    assert torch.autograd.gradgradcheck(lambda *_: norm(x), tuple(sources.values()))
+
+
+def test_no_images() -> None:
+    norm, _ = prepared(torch.float32, torch.channels_last)
+    norm(torch.empty(0, *SIZE, CHANNELS).permute(0, 3, 1, 2)).sum().backward()
+    assert norm.weight.grad.abs().max() == 0
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_no_images_under_transforms(layout: torch.memory_format) -> None:
     norm, x = prepared(torch.float64, layout, batch=0)
     assert torch.func.grad(lambda x: norm(x).sum())(x).shape == x.shape

@@ -12,6 +12,7 @@ import denseup
 from denseup.cli import describe, export
 from denseup.networks import MattingNetwork, MattingResNet34, SegFormer
 from denseup.tasks import MattingTask
+from denseup.upsamplers import upsampler_factory
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,22 @@ def test_python_loads_it_and_inplace_abn_is_understood(small: str) -> None:
         denseup.load(
             small, MattingTask(MattingNetwork("lite0")) if False else MattingTask(MattingNetwork({"name": "mit_b0"}))
         )
+
+
+def test_a_window_of_other_options_is_refused(tmp_path: Path) -> None:
+    """The file says that FreqFusion's window is off, which no weight's shape does."""
+    torch.manual_seed(0)
+    upsampler = {"name": "freqfusion", "embed_channels": 8}
+    network = SegFormer("b0", 3, upsampler_factory(**upsampler, hamming=False), embed_dim=16)
+    constants = {
+        f"decode_head.upsamplers.{i}.{key}": value
+        for i, of_stage in enumerate(network.head.upsamplers)
+        for key, value in of_stage.official_constants().items()
+    }
+    path = write(tmp_path / "off.pth", {**official(network), **constants})
+    with pytest.raises(ValueError, match=r"of the upsampler: decode_head\.upsamplers\.0\.hamming_lowpass is \[1\] 1, "):
+        denseup.load(path, upsampler=upsampler)
+    assert not denseup.load(path, upsampler={**upsampler, "hamming": False}).network.head.upsamplers[0].hamming
 
 
 def test_what_the_file_does_not_tell_is_said(segformer: str) -> None:

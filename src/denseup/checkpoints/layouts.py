@@ -3,7 +3,6 @@ for what our module computes itself."""
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from torch import Tensor, nn
 
@@ -14,15 +13,23 @@ from denseup.upsamplers import Upsampler
 from denseup.weights import Rules, rename
 
 
-@dataclass(frozen=True)
-class Constant:
-    """What the authors save beside the weights."""
+class Constant(tuple[str, ...]):
+    """No place, for what the authors save beside the weights and our module computes itself.
 
-    value: Tensor | None = None
-    """As our module has it; None where there is no module to ask, or no such value in it."""
+    Attributes:
+        value: as our module has it; None where there is no module to ask, or no such value in it.
+    """
+
+    value: Tensor | None
+
+    def __new__(cls, value: Tensor | None = None) -> "Constant":
+        """An empty tuple."""
+        made = super().__new__(cls)
+        made.value = value
+        return made
 
 
-Targets = tuple[str, ...] | Constant
+Targets = tuple[str, ...]
 Layout = Callable[[str], Targets]
 
 _BLOCK = r"(conv[12]|bn[12])\.(\w+)"

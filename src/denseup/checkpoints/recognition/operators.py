@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 import torch
 from torch import nn
 
-from denseup.checkpoints.layouts import Constant, of_operator
+from denseup.checkpoints.layouts import of_operator
 from denseup.checkpoints.recognition.rules import RULES, Options
 from denseup.upsamplers import UpsamplerFactory
 from denseup.upsamplers.registry import UPSAMPLERS
@@ -133,8 +133,7 @@ def _fits(factory: UpsamplerFactory, stages: Sequence[Stage], options: Options) 
 def _ours(factory: UpsamplerFactory, shapes: Shapes) -> dict[str, tuple[int, ...]]:
     """The authors' shapes by our keys, without constants."""
     convert = of_operator(getattr(factory, "official_keys", {}))
-    placed = [(convert(key), shape) for key, shape in shapes.items()]
-    return {target: shape for targets, shape in placed if not isinstance(targets, Constant) for target in targets}
+    return {target: shape for key, shape in shapes.items() for target in convert(key)}
 
 
 def _built(factory: UpsamplerFactory, channels: int, options: Options) -> Shapes | None:

@@ -48,6 +48,15 @@ def test_each_gradient_by_itself(asked: str, dtype: torch.dtype, layout: torch.m
             torch.testing.assert_close(one.double(), other.double(), rtol=PRECISION[dtype], atol=PRECISION[dtype] * 4)
 
 
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_compiled_beside_features_without_gradient(backend: str) -> None:
+    norm, x = prepared(torch.float32, torch.channels_last)
+    expected = torch.autograd.grad(norm(x).square().sum(), list(norm.parameters()))
+    compiled = torch.compile(norm, backend=backend, fullgraph=True)
+    found = torch.autograd.grad(compiled(x).square().sum(), list(norm.parameters()))
+    torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("frozen", ["", "x", "weight", "bias"])
 def test_second_derivatives(frozen: str, layout: torch.memory_format) -> None:

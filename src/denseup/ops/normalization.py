@@ -33,17 +33,16 @@ class GroupNorm(nn.GroupNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, C, H, W]` → the same."""
-        if torch.compiler.is_compiling() or not transforms.are_active():
-            if self._is_safe(x):
-                return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
-            together: Any = _AllGradients.apply
-            out: Tensor = together(x, self.weight, self.bias, self.num_groups, self.eps)
-            return out
-        return _by_groups(x, self.weight, self.bias, self.num_groups, self.eps)
+        compiled = torch.compiler.is_compiling()
+        if (compiled or not transforms.are_active()) and self._is_safe(x):
+            return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+        by: Any = _by_groups if compiled or transforms.are_active() else _AllGradients.apply
+        out: Tensor = by(x, self.weight, self.bias, self.num_groups, self.eps)
+        return out
 
     def _is_safe(self, x: Tensor) -> bool:
         """Whether torch's own gradient of weight and bias won't be asked for without that of a channels-last `x`."""
-        if torch.compiler.is_compiling() or transforms.is_taken_apart() or x.device.type != "cpu":
+        if torch.compiler.is_exporting() or transforms.is_taken_apart() or x.device.type != "cpu":
             return True
         learns = torch.is_grad_enabled() and (self.weight.requires_grad or self.bias.requires_grad)
         return not learns or layout(x) is not torch.channels_last

@@ -1,5 +1,7 @@
 """Group norm: the definition, whoever asks for which gradient of which layout, and of no images."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -46,6 +48,28 @@ def test_each_gradient_by_itself(asked: str, dtype: torch.dtype, layout: torch.m
         right = torch.autograd.grad(expected, sources, grad.double())
         for one, other in zip([out, *found], [expected, *right], strict=True):
             torch.testing.assert_close(one.double(), other.double(), rtol=PRECISION[dtype], atol=PRECISION[dtype] * 4)
+
+
+PLACED: dict[str, Callable[[], Tensor]] = {
+    "one pixel, strides of channels-last": lambda: torch.randn(2, 1, 1, 6).permute(0, 3, 1, 2),
+    "one pixel": lambda: torch.randn(2, 6, 1, 1),
+    "channels cut out of channels-last": lambda: torch.randn(2, 4, 5, 12).permute(0, 3, 1, 2)[:, :6],
+    "columns cut out of channels-last": lambda: torch.randn(2, 4, 10, 6).permute(0, 3, 1, 2)[..., ::2],
+    "one image many times": lambda: torch.randn(1, 4, 5, 6).permute(0, 3, 1, 2).expand(3, -1, -1, -1),
+    "rows as columns": lambda: torch.randn(2, 6, 5, 4).transpose(2, 3),
+    "one column": lambda: torch.randn(2, 5, 1, 6).permute(0, 3, 1, 2),
+}
+
+
+@pytest.mark.parametrize("placed", PLACED.values(), ids=PLACED)
+@pytest.mark.parametrize("of_map", [False, True])
+def test_wherever_the_map_lies(placed: Callable[[], Tensor], of_map: bool) -> None:
+    """torch asks the strides, not whether the map is contiguous."""
+    norm, _ = prepared(torch.float32, torch.channels_last)
+    x = placed().requires_grad_(of_map)
+    found = torch.autograd.grad(norm(x).square().sum(), list(norm.parameters()))
+    expected = torch.autograd.grad(by_definition(x, norm).square().sum(), list(norm.parameters()))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])

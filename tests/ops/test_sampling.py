@@ -280,3 +280,19 @@ def test_the_slope_at_whole_positions_is_that_of_the_next_pixel(way: str, dtype:
             slopes = [slope_to_the_right(line, int(place), padding) for place in places]
             error = 1e-9 if dtype == torch.float64 else 1e-4
             torch.testing.assert_close(found[0, axis, 0].tolist(), slopes, rtol=error, atol=error)
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+def test_positions_beside_whole_ones_keep_their_slope(padding: str) -> None:
+    """The numbers before and after a whole one lie within a rounding of the conversions from it."""
+    for length in (3, 7, 38, 255):
+        line = torch.randn(length, generator=torch.Generator().manual_seed(length))
+        places = torch.arange(1, length - 1) if padding == "border" else torch.arange(length)
+        for towards, shift in ((torch.inf, 0), (-torch.inf, -1)):
+            beside = torch.nextafter(places.float(), torch.tensor(towards))
+            positions = torch.stack([beside, torch.zeros_like(beside)])[None, :, None].requires_grad_()
+            with use_backend("reference"):
+                out = sample_bilinear(line[None, None, None], positions, 1, padding)
+            (found,) = torch.autograd.grad(out.sum(), positions)
+            slopes = [slope_to_the_right(line, int(place) + shift, "zeros") for place in places]
+            torch.testing.assert_close(found[0, 0, 0].tolist(), slopes, rtol=1e-3, atol=1e-3)

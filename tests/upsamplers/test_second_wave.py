@@ -515,6 +515,25 @@ def test_weights_are_not_turned_to_fit() -> None:
     assert not load_official(module, {"channel_compressor.weight": torch.zeros(8, 1)}).mismatched  # a linear layer's
 
 
+def test_what_a_file_says_twice_is_told() -> None:
+    """An old and a new name of one weight, or the authors' and ours; the same values twice are no matter."""
+    module = create_upsampler("sapa", de_channels=8)
+    first, second = torch.zeros_like(module.embed_query.weight), torch.ones_like(module.embed_query.weight)
+    ours = {"embed_query.weight": first, "q.weight": second}
+    report = load_official(module, ours)
+    assert list(report.mismatched) == ["q.weight"]
+    assert "another value of embed_query.weight than an earlier key has" in str(report.mismatched["q.weight"])
+    assert torch.equal(module.embed_query.weight, first)
+    assert not load_official(module, {"embed_query.weight": first, "q.weight": first.clone()}).mismatched
+
+
+def test_a_vector_is_not_turned_to_fit() -> None:
+    module = create_upsampler("fade", de_channels=8)
+    report = load_official(module, {"gate_generator.conv.weight": torch.zeros(8, 1)})  # for [1, 8, 1, 1]
+    assert list(report.mismatched) == ["gate_generator.conv.weight"]
+    assert not load_official(module, {"gate_generator.conv.weight": torch.zeros(1, 8)}).mismatched
+
+
 def test_freqfusions_window_stays_single_precision() -> None:
     module = FreqFusion(8).bfloat16().double()
     assert torch.equal(module.window, FreqFusion(8).window)

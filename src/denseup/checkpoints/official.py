@@ -27,7 +27,8 @@ class LoadReport:
         unexpected: official keys that have no place here.
         constants: official keys of constants that our module computes itself: there is nothing to load.
         altered: those of them that have other values than ours: the weights belong to other options.
-        mismatched: official keys whose tensor has another shape than ours; they are not loaded.
+        mismatched: official keys whose tensor has another shape than ours, or other values than an earlier key of the
+            same parameter; they are not loaded.
         inplace_abn: norm weights were converted from InPlaceABN's meaning.
     """
 
@@ -85,6 +86,9 @@ def load_official(module: nn.Module, state_dict: Mapping[str, Any], *, inplace_a
             ours = ", ".join(f"{target} {list(own[target].shape)}" for target in targets)
             report.mismatched[key] = f"{list(value.shape)}, expected {ours}"
             continue
+        if other := [target for target, part in pairs if target in loaded and not torch.equal(loaded[target], part)]:
+            report.mismatched[key] = f"another value of {', '.join(other)} than an earlier key has"
+            continue
         loaded.update(pairs)
         report.converted[key] = targets
     if report.inplace_abn:
@@ -97,8 +101,20 @@ def load_official(module: nn.Module, state_dict: Mapping[str, Any], *, inplace_a
 def _fit(value: Tensor, target: Tensor) -> Tensor:
     """With more or fewer dimensions, those of length 1 do not count: a linear layer's weight is a 1×1 convolution's
     without the last two."""
-    same = value.ndim != target.ndim and [n for n in value.shape if n != 1] == [n for n in target.shape if n != 1]
-    return value.reshape(target.shape) if same else value
+    if value.ndim == target.ndim:
+        return value
+    lengths, ours = ([n for n in x.shape if n != 1] for x in (value, target))
+    if lengths != ours or (len(ours) < 2 and _without_last_ones(value) != _without_last_ones(target)):
+        return value
+    return value.reshape(target.shape)
+
+
+def _without_last_ones(x: Tensor) -> list[int]:
+    """Lengths by which one that stands alone is told from one behind another."""
+    shape = list(x.shape)
+    while shape and shape[-1] == 1:
+        shape.pop()
+    return shape
 
 
 def _is_same(value: Tensor, ours: Tensor) -> bool:

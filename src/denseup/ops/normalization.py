@@ -4,8 +4,8 @@ torch's own are written for gradients. Derivatives of the derivative that its la
 (`jvp` of `jvp` and `grad` of `jvp` take mean and deviation for constants), and its group norm has none of maps that are
 channels-last (torch 2.13). So both are written out where forward mode or `torch.func` may be at work.
 
-torch's gradients of a group norm's weight and bias end the process on a CPU if the map is channels-last and no gradient
-of it is asked for, as of a frozen encoder's (it is written all the same, to nowhere). So there it is always asked for.
+torch's gradients of a group norm's weight and bias end the process on a CPU if the map looks channels-last and no
+gradient of it is asked for, as of a frozen encoder's (it is written all the same, to nowhere). So it always is there.
 """
 
 from typing import Any
@@ -36,16 +36,18 @@ class GroupNorm(nn.GroupNorm):
         compiled = torch.compiler.is_compiling()
         if (compiled or not transforms.are_active()) and self._is_safe(x):
             return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
-        by: Any = _by_groups if compiled or transforms.are_active() else _AllGradients.apply
-        out: Tensor = by(x, self.weight, self.bias, self.num_groups, self.eps)
+        if compiled or transforms.are_active():
+            return _by_groups(x, self.weight, self.bias, self.num_groups, self.eps)
+        x = x.contiguous(memory_format=torch.channels_last if x.stride(1) == 1 else torch.contiguous_format)
+        together: Any = _AllGradients.apply
+        out: Tensor = together(x, self.weight, self.bias, self.num_groups, self.eps)
         return out
 
     def _is_safe(self, x: Tensor) -> bool:
-        """Whether torch's own gradient of weight and bias won't be asked for without that of a channels-last `x`."""
+        """Whether torch's own gradient of weight and bias won't be asked for, without that of an `x` on the CPU."""
         if torch.compiler.is_exporting() or transforms.is_taken_apart() or x.device.type != "cpu":
             return True
-        learns = torch.is_grad_enabled() and (self.weight.requires_grad or self.bias.requires_grad)
-        return not learns or layout(x) is not torch.channels_last
+        return not (torch.is_grad_enabled() and (self.weight.requires_grad or self.bias.requires_grad))
 
 
 class _AllGradients(torch.autograd.Function):
@@ -63,7 +65,7 @@ class _AllGradients(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias, mean, rstd = ctx.saved_tensors
         if not torch.is_grad_enabled():
-            grad = grad.contiguous(memory_format=torch.channels_last)
+            grad = grad.contiguous(memory_format=layout(x))
             backward = torch.ops.aten.native_group_norm_backward
             found = backward(grad, x, mean, rstd, weight, *ctx.sizes, ctx.groups, [True, True, True])
             return *found, None, None

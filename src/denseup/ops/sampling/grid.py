@@ -18,24 +18,26 @@ def by_grid(
     columns, rows = (half.flatten(0, 1) for half in positions.chunk(2, 1))
     halves = [(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1]
     if slopes:
-        halves[0] = halves[0] + _aside(columns, padding)
-        halves[1] = halves[1] + _aside(rows, padding)
+        halves[0] = halves[0] + _aside(columns, width, padding)
+        halves[1] = halves[1] + _aside(rows, height, padding)
     grid = torch.stack(halves, -1)
     out: Tensor = sample(x.reshape(x.shape[0] * groups, x.shape[1] // groups, height, width), grid, padding)
     return out.reshape(*x.shape[:2], *out.shape[2:])
 
 
-def _aside(position: Tensor, padding: str) -> Tensor:
-    """What to add to the coordinate of a position in pixels: nothing, unless it is a whole number.
+def _aside(position: Tensor, length: int, padding: str) -> Tensor:
+    """What to add to the coordinate of a position in pixels: nothing, unless it is nearly a whole number.
 
     The pixels that torch makes of coordinates again may lie on either side of a whole number, by a rounding, which
-    decides between two slopes. The right side is that of the pixel after; or, where a border is repeated, beyond the
-    first and the last pixel, where there is no slope. Between -1 and 1 both conversions together are off by less than
-    two units of 1.
+    decides between two slopes. So a position keeps its side; a whole one is on that of the pixel after, or, where a
+    border is repeated, beyond the first and the last pixel, where there is no slope. Both conversions together are off
+    by less than two units of 1 in the coordinate, which are `length` units in pixels.
     """
-    position = position.detach()
-    step = torch.where(position == position.floor(), 2 * torch.finfo(position.dtype).eps, 0.0).to(position.dtype)
-    return step if padding == "zeros" else torch.where(position <= 0, -step, step)
+    position, unit = position.detach(), torch.finfo(position.dtype).eps
+    nearest = position.round()
+    step = torch.where((position - nearest).abs() <= length * unit, 2 * unit, 0.0).to(position.dtype)
+    before = position < nearest if padding == "zeros" else (position < nearest) | (position <= 0)
+    return torch.where(before, -step, step)
 
 
 def gradients_by_grid(

@@ -50,6 +50,16 @@ def test_presets_of_upsamplers() -> None:
         create_upsampler("dysample_pl", de_channels=16, style="lp")
 
 
+@pytest.mark.parametrize("name", ["dlu", "dysample_pl"])
+def test_an_unknown_option_gets_those_that_there_are(name: str) -> None:
+    expected = (
+        rf"upsampler '{name}' got an unexpected keyword argument 'up_kernel', valid: de_channels, .*groups, .*start"
+    )
+    for build in (create_upsampler, upsampler_factory):
+        with pytest.raises(TypeError, match=expected):
+            build(name, up_kernel=5)
+
+
 def test_names_that_were_classes_still_build_with_a_warning() -> None:
     with pytest.warns(DeprecationWarning, match="DySamplePL is a preset now"):
         module = denseup.upsamplers.DySamplePL(16, groups=2)

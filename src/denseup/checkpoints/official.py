@@ -27,8 +27,8 @@ class LoadReport:
         unexpected: official keys that have no place here.
         constants: official keys of constants that our module computes itself: there is nothing to load.
         altered: those of them that have other values than ours: the weights belong to other options.
-        mismatched: official keys whose tensor has another shape than ours, or other values than an earlier key of the
-            same parameter; they are not loaded.
+        mismatched: official keys whose tensor has another shape than ours; they are not loaded.
+        repeated: official keys of a parameter that an earlier key has given other values; they are not loaded.
         inplace_abn: norm weights were converted from InPlaceABN's meaning.
     """
 
@@ -38,11 +38,12 @@ class LoadReport:
     constants: list[str] = field(default_factory=list)
     altered: dict[str, str] = field(default_factory=dict)
     mismatched: dict[str, str] = field(default_factory=dict)
+    repeated: dict[str, str] = field(default_factory=dict)
     inplace_abn: bool = False
 
     def __str__(self) -> str:
         lines = [f"{len(self.converted)} keys converted" + (", InPlaceABN norms" if self.inplace_abn else "")]
-        for name in ("missing", "unexpected", "constants", "altered", "mismatched"):
+        for name in ("missing", "unexpected", "constants", "altered", "mismatched", "repeated"):
             keys = getattr(self, name)
             if keys:
                 lines.append(f"{len(keys)} {name}: {', '.join(keys)}")
@@ -60,7 +61,7 @@ def load_official(module: nn.Module, state_dict: Mapping[str, Any], *, inplace_a
             norms have no `num_batches_tracked`, as InPlaceABN's have not.
 
     Returns:
-        A report of the converted, missing, unexpected and mismatched keys, and of constants.
+        A report of the converted keys, and of all that did not fit.
 
     Raises:
         ValueError: there is no official layout for this kind of module, or something in the state_dict is no tensor.
@@ -86,8 +87,8 @@ def load_official(module: nn.Module, state_dict: Mapping[str, Any], *, inplace_a
             ours = ", ".join(f"{target} {list(own[target].shape)}" for target in targets)
             report.mismatched[key] = f"{list(value.shape)}, expected {ours}"
             continue
-        if other := [target for target, part in pairs if target in loaded and not torch.equal(loaded[target], part)]:
-            report.mismatched[key] = f"another value of {', '.join(other)} than an earlier key has"
+        if other := [target for target, part in pairs if target in loaded and not _is_same(part, loaded[target])]:
+            report.repeated[key] = f"another value of {', '.join(other)} than an earlier key has"
             continue
         loaded.update(pairs)
         report.converted[key] = targets
@@ -118,11 +119,15 @@ def _without_last_ones(x: Tensor) -> list[int]:
 
 
 def _is_same(value: Tensor, ours: Tensor) -> bool:
-    """Whether a constant of a file is ours, to some roundings of the file's dtype."""
-    if value.shape != ours.shape or not value.is_floating_point():
+    """Whether two tensors are one, to some roundings of their dtypes; on the meta device nothing denies it."""
+    if value.shape != ours.shape or value.is_floating_point() != ours.is_floating_point():
         return False
+    if value.is_meta or ours.is_meta:
+        return True
+    if not value.is_floating_point():
+        return torch.equal(value.cpu(), ours.cpu())
     precision = 4 * max(torch.finfo(x.dtype).eps for x in (value, ours))
-    return torch.allclose(value.double().cpu(), ours.double(), rtol=precision, atol=precision)
+    return torch.allclose(value.double().cpu(), ours.double().cpu(), rtol=precision, atol=precision)
 
 
 def _told(x: Tensor) -> str:

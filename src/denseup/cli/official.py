@@ -98,8 +98,8 @@ def load_into(task: DenseTask, tensors: Mapping[str, Tensor], source: str, allow
     """Load the authors' tensors into the network of a task.
 
     Raises:
-        ValueError: weights of the network are missing (which would stay random), or of another shape; or constants
-            that the authors save are of other options than the network's.
+        ValueError: weights of the network are missing (which would stay random), of another shape, or given twice with
+            two values; or constants that the authors save are of other options than the network's.
     """
     try:
         report = load_official(task.network, tensors)
@@ -108,6 +108,9 @@ def load_into(task: DenseTask, tensors: Mapping[str, Tensor], source: str, allow
     if report.mismatched:
         wrong = "; ".join(f"{key} is {shapes}" for key, shapes in report.mismatched.items())
         raise ValueError(f"ckpt={source}: other shapes than the network's: {wrong}")
+    if report.repeated:
+        wrong = "; ".join(f"{key} is {what}" for key, what in report.repeated.items())
+        raise ValueError(f"ckpt={source}: a weight of the network twice: {wrong}")
     if report.altered:
         wrong = "; ".join(f"{key} is {values}" for key, values in report.altered.items())
         raise ValueError(f"ckpt={source}: made with other options of the upsampler: {wrong}")

@@ -35,6 +35,14 @@ def window_start(length: int, output_length: int, kernel_size: int, device: torc
     return before.clamp(max=length - kernel_size).clamp(min=0)
 
 
+def centre_index(length: int, output_length: int, device: torch.device | None = None) -> Tensor:
+    """The source index in which the centre of each output index lies: ⌊(y + ½)·length / output_length⌋.
+
+    int64 `[output_length]`, by whole numbers.
+    """
+    return (2 * torch.arange(output_length, device=device) + 1) * length // (2 * output_length)
+
+
 def divided_up(length: int, divisor: int) -> int:
     """⌈length / divisor⌉ for lengths ≥ 0, also in a graph of ONNX, whose division rounds negative numbers towards 0."""
     return (length + divisor - 1) // divisor

@@ -162,16 +162,16 @@ class FreqFusion(Upsampler):
             self.register_buffer(name, window, persistent=False)
         self.reset_parameters()
 
-    def _windows(self) -> dict[str, Tensor | None]:
+    def _windows(self, device: torch.device | None = None) -> dict[str, Tensor | None]:
         sizes = {"window": self.kernel_size, "high_window": self.high_kernel_size}
-        return {name: _window(size) if self.hamming else None for name, size in sizes.items()}
+        return {name: _window(size, device) if self.hamming else None for name, size in sizes.items()}
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "FreqFusion":
         """As of any module; the windows go to its device, and stay what they are in single precision."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for name, window in self._windows().items():
-            if window is not None:
-                setattr(self, name, window.to(self.get_buffer(name).device))
+        if self.window is not None:
+            for name, window in self._windows(self.window.device).items():
+                setattr(self, name, window)
         return self
 
     def reset_parameters(self) -> None:
@@ -349,9 +349,9 @@ def _weighted(logits: Tensor, window: Tensor | None) -> Tensor:
     return logits + weights
 
 
-def _window(kernel_size: int) -> Tensor:
+def _window(kernel_size: int, device: torch.device | None = None) -> Tensor:
     """Hamming's window by rows, `[K²]`, as single precision has it."""
     if kernel_size == 1:
-        return torch.ones(1, dtype=torch.float32)
+        return torch.ones(1, dtype=torch.float32, device=device)
     line = [0.54 - 0.46 * math.cos(2 * math.pi * i / (kernel_size - 1)) for i in range(kernel_size)]
-    return torch.tensor([a * b for a in line for b in line], dtype=torch.float64).float()
+    return torch.tensor([a * b for a in line for b in line], dtype=torch.float64, device=device).float()

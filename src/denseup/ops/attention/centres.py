@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from denseup.ops.attention.functional import neighbourhood_attention
-from denseup.ops.geometry import divided_up, size_of
+from denseup.ops.geometry import centre_index, divided_up, size_of
 
 
 def attend_at_centres(query: Tensor, key: Tensor, value: Tensor, kernel_size: int, heads: int) -> Tensor:
@@ -26,9 +26,8 @@ def _places(length: int, output_length: int, device: torch.device) -> tuple[Tens
     source = torch.arange(length, device=device)
     first = (2 * source * output_length + length - 1) // (2 * length)
     at_places = (first[:, None] + torch.arange(most, device=device)).clamp(max=output_length - 1).flatten()
-    outputs = torch.arange(output_length, device=device)
-    parents = (2 * outputs + 1) * length // (2 * output_length)
-    return at_places, parents * most + outputs - first[parents]
+    parents = centre_index(length, output_length, device)
+    return at_places, parents * most + torch.arange(output_length, device=device) - first[parents]
 
 
 def _selected(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

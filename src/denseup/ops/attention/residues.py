@@ -13,7 +13,7 @@ from torch import Tensor
 
 from denseup.ops.arithmetic import accumulate, unflatten
 from denseup.ops.attention.functional import neighbourhood_attention
-from denseup.ops.geometry import size_of
+from denseup.ops.geometry import centre_index, size_of
 
 
 def attend_by_residue(query: Tensor, key: Tensor, value: Tensor, kernel_size: int, heads: int) -> Tensor:
@@ -24,8 +24,8 @@ def attend_by_residue(query: Tensor, key: Tensor, value: Tensor, kernel_size: in
     """
     (height, width), low = size_of(query), size_of(value)
     rows, columns = Residues(height, height // low[0]), Residues(width, width // low[1])
-    of_rows = rows.split(_nearest(low[0], height, query.device), 0)
-    of_columns = columns.split(_nearest(low[1], width, query.device), 0)
+    of_rows = rows.split(centre_index(low[0], height, query.device), 0)
+    of_columns = columns.split(centre_index(low[1], width, query.device), 0)
     queries, keys, values = (x.permute(0, 2, 3, 1) for x in (query, key, value))
     bands = []
     for band, of_row in zip(rows.split(queries, 1), of_rows, strict=True):
@@ -113,8 +113,3 @@ def _neighbours(length: int, output_length: int, kernel_size: int, device: torch
     place, count = first[:, None] + torch.arange(kernel_size, device=device), count[:, None]
     at = torch.minimum(place, count - 1) * step + residue[:, None]
     return (2 * at + 1) * length // (2 * output_length), place >= count
-
-
-def _nearest(length: int, output_length: int, device: torch.device) -> Tensor:
-    """Source index ⌊(y + ½)·length / output_length⌋ of each output index, in whole numbers."""
-    return (2 * torch.arange(output_length, device=device) + 1) * length // (2 * output_length)

@@ -44,9 +44,9 @@ def sample_bilinear(x: Tensor, positions: Tensor, groups: int = 1, padding: str 
     check_device("positions", positions, "x", x)
     dtype = torch.promote_types(torch.promote_types(x.dtype, positions.dtype), torch.float32)
     wide, at = x.to(dtype), positions.to(dtype)
-    whole = not transforms.is_taken_apart()
-    if whole:
+    apart = transforms.is_taken_apart()
+    if not apart:
         chosen = BACKENDS.choose(None, wide, at, groups)
         if chosen != REFERENCE:
             return cast(Tensor, sample_positions(wide, at, groups, padding, chosen)).to(x.dtype)
-    return by_grid(sample, wide, at, groups, padding, slopes=whole).to(x.dtype)
+    return by_grid(sample, wide, at, groups, padding, slopes=not apart).to(x.dtype)

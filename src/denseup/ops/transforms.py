@@ -50,6 +50,11 @@ def is_taken_apart() -> bool:
     return bool(torch.jit.is_tracing())  # type: ignore[no-untyped-call]
 
 
+def make_a_graph() -> bool:
+    """Whether what is called goes into a graph, of a compiler or of `torch.jit.trace`, and is not computed alone."""
+    return torch.compiler.is_compiling() or bool(torch.jit.is_tracing())  # type: ignore[no-untyped-call]
+
+
 def may_be_symbols(*lengths: int) -> bool:
     """Whether one of these lengths may stand for any: dynamo, which shows symbols as numbers, can't be asked."""
     return torch.compiler.is_dynamo_compiling() or any(isinstance(length, torch.SymInt) for length in lengths)

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from denseup.ops import dispatch
+from denseup.ops import dispatch, transforms
 from denseup.ops.c_kernels import MISSING, in_layout
 from denseup.ops.convolutions import is_transformed
 from denseup.ops.geometry import layout
@@ -30,9 +30,7 @@ def pays(x: Tensor) -> bool:
 
 def _is_eager(x: Tensor) -> bool:
     """On the CPU, and nothing rewrites what is called."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[no-untyped-call]
-        return False
-    return x.is_cpu and not is_transformed(x)
+    return not transforms.make_a_graph() and x.is_cpu and not is_transformed(x)
 
 
 def where_it_pays(x: Tensor) -> Tensor:

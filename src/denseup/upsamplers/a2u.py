@@ -30,6 +30,7 @@ from denseup.ops.depthwise import convolve_channels
 from denseup.ops.geometry import Size, pad_to_even, pixel_shuffle, size_of, upper_left
 from denseup.ops.normalization import GroupNorm
 from denseup.ops.pooling import adaptive_average
+from denseup.ops.turning import gradient_in_layout
 from denseup.upsamplers.arguments import odd_option, whole_option
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
@@ -118,7 +119,7 @@ class A2U(Upsampler):
             return super().downsample(en)
         self.check_encoder(en)
         size = size_of(en)
-        en = pad_to_even(en)
+        en = gradient_in_layout(pad_to_even(en))
         affinity = self.affinity(en)
         logits = self.down_logits(en, affinity)
         pooled = bidownsample(en, logits, self.encoder_kernel_size, 2, self.groups, normalize="softmax")
@@ -128,7 +129,7 @@ class A2U(Upsampler):
         """`[B, C_de, h, w]`, `[B, C_en, *size]` → `[B, C_de, *size]`."""
         if state is None:
             assert en is not None
-            en = pad_to_even(en)
+            en = gradient_in_layout(pad_to_even(en))
             state = upper_left(self.up_logits(en, self.affinity(en)), size)
         return reassemble(
             de, state, self.kernel_size, self.groups, normalize="softmax" if self.kernel_size > 1 else None

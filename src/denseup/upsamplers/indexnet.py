@@ -17,6 +17,7 @@ Names of the authors → ours: inp → en_channels, use_nonlinear → nonlinear,
 `indexnet1` … `indexnet4` → branches.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
@@ -113,9 +114,8 @@ class IndexNet(Upsampler):
 
     def index(self, en: Tensor) -> tuple[Tensor, Tensor]:
         """Indices of the pooling and of the upsampling, each `[B, C or 1, H, W]`; H and W even."""
-        y = torch.stack(self._of_blocks(en), 2)
-        z = y.softmax(2)
-        pooling, upsampling = (_raised(values).to(en.dtype) for values in (z, y))
+        y = self._of_blocks(en)
+        pooling, upsampling = (_side_by_side(values).to(en.dtype) for values in (_softmax(y), y))
         return pooling, upsampling
 
     def _of_blocks(self, en: Tensor) -> list[Tensor]:
@@ -145,25 +145,33 @@ class IndexNet(Upsampler):
             compiled = torch.compiler.is_compiling() or transforms.is_taken_apart()  # which take any size
             if not compiled and size == (2 * de.shape[2], 2 * de.shape[3]):
                 return _side_by_side([weight * de for weight in weights]), en
-            indices = upper_left(_raised(torch.stack(weights, 2)), size)
+            indices = upper_left(_side_by_side(weights), size)
         else:
             indices, en = state.indices, state.masked
         return indices.to(de.dtype) * resize_nearest(de, size), en
 
 
-def _raised(blocks: Tensor) -> Tensor:
-    """The four values of every block put in their places: `[B, C, 4, h, w]` → `[B, C, 2h, 2w]`."""
-    return pixel_shuffle(blocks.flatten(1, 2), 2)
+def _softmax(parts: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Of the maps `[B, C, h, w]` over one another, pixel by pixel, in their layout."""
+    if _have_plain_layout(parts):
+        return torch.stack(parts).softmax(0).unbind(0)
+    weights = torch.stack([part.permute(0, 2, 3, 1) for part in parts]).softmax(0)
+    return weights.permute(0, 1, 4, 2, 3).unbind(0)
 
 
-def _side_by_side(parts: list[Tensor]) -> Tensor:
-    """Four maps `[B, C, h, w]`, one for each place in the blocks, as one `[B, C, 2h, 2w]`, in their layout."""
-    if layout(parts[0]) is not torch.channels_last:
-        return _raised(torch.stack(parts, 2))
+def _side_by_side(parts: Sequence[Tensor]) -> Tensor:
+    """The four maps `[B, C, h, w]` of the places in the blocks as one `[B, C, 2h, 2w]`, in their layout."""
+    if _have_plain_layout(parts):
+        return pixel_shuffle(torch.stack(parts, 2).flatten(1, 2), 2)
     last = [part.permute(0, 2, 3, 1) for part in parts]  # [B, h, w, C]: whole pixels are moved
     rows = [torch.cat(last[k : k + 2], 3) for k in (0, 2)]  # [B, h, w, 2·C], left and right
     batch, height, width, channels = last[0].shape
     return torch.stack(rows, 2).reshape(batch, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
+
+
+def _have_plain_layout(parts: Sequence[Tensor]) -> bool:
+    """Whether nothing is gained by moving whole pixels: not channels-last, or in a graph, whose maker decides that."""
+    return transforms.make_a_graph() or layout(parts[0]) is not torch.channels_last
 
 
 class _EachChannel(nn.Conv2d):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from denseup.ops.geometry import Size, phase_slots
+from denseup.ops.geometry import Size, like_layout, phase_slots
 from denseup.ops.nearest import resize_nearest
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.registry import register_upsampler
@@ -48,7 +48,7 @@ class MaxUnpool(Upsampler):
         """2×2 max pooling, `[B, C, H, W]` → `[B, C, ⌈H/2⌉, ⌈W/2⌉]`; the state marks the maxima."""
         self.check_encoder(en)
         pooled, indices = F.max_pool2d(en, 2, ceil_mode=True, return_indices=True)
-        return pooled, Maxima(_marks(indices, en), _blame(pooled))
+        return pooled, Maxima(like_layout(_marks(indices, en), en), _blame(pooled))
 
     def upsample(self, de: Tensor, en: Tensor | None, size: Size, state: Maxima | None) -> Tensor:
         """`[B, C, h, w]` → `[B, C, *size]`, zero but for one pixel of each cell."""
@@ -68,7 +68,8 @@ def _maxima(en: Tensor, cells: Size) -> Maxima:
     high = high.index_copy(2, rows, en.detach())
     slots = en.new_full((*high.shape[:3], column_factor * cells[1]), -torch.inf).index_copy(3, columns, high)
     pooled, indices = F.max_pool2d(slots, (row_factor, column_factor), return_indices=True)
-    return Maxima(_marks(indices, slots).index_select(2, rows).index_select(3, columns), _blame(pooled))
+    marks = _marks(indices, slots).index_select(2, rows).index_select(3, columns)
+    return Maxima(like_layout(marks, en), _blame(pooled))
 
 
 def _marks(indices: Tensor, x: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Public functions: nearest-neighbour resizing and its adjoint."""
 
+import math
 from typing import Any, cast
 
 import torch
@@ -26,8 +27,8 @@ def resize_nearest(x: Tensor, output_size: Size) -> Tensor:
     if (height, width) == (out_height, out_width):
         return x
     known_to_torch = x.dim() == 4 and x.dtype in FLOATS and x.numel() != 0
-    if known_to_torch and _power_of_two(height, out_height) and _power_of_two(width, out_width):
-        # torch's floating-point scale is exact for these only
+    by_torch = _exact_in_torch if _is_eager(x) else _power_of_two
+    if known_to_torch and by_torch(height, out_height) and by_torch(width, out_width):
         return turning.gradient_in_layout(F.interpolate(x, size=output_size, mode="nearest"))
     if torch.compiler.is_compiling() and not torch.compiler.is_exporting() and x.requires_grad:
         selected: Tensor = _Select.apply(x, out_height, out_width)  # type: ignore[no-untyped-call]
@@ -63,6 +64,26 @@ def _checked(x: Tensor, output_size: Size) -> Size:
     if x.dim() < 2 or not x.shape[-2] or not x.shape[-1]:
         raise ValueError(f"x has shape {list(x.shape)}, expected [B, C, H, W] with a height and a width ≥ 1")
     return two_lengths("output_size", output_size)
+
+
+def _is_eager(x: Tensor) -> bool:
+    """Whether torch's own kernels are called, whose arithmetic is known, and no graph is made for another runtime."""
+    return x.device.type in ("cpu", "cuda") and not transforms.make_a_graph() and not transforms.modes_look_on()
+
+
+def _exact_in_torch(length: int, output_length: int) -> bool:
+    """Whether torch's index ⌊y·fl(h/H)⌋, and in gradients ⌈y·fl(H/h)⌉, in float32 or more, are those of whole numbers.
+
+    Without a common divisor the only whole numbers among y·h/H are 0 and h, which is beyond the end, or clamped; all
+    others lie 1/H or more from one, and two roundings move them by less than h·2⁻²². Where h and H have a common
+    divisor a whole number may come out below itself, and only powers of two are exact.
+    """
+    apart = math.gcd(length, output_length) == 1 and length * output_length <= _FAR_ENOUGH
+    return apart or _power_of_two(length, output_length)
+
+
+_FAR_ENOUGH = 2**21
+"""The largest h·H for which 1/H, and 1/h, are more than both roundings, with as much again to spare."""
 
 
 def _power_of_two(length: int, output_length: int) -> bool:

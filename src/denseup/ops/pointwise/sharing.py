@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from denseup.ops import transforms
 from denseup.ops.convolutions import convolution_backward, is_plain, is_plain_linear, is_transformed
 from denseup.ops.dispatch import REFERENCE
 from denseup.ops.pointwise import operators, reference
@@ -104,8 +105,7 @@ def _branch(x: Tensor, convolution: nn.Module) -> tuple[Tensor, Tensor]:
 
 def _is_rewritten(x: Tensor) -> bool:
     """Whether what is called becomes another thing: a graph, which is to hold no Python, or by a transform."""
-    tracing = torch.jit.is_tracing()  # type: ignore[no-untyped-call]
-    return torch.compiler.is_compiling() or tracing or is_transformed(x)
+    return transforms.make_a_graph() or is_transformed(x)
 
 
 def _apart(x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:

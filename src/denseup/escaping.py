@@ -16,7 +16,7 @@ LONGEST_SLUG = 80
 def as_it_is(text: str) -> str:
     """Text on one line of Markdown, nothing in it taken for Markdown or HTML."""
     line = re.sub(r"&(?=[#\w])", "&amp;", " ".join(text.split())).replace("<", "&lt;")
-    line = re.sub(r"[\\`*|]|!(?=\[)|\](?=[(\[:])", r"\\\g<0>", line)
+    line = re.sub(r"[\\`*|]|(?<![^\W_])_|_(?![^\W_])|!(?=\[)|\](?=[(\[:])", r"\\\g<0>", line)
     return re.sub(r"^(?=[#>+=~-])|^(\d+)(?=[.)])", r"\1\\", line)  # what begins a heading, a list, a rule
 
 

@@ -54,6 +54,11 @@ class Registry(Generic[T]):
         """The options that `name` fixes."""
         return dict(self.factories[name][1])
 
+    def defaults(self, name: str) -> dict[str, Any]:
+        """The options that `name` has where nobody says anything; of arguments without a default, nothing."""
+        parameters = inspect.signature(self.factories[name][0]).parameters.values()
+        return {p.name: p.default for p in parameters if p.default is not p.empty} | self.preset(name)
+
     def takes(self, name: str, option: str) -> bool:
         """Whether what builds `name` has an argument `option`, or takes any."""
         parameters = inspect.signature(self.factories[name][0]).parameters.values()

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from configuring import configure, tiny_run
+from omegaconf import OmegaConf
 
 from denseup.cli import evaluate, train
 from denseup.engine import RunFolder
@@ -75,6 +76,14 @@ def test_they_are_compared_as_runs_are(sweep: Path, measured: Path, tmp_path: Pa
     assert (found.both.n, found.over_images is not None) == (len(SEEDS), True)
     page = write_report(load_runs([measured]), tmp_path).read_text()
     assert "Told: the test evaluation." in page
+
+
+def test_it_is_kept_what_the_weights_were_trained_with(sweep: Path, measured: Path) -> None:
+    """Else weights that were trained differently would be compared, once they are measured on the same data."""
+    for name in ("bilinear_0", "carafe_1"):
+        run, evaluation = (OmegaConf.load(RunFolder(root / name).config) for root in (sweep, measured))
+        assert evaluation.trained == {"data": run.data, "trainer": run.trainer}
+        assert evaluation.data != run.data
 
 
 def test_another_evaluation_on_the_same_data_is_not_mixed_with_the_runs(sweep: Path, tmp_path: Path) -> None:

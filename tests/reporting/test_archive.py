@@ -9,7 +9,7 @@ import pytest
 from reporting.synthetic import base_config, run_config, write_run, write_sweep
 
 from denseup.cli import report
-from denseup.reporting import archive, load_runs, write_archive
+from denseup.reporting import archive, group_runs, load_runs, write_archive
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_it_has_no_path_of_this_machine(sweep: Path, tmp_path: Path) -> None:
     ],
 )
 def test_shortened(text: object, expected: object) -> None:
-    assert archive._shortened({"key": [text]}) == {"key": [expected]}
+    assert archive._shortened({"key": [text]}, {}) == {"key": [expected]}
 
 
 def test_runs_of_one_name_stay_apart(sweep: Path, tmp_path: Path) -> None:
@@ -152,3 +152,70 @@ def test_logged_runs_have_no_folder_to_keep(tmp_path: Path) -> None:
     file.write_bytes(b"text")
     with pytest.raises(ValueError, match=r"run-a\.wandb' is an offline W&B run; only run folders can be kept"):
         write_archive(load_runs([tmp_path]), tmp_path / "runs.tar.xz")
+
+
+def test_paths_that_differ_stay_different(tmp_path: Path) -> None:
+    """Else runs of two data sets, or of two encoders, would be compared."""
+
+    def write(name: str, seed: int, **data: str) -> None:
+        config = run_config(base_config("matting", "data=matting_folder", "data.root=/nowhere"), name, seed)
+        write_run(tmp_path / "runs", {**config, "data": {**config["data"], **data}})
+
+    for seed in (0, 1):
+        write("bilinear", seed, root="/data/v1/set")
+        write("fade", seed, root="/data/v2/set")
+    write("bilinear", 0, root="/data/v2/set")
+    runs = load_runs([tmp_path / "runs"])
+    write_archive(runs, tmp_path / "runs.tar.xz")
+    (before, _), (after, left_out) = group_runs(runs), group_runs(load_runs([tmp_path / "runs.tar.xz"]))
+    members = [[{label: set(by) for label, by in group.members.items()} for group in one] for one in (before, after)]
+    assert members[0] == members[1]
+    assert len(after) == 2
+    assert not left_out
+    assert {group.settings["data.root"] for group in after} == {"v1/set", "v2/set"}
+
+
+def test_the_run_that_counts_is_the_same(tmp_path: Path) -> None:
+    """Of two with the same upsampler, seed and settings: the one that is named first."""
+    config = run_config(base_config("matting"), "bilinear", 0)
+    folders = [write_run(tmp_path / "any", config, images=4).rename(tmp_path / name) for name in ("z", "a")]
+    runs = load_runs(folders)
+    write_archive(runs, tmp_path / "runs.tar.xz")
+    for found in (runs, load_runs([tmp_path / "runs.tar.xz"])):
+        (group,), [(again, _)] = group_runs(found)
+        assert [run.source.name for run in group.runs] == ["z"]
+        assert again.source.name == "a"
+        assert group.images["bilinear"][0].parts
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("result.json", b'{"status": "fin'),
+        ("config.yaml", b"a: [1"),
+        ("per_image.csv", b""),
+        ("per_image_counts.npz", b"PK\x03\x04 cut"),
+        ("per_image_counts.npz", b""),
+    ],
+)
+def test_a_broken_file_stops_nobody(tmp_path: Path, name: str, content: bytes) -> None:
+    write_sweep(tmp_path / "runs", ["segmentation"], ("bilinear", "fade"), (0,), images=3)
+    (broken,) = (tmp_path / "runs").glob("*fade*")
+    (broken / name).write_bytes(content)
+    runs = load_runs([tmp_path / "runs"])
+    write_archive(runs, tmp_path / "runs.tar.xz")
+    (before, _), (after, left_out) = group_runs(runs), group_runs(load_runs([tmp_path / "runs.tar.xz"]))
+    assert [list(group.members) for group in after] == [list(group.members) for group in before]
+    assert [run.source.name for run, _ in left_out] == ([broken.name] if not name.startswith("per_image") else [])
+
+
+def test_names_of_images_with_strange_ends_of_lines(tmp_path: Path) -> None:
+    write_sweep(tmp_path / "runs", ["matting"], ("bilinear", "fade"), (0, 1), images=4)
+    for file in (tmp_path / "runs").glob("*/per_image.csv"):
+        file.write_text(file.read_text().replace("image 3", 'a\u2028b "c"').replace('a\u2028b "c"', '"a\u2028b ""c"""'))
+    runs = load_runs([tmp_path / "runs"])
+    write_archive(runs, tmp_path / "runs.tar.xz")
+    for found in (runs, load_runs([tmp_path / "runs.tar.xz"])):
+        ((group,), _) = group_runs(found)
+        assert group.images["fade"][1].names[3] == 'a\u2028b "c"'
+        assert group.compare(group.measures[0]).differences["fade"].over_images is not None

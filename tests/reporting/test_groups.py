@@ -72,6 +72,79 @@ def test_options_of_an_upsampler_make_rows_of_their_own(tmp_path: Path, base: di
     assert list(group.members) == ["fade (kernel_size=5)", "fade (kernel_size=7)"]
 
 
+def test_a_label_means_one_upsampler_in_all_groups(tmp_path: Path, base: dict[str, Any]) -> None:
+    config = run_config(base, "fade", 0)
+    write_run(tmp_path, config)
+    write_run(tmp_path, longer({**config, "upsampler": {**config["upsampler"], "kernel_size": 7}}))
+    groups, _ = group_runs(load_runs([tmp_path]))
+    assert [list(group.members) for group in groups] == [["fade (kernel_size=5)"], ["fade (kernel_size=7)"]]
+
+
+def test_published_values_are_those_of_the_published_options(tmp_path: Path, base: dict[str, Any]) -> None:
+    config = run_config(base, "fade", 0)
+    write_run(tmp_path / "own", config)
+    write_run(tmp_path / "other", {**config, "upsampler": {**config["upsampler"], "kernel_size": 7}})
+    for name, shown in (("own", True), ("other", False)):
+        write_report(load_runs([tmp_path / name]), tmp_path / name / "report")
+        assert ("31.10" in (tmp_path / name / "report/report.md").read_text()) is shown
+
+
+def test_a_point_in_a_number_is_no_setting(tmp_path: Path, base: dict[str, Any]) -> None:
+    for name, value in (("bilinear", 0), ("fade", 0.0), ("carafe", False)):
+        config = run_config(base, name, 0)
+        write_run(tmp_path, {**config, "recipe": {**config["recipe"], "decay": value}})
+    groups, _ = group_runs(load_runs([tmp_path]))
+    assert [set(group.members) for group in groups] == [{"bilinear", "fade"}, {"carafe"}]
+    assert groups[1].differences == ["recipe.decay = False (first group: 0)"]
+
+
+def test_what_weights_were_trained_with_parts_their_evaluations(tmp_path: Path, base: dict[str, Any]) -> None:
+    """Of checkpoints on the same other data: those of crops of 32 pixels are not compared with others."""
+    for name, seed, crop in (("bilinear", 0, 64), ("bilinear", 1, 64), ("fade", 0, 64), ("fade", 0, 32)):
+        config = run_config(base, name, seed)
+        trained = {"data": {**config["data"], "crop_size": crop}, "trainer": config["trainer"]}
+        write_run(tmp_path / str(crop), {**config, "trained": trained}, metrics={"sad": 3.0})
+    groups, left_out = group_runs(load_runs([tmp_path]))
+    members = [{label: list(by) for label, by in group.members.items()} for group in groups]
+    assert members == [{"bilinear": [0, 1], "fade": [0]}, {"fade": [0]}]
+    assert groups[1].differences == ["trained.data.crop_size = 32 (first group: 64)"]
+    assert not left_out
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": None}, "seed is None, expected a whole number"),
+        ({"metrics": {"best": None, "last": {"sad": 1.0}}}, "metrics.best is None"),
+        ({"metrics": {"best": {"sad": "low"}}}, "metrics.best.sad is 'low', expected a number or null"),
+        ({"metrics": {"last": {"sad": 1.0}}}, "metrics has last, but no best"),
+        ({"metrics": {"best": {"step": 3}}}, "metrics.best has no metric"),
+        ({"metrics": {}}, "metrics has no metric"),
+        ({"metrics": 3}, "metrics is 3, expected names and values"),
+        ({"versions": [1]}, "versions is [1]"),
+        ({"per_class": {"best": {"iou": 3}}}, "per_class.best.iou is 3, expected a list"),
+    ],
+)
+def test_a_result_that_is_none_is_told(tmp_path: Path, base: dict[str, Any], changes: Any, message: str) -> None:
+    write_run(tmp_path, run_config(base, "bilinear", 0))
+    write_run(tmp_path, run_config(base, "fade", 0), **changes)
+    groups, [(_, why)] = group_runs(load_runs([tmp_path]))
+    assert [list(group.members) for group in groups] == [["bilinear"]]
+    assert message in why
+    write_report(load_runs([tmp_path]), tmp_path / "report")
+
+
+def test_a_config_beside_runs_is_no_run(tmp_path: Path, base: dict[str, Any]) -> None:
+    """Of a sweep, say; that of a run which was killed is one."""
+    write_run(tmp_path, run_config(base, "bilinear", 0))
+    (tmp_path / "config.yaml").write_text("a: 1")
+    killed = tmp_path / "killed"
+    (killed / "features").mkdir(parents=True)
+    (killed / "config.yaml").write_text("a: 1")
+    (killed / "features/result.json").write_text("{}")
+    assert sorted(run.status for run in load_runs([tmp_path])) == ["finished", "no result"]
+
+
 def test_runs_that_do_not_count_are_listed_with_their_reason(tmp_path: Path, base: dict[str, Any]) -> None:
     config = run_config(base, "bilinear", 0)
     write_run(tmp_path, config)

@@ -73,6 +73,18 @@ def test_less_is_a_gain_where_less_is_better(tmp_path: Path) -> None:
     assert "by the number of training steps" in lengths.plot.caption
 
 
+def test_lengths_of_other_evaluations_are_no_family(tmp_path: Path) -> None:
+    base = base_config("matting") | {"protocol": {"name": "frozen", "evaluation": "averaged"}}
+    values = {"step": 500, "sad": 4.0}
+    for steps in (500, 1000):
+        told = {"best": values, "last": values} | ({"averaged": values} if steps == 500 else {})
+        for name in ("bilinear", "fade"):
+            write_run(tmp_path, of_length(run_config(base, name, 0), steps), metrics=told)
+    groups, _ = group_runs(load_runs([tmp_path]))
+    assert {group.evaluation for group in groups} == {"averaged", "best"}
+    assert not compare_lengths(groups, styles(["bilinear", "fade"]), tmp_path / "plots")
+
+
 def test_groups_that_differ_in_more_are_no_family(tmp_path: Path) -> None:
     base = base_config("matting")
     for steps, batch in ((500, 4), (1000, 8)):

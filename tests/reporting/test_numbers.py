@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from reporting.synthetic import write_sweep
+from reporting.synthetic import base_config, run_config, write_run, write_sweep
 from scipy import stats
 
-from denseup.reporting import group_runs, load_runs, write_report
+from denseup.reporting import group_runs, load_runs, transfer, write_report
 from denseup.reporting.costs import Cost
 from denseup.reporting.measures import MEASURES
 from denseup.reporting.plots import pareto_front
@@ -114,6 +114,20 @@ def test_the_front_holds_what_no_other_beats() -> None:
     points = {"cheap": (1.0, 5.0), "worse": (2.0, 6.0), "good": (3.0, 3.0), "same": (3.0, 4.0), "dear": (9.0, 3.0)}
     assert pareto_front(points, higher_is_better=False) == ["cheap", "good"]
     assert pareto_front(points, higher_is_better=True) == ["cheap", "worse"]
+
+
+def test_a_metric_below_zero_has_gains_too(tmp_path: Path) -> None:
+    """A logarithm of a likelihood, say: in per cent of what it is, whichever its sign."""
+    for task, key in (("matting", "sad"), ("segmentation", "miou")):
+        for seed in (0, 1):
+            for name, value in (("bilinear", -2.0), ("carafe", -2.1), ("fade", -2.2)):
+                values = {"step": 500, key: value + 0.01 * seed * len(name)}
+                write_run(tmp_path, run_config(base_config(task), name, seed), metrics={"best": values, "last": values})
+    groups, _ = group_runs(load_runs([tmp_path]))
+    gain, half = transfer._gain(groups[0], "fade") or (0.0, 0.0)
+    assert gain == pytest.approx(100 * 0.22 / 1.96, rel=1e-2)
+    assert half > 0
+    write_report(load_runs([tmp_path]), tmp_path / "report")
 
 
 def test_columns_of_a_table_can_be_chosen(sweep: Path) -> None:

@@ -77,6 +77,18 @@ def test_a_label_means_one_start_in_all_groups(runs: Path, tmp_path: Path) -> No
     assert (list(alone.members), alone.starts) == (["bilinear", "fade"], ["published"])
 
 
+def test_one_seed_claims_nothing(tmp_path: Path) -> None:
+    base = base_config("segmentation")
+    write_run(tmp_path, run_config(base, "bilinear", 0), images=24)
+    for start in ("published", "neutral"):
+        write_run(tmp_path, started(run_config(base, "fade", 0), start), images=24)
+    (group,), _ = group_runs(load_runs([tmp_path]))
+    last = findings(group)[-1]
+    assert "fade (start=neutral): " in last
+    assert "against fade (start=published) with one seed, over images alone" in last
+    assert not {"gains", "loses"} & set(last.split())
+
+
 def test_the_same_start_is_no_difference(tmp_path: Path) -> None:
     base = base_config("matting")
     for seed, start in enumerate((None, "published", "published")):

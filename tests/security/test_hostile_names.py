@@ -52,7 +52,11 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str, str]] = []
+        self.text = ""
         self.feed(page)
+
+    def handle_data(self, data):
+        self.text += data
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
@@ -185,6 +189,12 @@ def test_any_text_stays_in_its_cell(texts):
     quoted = Page(python_markdown.markdown("\n".join(f"- a {code(text)}" for text in texts)))
     assert not {"a", "img", "script"} & set(quoted.tags)
     assert quoted.tags.count("li") == len(texts)
+
+
+@pytest.mark.parametrize("text", ["Net.__init__() got", "_mine_", "fade (mode=_x_)", "/data/_old_/set", "a_b_c", "_"])
+def test_underscores_stay(text):
+    assert as_it_is("kernel_size") == "kernel_size"
+    assert Page(python_markdown.markdown(as_it_is(text))).text.strip() == text
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)

@@ -10,6 +10,7 @@ from denseup.cli.evaluation_data import group_file, merged_data
 from denseup.cli.places import OFFICIAL, is_official
 from denseup.cli.trusted import held
 from denseup.engine.evaluation import read_checkpoint
+from denseup.engine.folder import TRAINED
 from denseup.tasks import DenseTask
 
 
@@ -53,7 +54,8 @@ def _of_run(cfg: DictConfig) -> Source:
         raise ValueError(f"{text}; of a run's checkpoint, its own config says it")
     config, weights = read_checkpoint(cfg.ckpt)
     config = held(config, f"ckpt={cfg.ckpt}")
-    whole = OmegaConf.create({**config, "trainer": cfg.trainer, "logger": cfg.logger})
+    trained = {key: config[key] for key in ("data", "trainer")}
+    whole = OmegaConf.create({**config, TRAINED: trained, "trainer": cfg.trainer, "logger": cfg.logger})
     whole.data, notes = merged_data(cfg.get("data"), config["data"], group_file(cfg.get("data")))
 
     def load(task: DenseTask) -> Sequence[str]:

@@ -19,6 +19,9 @@ IDENTITY = ("task", "upsampler", "encoder", "model", "data", "protocol", "recipe
 EVALUATION = "evaluation"
 """The part of an evaluation's config that says in what it departs from the published one."""
 
+TRAINED = "trained"
+"""The part of an evaluation's config that has the `data` and the `trainer` that its weights were trained with."""
+
 CONFIG_KEY = "denseup_config"
 """Entry of a checkpoint that holds the run's whole config, from which `evaluate` rebuilds the network."""
 

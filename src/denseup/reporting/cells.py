@@ -58,9 +58,14 @@ MakeCell = Callable[[str], Cell]
 """Label of an upsampler → its cell in a column."""
 
 
+def number_text(value: float, digits: int, sign: str = "") -> str:
+    """`+1.30`; what rounds to zero has no minus."""
+    return f"{round(value, digits) + 0.0:{sign}.{digits}f}"
+
+
 def estimate_text(found: Estimate, digits: int, sign: str = "") -> str:
     """`31.10 ± 0.21`, or `31.10 (n = 1)` for a single value."""
-    mean = f"{found.mean:{sign}.{digits}f}"
+    mean = number_text(found.mean, digits, sign)
     return f"{mean} (n = 1)" if found.half_width is None else f"{mean} ± {found.half_width:.{digits}f}"
 
 

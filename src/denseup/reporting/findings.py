@@ -9,6 +9,8 @@ from denseup.reporting.group import PUBLISHED, REFERENCE, Group, start
 from denseup.statistics import Comparison, Difference, Limit, holm
 from denseup.statistics.comparison import SIGNIFICANT
 
+OTHER_SEEDS = "another seed may differ by more"
+
 
 def findings(group: Group) -> list[str]:
     """A sentence for each upsampler on the first metric, then one for each that has run with two starts."""
@@ -22,14 +24,15 @@ def findings(group: Group) -> list[str]:
 
 def limits(group: Group) -> str:
     """The smallest differences that would have been seen, and the seeds that half of them need; "" where unknown."""
-    known = [(measure, limit) for measure in group.measures if (limit := group.compare(measure).limit) is not None]
-    if not known:
-        return ""
-    first = known[0][1]
-    images = f" on {first.images} images" if first.images else ""
-    which = f"paired t test, two-sided 5 %, Holm's first step for {_number(first.comparisons, 'comparison')}"
-    values = "; ".join(_limit(measure, limit) for measure, limit in known)
-    return f"Smallest difference that {first.seeds} seeds{images} would show with a chance of 80 % ({which}): {values}."
+    known: dict[str, list[str]] = {}  # what was compared → the metrics of which that was
+    for measure in group.measures:
+        limit = group.compare(measure).limit
+        if limit is not None:
+            images = f" on {limit.images} images" if limit.images else ""
+            which = f"paired t test, two-sided 5 %, Holm's first step for {_number(limit.comparisons, 'comparison')}"
+            seeds = f"{_number(limit.seeds, 'seed')}{images} would show with a chance of 80 % ({which})"
+            known.setdefault(seeds, []).append(_limit(measure, limit))
+    return " ".join(f"Smallest difference that {seeds}: {'; '.join(values)}." for seeds, values in known.items())
 
 
 def _finding(label: str, compared: Comparison, measure: MetricInfo) -> str:
@@ -42,9 +45,10 @@ def _finding(label: str, compared: Comparison, measure: MetricInfo) -> str:
         return f"{label} {_beats(found, measure)} {REFERENCE} ({p})."
     limit = compared.limit_of(label)
     if limit is None:
-        change = f"{_change(found, measure)} of {measure.name} against {REFERENCE} with one seed"
-        return f"{label}: {change}, over images alone ({p}); another seed may differ by more."
+        return f"{label}: {_of_one_seed(found, measure, REFERENCE)} ({p}); {OTHER_SEEDS}."
     seen = f"{label}: no difference to {REFERENCE} seen in {measure.name} ({_change(found, measure)}, {p})"
+    if abs(found.both.mean) >= limit.difference or not round(limit.difference * measure.scale, measure.digits):
+        return f"{seen}."  # the chance was missed, or the runs are the same
     return f"{seen}; one of {_amount(limit.difference, measure)} or more would have been, with a chance of 80 %."
 
 
@@ -54,12 +58,18 @@ def _starts(group: Group, measure: MetricInfo, compared: Comparison) -> list[str
     known = [(label, other, found) for label, other, found in pairs if found is not None and found.p is not None]
     sentences = []
     for (label, other, found), p in zip(known, holm([found.p or 0.0 for *_, found in known]), strict=True):
-        if p <= SIGNIFICANT:
+        if found.of_images_alone:
+            change = f"{label}: {_of_one_seed(found, measure, other)}, and {OTHER_SEEDS}"
+        elif p <= SIGNIFICANT:
             change = f"{label} {_beats(found, measure)} {other}"
         else:
             change = f"{label}: no difference to {other} seen in {measure.name} ({_change(found, measure)})"
         sentences.append(f"{change}; Holm p among starts {_equals(p)}.")
     return sentences
+
+
+def _of_one_seed(found: Difference, measure: MetricInfo, other: str) -> str:
+    return f"{_change(found, measure)} of {measure.name} against {other} with one seed, over images alone"
 
 
 def _pairs_of_starts(group: Group) -> Iterator[tuple[str, str]]:

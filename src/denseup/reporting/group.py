@@ -11,6 +11,7 @@ from denseup.reporting.images import Images, read_images
 from denseup.reporting.loading import Run
 from denseup.reporting.measures import measures
 from denseup.statistics import Comparison
+from denseup.upsamplers.registry import UPSAMPLERS
 
 REFERENCE = "bilinear"
 BEST = "best"
@@ -47,9 +48,16 @@ class Group:
         return {seed: run.metrics.get(at, {}).get(metric) for seed, run in self.members[label].items()}
 
     def compare(self, measure: MetricInfo) -> Comparison:
-        """What is to be said of one metric at the evaluation that is told."""
+        """What is to be said of one metric at the evaluation that is told; nothing of runs that saw other images."""
         if measure.key not in self._comparisons:
-            values = {label: self.values(label, measure.key) for label in self.members}
+            values = {
+                label: {
+                    seed: value
+                    for seed, value in self.values(label, measure.key).items()
+                    if seed not in self.on_other_images.get(label, ())
+                }
+                for label in self.members
+            }
             parts = {
                 label: {
                     seed: images.parts[measure.key] for seed, images in by_seed.items() if measure.key in images.parts
@@ -70,16 +78,40 @@ class Group:
 
     @cached_property
     def images(self) -> dict[str, dict[int, Images]]:
-        """Label → seed → images at the evaluation that is told; of the runs that have the first run's images."""
+        """Label → seed → images at the evaluation that is told, of the runs that have the first run's, in its order."""
+        names = self._image_names
+        return {
+            label: {seed: images.ordered(names) for seed, images in by_seed.items() if images.are(names)}
+            for label, by_seed in self._all_images.items()
+        }
+
+    @cached_property
+    def on_other_images(self) -> dict[str, list[int]]:
+        """Label → seeds of the runs that are known to be measured on other images than the first run."""
         found = {
+            label: [seed for seed, images in by_seed.items() if images.parts and not images.are(self._image_names)]
+            for label, by_seed in self._all_images.items()
+        }
+        return {label: seeds for label, seeds in found.items() if seeds}
+
+    @cached_property
+    def _all_images(self) -> dict[str, dict[int, Images]]:
+        return {
             label: {seed: read_images(run, self.evaluation) for seed, run in by_seed.items()}
             for label, by_seed in self.members.items()
         }
-        names = next((images.names for by_seed in found.values() for images in by_seed.values() if images.parts), ())
-        return {
-            label: {seed: images for seed, images in by_seed.items() if images.names == names}
-            for label, by_seed in found.items()
-        }
+
+    @cached_property
+    def _image_names(self) -> tuple[str, ...]:
+        """Of the first run that has kept values of its images."""
+        known = (images for by_seed in self._all_images.values() for images in by_seed.values() if images.parts)
+        return next((images.names for images in known), ())
+
+    def published_name(self, label: str) -> str | None:
+        """The name under which published values stand beside an upsampler; None where its options are others."""
+        standard = all(_has_its_own_options(run) for run in self.members[label].values())
+        run = next(iter(self.members[label].values()))
+        return run.upsampler if standard and label in (run.upsampler, f"{run.upsampler} (start={PUBLISHED})") else None
 
     @property
     def slug(self) -> str:
@@ -105,6 +137,15 @@ class Group:
     def runs(self) -> list[Run]:
         """All of them."""
         return [run for by_seed in self.members.values() for run in by_seed.values()]
+
+
+def _has_its_own_options(run: Run) -> bool:
+    """Whether every option of its upsampler but the start is what the upsampler has where nobody says anything."""
+    if run.upsampler not in UPSAMPLERS.names():
+        return False
+    own = UPSAMPLERS.defaults(run.upsampler)
+    said = {name: value for name, value in run.config["upsampler"].items() if name not in ("name", "start")}
+    return all(name in own and own[name] == value for name, value in said.items())
 
 
 def start(run: Run) -> str:

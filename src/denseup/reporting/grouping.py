@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from denseup.engine.folder import EVALUATION, IDENTITY
+from denseup.engine.folder import EVALUATION, IDENTITY, TRAINED
 from denseup.engine.former import FORMER_SAMPLES
 from denseup.reporting.group import BEST, REFERENCE, Group, protocol, start
 from denseup.reporting.loading import TEST, Run
@@ -29,12 +29,12 @@ def group_runs(runs: Sequence[Run], evaluation: str | None = None) -> tuple[list
     left_out = [(run, run.error) for run in runs if not run.finished]
     finished = [run for run in runs if run.finished]
     _check_evaluation(finished, evaluation)
-    several = _several_starts(finished)
+    labels = _labels(finished)
     groups: list[Group] = []
     for task in sorted({run.task for run in finished}):
         sets = sorted(_comparable([run for run in finished if run.task == task]), key=lambda found: -len(found[1]))
         for number, (settings, found) in enumerate(sets, 1):
-            members, again = _members(found, several)
+            members, again = _members(found, labels)
             differences = _differences(settings, sets[0][0])
             name = task if len(sets) == 1 else f"{task} {number}"
             groups.append(Group(name, task, settings, members, differences, *_told(found, evaluation)))
@@ -76,8 +76,8 @@ def _comparable(runs: Sequence[Run]) -> list[tuple[dict[str, Any], list[Run]]]:
     """
     sets = []
     for found in _by(runs, _settings):
-        seeds = {run.config["data"].get("seed") for run in found}
-        follows = all(run.config["data"].get("seed", run.seed) == run.seed for run in found)
+        seeds = {_trained_data(run).get("seed") for run in found}
+        follows = all(_trained_data(run).get("seed", run.seed) == run.seed for run in found)
         together = [found] if follows or len(seeds) == 1 else _by(found, _data_seed)
         sets += [(_settings(part[0]) | {"data.seed": _seed_of(part)}, part) for part in together]
     return sets
@@ -86,40 +86,51 @@ def _comparable(runs: Sequence[Run]) -> list[tuple[dict[str, Any], list[Run]]]:
 def _by(runs: Sequence[Run], key: Callable[[Run], Any]) -> list[list[Run]]:
     sets: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        sets[json.dumps(key(run), sort_keys=True, default=str)].append(run)
+        sets[_text(key(run))].append(run)
     return list(sets.values())
 
 
 def _settings(run: Run) -> dict[str, Any]:
     """What runs must share: not the start, which is the upsampler's, nor what was tuned for each with one budget.
 
-    Evaluations of checkpoints on a test split have settings more: which weights they are of, and in what they depart
-    from the published evaluation.
+    Evaluations of checkpoints on a test split have settings more: which weights they are of, what these were trained
+    with, and in what they depart from the published evaluation.
     """
     settings = dict(flat({key: run.config[key] for key in SHARED}))
     if run.weights:
         settings["tested weights"] = run.weights
-        settings |= dict(flat({EVALUATION: run.config.get(EVALUATION) or {}}))
+        settings |= dict(flat({key: run.config.get(key) or {} for key in (TRAINED, EVALUATION)}))
     if run.config.get(FORMER_SAMPLES):
         settings["training samples"] = "of an earlier version"
     for name in ("data.seed", "recipe.start", *DISPLAY, *protocol(run).get("tuned", ())):
         settings.pop(name, None)
-    return settings
+        settings.pop(f"{TRAINED}.{name}", None)
+    return {name: _number(value) for name, value in settings.items()}
+
+
+def _number(value: Any) -> Any:
+    """0 for 0.0: whether a number was written with a point is no setting."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _trained_data(run: Run) -> Mapping[str, Any]:
+    """The settings of the data that its weights were trained on."""
+    data: Mapping[str, Any] = (run.config.get(TRAINED) or run.config)["data"]
+    return data
 
 
 def _data_seed(run: Run) -> Any:
-    seed = run.config["data"].get("seed")
+    seed = _trained_data(run).get("seed")
     return FOLLOWS_THE_SEED if seed == run.seed else seed
 
 
 def _seed_of(runs: Sequence[Run]) -> Any:
     marks = {_data_seed(run) for run in runs}
-    return marks.pop() if len(marks) == 1 else runs[0].config["data"].get("seed")
+    return marks.pop() if len(marks) == 1 else _trained_data(runs[0]).get("seed")
 
 
-def _members(runs: Sequence[Run], several: bool) -> tuple[dict[str, dict[int, Run]], list[tuple[Run, str]]]:
+def _members(runs: Sequence[Run], labels: Mapping[int, str]) -> tuple[dict[str, dict[int, Run]], list[tuple[Run, str]]]:
     """Label → seed → run, and the runs that are there already."""
-    labels = _labels(runs, several)
     members: dict[str, dict[int, Run]] = defaultdict(dict)
     again = []
     for run in sorted(runs, key=lambda run: (run.upsampler != REFERENCE, labels[id(run)], run.seed)):
@@ -130,27 +141,33 @@ def _members(runs: Sequence[Run], several: bool) -> tuple[dict[str, dict[int, Ru
     return dict(members), again
 
 
-def _labels(runs: Sequence[Run], several: bool) -> dict[int, str]:
+def _labels(runs: Sequence[Run]) -> dict[int, str]:
     """id of the run → upsampler, with the options in which an upsampler of the same name differs from it.
 
-    The start is one of them if it varies anywhere in the report (`several`), between upsamplers too: nobody takes one
-    for the other, and a label means one thing in all groups. The reference has no start to choose: its runs are the
-    same whatever they say of it.
+    They are looked for in all runs of the report, so that a label means one thing in all groups. The start is one of
+    them if it varies between upsamplers too: nobody takes one for the other. The reference has no start to choose: its
+    runs are the same whatever they say of it.
     """
-    options = {id(run): dict(flat(run.config["upsampler"])) | {"start": start(run)} for run in runs}
-    for run in runs:
-        if run.upsampler == REFERENCE:
-            del options[id(run)]["start"]
+    several = _several_starts(runs)
     labels = {}
-    for run in runs:
-        namesakes = [options[id(other)] for other in runs if other.upsampler == run.upsampler]
-        varied = sorted(
-            {key for other in namesakes for key in other if any(other[key] != o.get(key) for o in namesakes)}
-            | ({"start"} if several and run.upsampler != REFERENCE else set())
-        )
-        mine = ", ".join(f"{key}={options[id(run)].get(key, 'default')}" for key in varied)
-        labels[id(run)] = f"{run.upsampler} ({mine})" if mine else run.upsampler
+    for found in _by(runs, lambda run: run.upsampler):
+        options = [_options(run) for run in found]
+        names = sorted({name for one in options for name in one})
+        varied = [name for name in names if len({_text(_number(one.get(name))) for one in options}) > 1]
+        if several and found[0].upsampler != REFERENCE:
+            varied = sorted({*varied, "start"})
+        for run, one in zip(found, options, strict=True):
+            mine = ", ".join(f"{name}={one.get(name, 'default')}" for name in varied)
+            labels[id(run)] = f"{run.upsampler} ({mine})" if mine else run.upsampler
     return labels
+
+
+def _options(run: Run) -> dict[str, Any]:
+    """Of its upsampler, with its start where it has one to choose."""
+    options = dict(flat(run.config["upsampler"])) | {"start": start(run)}
+    if run.upsampler == REFERENCE:
+        del options["start"]
+    return options
 
 
 def _differences(settings: Mapping[str, Any], first: Mapping[str, Any]) -> list[str]:
@@ -159,5 +176,10 @@ def _differences(settings: Mapping[str, Any], first: Mapping[str, Any]) -> list[
     return [
         f"{name} = {settings.get(name, 'not set')} (first group: {first.get(name, 'not set')})"
         for name in names
-        if settings.get(name) != first.get(name)
+        if _text(settings.get(name)) != _text(first.get(name))
     ]
+
+
+def _text(value: Any) -> str:
+    """By which values are compared: true is not 1."""
+    return json.dumps(value, sort_keys=True, default=str)

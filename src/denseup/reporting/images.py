@@ -2,7 +2,8 @@
 
 import math
 import zipfile
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,18 @@ class Images:
     names: tuple[str, ...]
     parts: Mapping[str, ImageParts]
 
+    def are(self, names: Sequence[str]) -> bool:
+        """Whether they are those of these names, in any order."""
+        return Counter(self.names) == Counter(names)
+
+    def ordered(self, names: Sequence[str]) -> "Images":
+        """The same images in the order of their names here."""
+        if self.names == tuple(names):
+            return self
+        places = np.argsort(np.array(self.names), kind="stable")
+        order = places[np.argsort(np.argsort(np.array(names), kind="stable"))]
+        return Images(tuple(names), {key: parts.taken(order) for key, parts in self.parts.items()})
+
 
 def read_images(run: Run, evaluation: str) -> Images:
     """The images of an evaluation; none where the run has not kept them, or not whole.
@@ -39,7 +52,7 @@ def read_images(run: Run, evaluation: str) -> Images:
         found = {key: ImageParts(*np.moveaxis(array.astype(np.float64), 1, 0)) for key, array in counts.items()}
         columns = [key for key in run.metrics.get(evaluation, {}) if key != "step" and key not in found and rows]
         found |= {key: ImageParts.of_values([row[key] for row in rows]) for key in columns if key in rows[0]}
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile):
         return Images((), {})
     values = run.metrics.get(evaluation, {})
     kept = {key: parts for key, parts in found.items() if len(parts) == len(rows) and _gives(parts, values.get(key))}

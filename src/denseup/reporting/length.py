@@ -120,12 +120,12 @@ def length_csv(lengths: Lengths) -> str:
 
 
 def _families(groups: Sequence[Group]) -> list[list[Group]]:
-    """Groups of the same settings but for the length, of at least two lengths."""
+    """Groups of the same settings but for the length, and of the same evaluation, of at least two lengths."""
     found: dict[str, list[Group]] = defaultdict(list)
     for group in groups:
         if isinstance(group.settings.get(STEPS), int):
             shared = {name: value for name, value in group.settings.items() if name not in LENGTH}
-            found[json.dumps([group.task, shared], sort_keys=True, default=str)].append(group)
+            found[json.dumps([group.task, group.evaluation, shared], sort_keys=True, default=str)].append(group)
     return [family for family in found.values() if len({group.settings[STEPS] for group in family}) > 1]
 
 

@@ -13,6 +13,7 @@ from denseup.engine import RunFolder
 from denseup.engine.folder import IDENTITY
 from denseup.engine.former import upgraded
 from denseup.metrics import MetricInfo
+from denseup.reporting.well_formed import check_mapping, check_result, is_training
 
 Values = Mapping[str, float | None]
 TEST = "test"
@@ -115,7 +116,10 @@ def _run(folder: RunFolder, result: dict[str, Any], config: dict[str, Any]) -> R
         return Run(folder.path, status, **named, config=config, error=error or note)
     if missing := [key for key in IDENTITY if key not in config]:
         raise ValueError(f"config.yaml lacks {', '.join(missing)}")
-    if "best" not in result["metrics"]:
+    check_result(result)
+    for key in ("upsampler", "data"):
+        check_mapping(f"config.yaml: {key}", config[key])
+    if not is_training(result):
         return _evaluation(folder, result, config, named)
     checkpoint = folder.path / result.get("checkpoint", "checkpoints/best.ckpt")
     return Run(

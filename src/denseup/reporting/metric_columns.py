@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from denseup.metrics import MetricInfo
 from denseup.reporting.cells import Cell, Column, Kind, MakeCell, difference_text, estimate_text, p_text, rank_text
-from denseup.reporting.group import BEST, PUBLISHED, REFERENCE, Group
+from denseup.reporting.group import BEST, REFERENCE, Group
 from denseup.reporting.loading import TEST
 from denseup.reporting.published_accuracy import published_value
 from denseup.statistics import Estimate, estimate
@@ -90,7 +90,8 @@ def _rank(group: Group, measure: MetricInfo) -> tuple[Column, MakeCell]:
 
 def _published(group: Group, measure: MetricInfo) -> tuple[Column, MakeCell]:
     def make(label: str) -> Cell:
-        text = published_value(group.task, label.removesuffix(f" (start={PUBLISHED})"), measure.key)
+        name = group.published_name(label)
+        text = None if name is None else published_value(group.task, name, measure.key)
         return Cell() if text is None else Cell(text, float(text), {"": text})
 
     column = _column(measure, "published", "published", ("",), "published")

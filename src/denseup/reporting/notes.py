@@ -16,14 +16,14 @@ def group_notes(group: Group, measured: Measurements | None) -> list[str]:
         notes.append(f"{several if labels else f'No finished run of {REFERENCE}'}: there are no differences to it.")
     if any(len(by_seed) == 1 for by_seed in group.members.values()):
         notes.append("Upsamplers with one run have no interval over seeds; differences of that size may be chance.")
-    notes += _without_images(group)
+    notes += [*_on_other_images(group), *_without_images(group)]
     versions = {tuple(sorted(run.versions.items())) for run in group.runs if run.versions}
     names = sorted({name for one in versions for name, _ in set(one) ^ set(next(iter(versions)))})
     if names:
         notes.append(f"The runs were made with different versions of {', '.join(names)}.")
     if measured is not None:
         notes.append(f"Latency and memory: inference, {measured.conditions}.")
-    return [*notes, *published_notes(group.task, group.members)]
+    return [*notes, *published_notes(group.task, [group.published_name(label) or "" for label in group.members])]
 
 
 def _told(group: Group) -> str:
@@ -43,6 +43,11 @@ def _departs(group: Group) -> str:
     return f" The evaluation departs from the published one: {', '.join(found)}." if found else ""
 
 
+def _on_other_images(group: Group) -> list[str]:
+    which = ", ".join(f"{label} (seed {', '.join(map(str, seeds))})" for label, seeds in group.on_other_images.items())
+    return [f"Measured on other images than the rest, so that nothing is compared with it: {which}."] if which else []
+
+
 def _without_images(group: Group) -> list[str]:
     """Which runs have no values of images for the first metric, where a difference would have used them."""
     key = group.measures[0].key
@@ -51,7 +56,11 @@ def _without_images(group: Group) -> list[str]:
     missing = [
         label
         for label, by_seed in group.members.items()
-        if any(seed not in group.images[label] or key not in group.images[label][seed].parts for seed in by_seed)
+        if any(
+            seed not in group.on_other_images.get(label, ())
+            and (seed not in group.images[label] or key not in group.images[label][seed].parts)
+            for seed in by_seed
+        )
     ]
     if not missing:
         return []

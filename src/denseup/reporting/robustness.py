@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from denseup.escaping import for_spreadsheets
 from denseup.evaluation.robustness import MEAN
 from denseup.metrics import MetricInfo
 from denseup.reporting.cells import Cell, estimate_text
@@ -56,7 +57,7 @@ def corruption_table(group: Group) -> Corruptions | None:
 def robustness_csv(group: Group) -> str:
     """A row for each upsampler, corruption, severity and metric, as computed; "" for runs without corruptions."""
     rows = [
-        (label, *place, measure.key, *_numbers(group, label, measure, place))
+        (for_spreadsheets(label), *place, measure.key, *_numbers(group, label, measure, place))
         for measure in group.measures
         for label in group.members
         for place in _places(group)

@@ -41,7 +41,7 @@ def load_runs(paths: Sequence[str | Path]) -> list[Run]:
 
 
 def _read_archive(file: Path) -> list[Run]:
-    runs = [read_run(folder) for folder in sorted(unpacked(file).iterdir())]
+    runs = [read_run(folder) for folder in unpacked(file)]
     return [replace(run, source=file / run.source.name, unpacked=run.source) for run in runs]
 
 
@@ -52,8 +52,15 @@ def _sources(root: Path) -> Iterator[Path]:
         return
     for name, below, files in os.walk(root):
         logged = [Path(name) / file for file in sorted(files) if file.startswith("run-") and file.endswith(".wandb")]
-        found = [Path(name)] if "result.json" in files or "config.yaml" in files else logged
+        is_run = "result.json" in files or ("config.yaml" in files and not _holds_runs(Path(name)))
+        found = [Path(name)] if is_run else logged
         if found:
             below.clear()
             yield from found
         below[:] = sorted(folder for folder in below if folder not in PASSED_BY and not folder.startswith("."))
+
+
+def _holds_runs(folder: Path) -> bool:
+    """Whether there are results further down: it is a sweep's, and a config that lies there is no run's."""
+    found = (path.relative_to(folder).parts for path in folder.rglob("*/result.json"))
+    return any(not set(PASSED_BY) & set(parts) for parts in found)

@@ -49,7 +49,7 @@ def _gain(group: Group, label: str) -> tuple[float, float] | None:
     reference = estimate(group.values(compared.reference, measure.key).values())
     if reference is None or not reference.mean:
         return None
-    scale = measure.scale if measure.in_per_cent else 100 / reference.mean
+    scale = measure.scale if measure.in_per_cent else 100 / abs(reference.mean)
     return measure.gain(found.both.mean) * scale, (found.both.half_width or 0) * scale
 
 

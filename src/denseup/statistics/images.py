@@ -46,6 +46,10 @@ class ImageParts:
     def __len__(self) -> int:
         return len(self.parts)
 
+    def taken(self, order: NDArray[np.intp]) -> "ImageParts":
+        """The images at these places."""
+        return ImageParts(self.parts[order], self.wholes[order])
+
     @property
     def value(self) -> float:
         """The metric of all images; NaN without any class."""

@@ -17,7 +17,6 @@ Names of the authors → ours: inp → en_channels, use_nonlinear → nonlinear,
 `indexnet1` … `indexnet4` → branches.
 """
 
-from collections.abc import Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
@@ -151,15 +150,15 @@ class IndexNet(Upsampler):
         return indices.to(de.dtype) * resize_nearest(de, size), en
 
 
-def _softmax(parts: Sequence[Tensor]) -> Sequence[Tensor]:
+def _softmax(parts: list[Tensor]) -> list[Tensor]:
     """Of the maps `[B, C, h, w]` over one another, pixel by pixel, in their layout."""
     if _have_plain_layout(parts):
-        return torch.stack(parts).softmax(0).unbind(0)
+        return list(torch.stack(parts).softmax(0).unbind(0))
     weights = torch.stack([part.permute(0, 2, 3, 1) for part in parts]).softmax(0)
-    return weights.permute(0, 1, 4, 2, 3).unbind(0)
+    return list(weights.permute(0, 1, 4, 2, 3).unbind(0))
 
 
-def _side_by_side(parts: Sequence[Tensor]) -> Tensor:
+def _side_by_side(parts: list[Tensor]) -> Tensor:
     """The four maps `[B, C, h, w]` of the places in the blocks as one `[B, C, 2h, 2w]`, in their layout."""
     if _have_plain_layout(parts):
         return pixel_shuffle(torch.stack(parts, 2).flatten(1, 2), 2)
@@ -169,7 +168,7 @@ def _side_by_side(parts: Sequence[Tensor]) -> Tensor:
     return torch.stack(rows, 2).reshape(batch, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
 
 
-def _have_plain_layout(parts: Sequence[Tensor]) -> bool:
+def _have_plain_layout(parts: list[Tensor]) -> bool:
     """Whether nothing is gained by moving whole pixels: not channels-last, or in a graph, whose maker decides that."""
     return transforms.make_a_graph() or layout(parts[0]) is not torch.channels_last
 

@@ -69,13 +69,24 @@ def camvid() -> str:
     header += ["published Δ mIoU", "published Δ bIoU"]
     lines = []
     for label in best_first(found, "miou"):
-        row = found[label]
-        line = [label, row["runs"]]
-        for metric in ("miou", "biou"):
-            line += [number(row, f"{metric}_averaged", 1), number(row, f"{metric}_delta", 2, "+")]
-        line += [rank(row, "miou"), f"{float(row['gflops']):.2f}"]
+        line = on_camvid(label, found[label])
         lines.append([*line, *(published_gain("segmentation", label, metric, 2) for metric in ("miou", "biou"))])
     return table(header, lines)
+
+
+def names() -> str:
+    """The other names of the registry on CamVid, compared with bilinear runs of their own."""
+    found = rows("names/segmentation.csv")
+    header = ["upsampler", "seeds", "mIoU, %", "Δ bilinear", "bIoU, %", "Δ bilinear", "rank by mIoU", "GFLOPs"]
+    return table(header, (on_camvid(label, found[label]) for label in best_first(found, "miou")))
+
+
+def on_camvid(label: str, row: Row) -> list[str]:
+    """What both tables of CamVid have of an upsampler."""
+    line = [label, row["runs"]]
+    for metric in ("miou", "biou"):
+        line += [number(row, f"{metric}_averaged", 1), number(row, f"{metric}_delta", 2, "+")]
+    return [*line, rank(row, "miou"), f"{float(row['gflops']):.2f}"]
 
 
 def classes() -> str:
@@ -196,6 +207,7 @@ def costs(row: Row) -> list[str]:
 TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
     "camvid": camvid,
+    "names": names,
     "classes": classes,
     "matting": matting,
     "transfer": transfer,

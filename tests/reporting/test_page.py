@@ -81,6 +81,7 @@ def test_all_plots_are_drawn(report: Path) -> None:
         ElementTree.fromstring(text)
         assert "currentColor" in text
         assert "#010203" not in text
+        assert "$" not in text  # a formula of matplotlib's, which is not set here
 
 
 def test_files_of_a_report_are_the_same_every_time(report: Path, tmp_path: Path) -> None:

@@ -151,6 +151,15 @@ def _spread_out(axes: Axes, added: Sequence[float]) -> None:
     low, high = math.ceil(math.log10(min(positive))), math.floor(math.log10(max(positive)))
     decades = range(min(low, high), high + 1)
     axes.set_xticks([0, *(10.0**decade for decade in decades)])
+    axes.xaxis.set_major_formatter(lambda x, _: _short(x))
+
+
+def _short(number: float) -> str:
+    """`0.1`, `10`, `10 k`, `1 M`: powers of ten would be formulas, which are not set here."""
+    for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= unit:
+            return f"{number / unit:g} {letter}"
+    return f"{number:g}"
 
 
 def _curve(runs: Sequence, measure: MetricInfo) -> dict[int, list[float]]:

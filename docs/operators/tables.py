@@ -19,7 +19,7 @@ import yaml
 from denseup.reporting.published_accuracy import published_value
 from denseup.upsamplers import Upsampler, create_upsampler
 from denseup.upsamplers.registry import UPSAMPLERS
-from docs.results.tables import both_waves, number, published_gain, rows, table
+from docs.results.tables import every_name, number, published_gain, rows, table
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -140,7 +140,7 @@ def _guide(upsampler: Upsampler) -> str:
 
 def evidence(name: str) -> list[str]:
     """Differences to bilinear: CamVid mIoU, bIoU, composites SAD, demo mIoU, bIoU, SAD, published mIoU, bIoU, SAD."""
-    (camvid, composites), scenes = both_waves(), rows("../example/segmentation.csv")
+    (camvid, composites), scenes = every_name(), rows("../example/segmentation.csv")
     found = [number(camvid.get(name), f"{metric}_delta", 1, "+") for metric in ("miou", "biou")]
     found.append(number(composites.get(name), "sad_delta", 2, "+"))
     found += [number(scenes.get(name), f"{metric}_delta", 1, "+") for metric in ("miou", "biou")]

@@ -165,23 +165,6 @@ def test_layout_and_strides_do_not_matter(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_channels_last_maps_stay_so(name: str) -> None:
-    """Results and gradients, at odd sizes and ratios that are no whole numbers too; else the next layer copies them."""
-    module = build(name)
-    for low, high in (((5, 6), (10, 12)), ((5, 6), (9, 12)), ((5, 6), (13, 18))):
-        if module.exact_factor_only and high != (10, 12):
-            continue
-        maps = [x.contiguous(memory_format=torch.channels_last).requires_grad_() for x in features(low, high)]
-        de, en = maps
-        image = asked(module, en.detach())  # a part of en, whose gradient would be one of a part
-        for state in (module.downsample(en)[1], None):
-            out = module(de, en, state=state, **image)
-            grads = torch.autograd.grad(out, maps, torch.randn_like(out), allow_unused=True)
-            for what, x in zip(("output", "gradient of de", "gradient of en"), (out, *grads), strict=True):
-                assert x is None or x.is_contiguous(memory_format=torch.channels_last), (what, high, state is None)
-
-
-@pytest.mark.parametrize("name", NAMES)
 def test_batch_items_do_not_mix(name: str) -> None:
     module = build(name).double()
     de, en = features((5, 6), (10, 12), batch=3, dtype=torch.float64)

@@ -7,11 +7,11 @@ from typing import Any
 
 from denseup.escaping import slug_of
 from denseup.metrics import MetricInfo
+from denseup.profiling.options import has_its_own_options
 from denseup.reporting.images import Images, read_images
 from denseup.reporting.loading import Run
 from denseup.reporting.measures import measures
 from denseup.statistics import Comparison
-from denseup.upsamplers.registry import UPSAMPLERS
 
 REFERENCE = "bilinear"
 BEST = "best"
@@ -109,7 +109,7 @@ class Group:
 
     def published_name(self, label: str) -> str | None:
         """The name under which published values stand beside an upsampler; None where its options are others."""
-        standard = all(_has_its_own_options(run) for run in self.members[label].values())
+        standard = all(has_its_own_options(run.config["upsampler"]) for run in self.members[label].values())
         run = next(iter(self.members[label].values()))
         return run.upsampler if standard and label in (run.upsampler, f"{run.upsampler} (start={PUBLISHED})") else None
 
@@ -137,15 +137,6 @@ class Group:
     def runs(self) -> list[Run]:
         """All of them."""
         return [run for by_seed in self.members.values() for run in by_seed.values()]
-
-
-def _has_its_own_options(run: Run) -> bool:
-    """Whether every option of its upsampler but the start is what the upsampler has where nobody says anything."""
-    if run.upsampler not in UPSAMPLERS.names():
-        return False
-    own = UPSAMPLERS.defaults(run.upsampler)
-    said = {name: value for name, value in run.config["upsampler"].items() if name not in ("name", "start")}
-    return all(name in own and own[name] == value for name, value in said.items())
 
 
 def start(run: Run) -> str:

@@ -62,11 +62,13 @@ def table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in whole)
 
 
+ON_CAMVID = ("upsampler", "seeds", "mIoU, %", "Δ bilinear", "bIoU, %", "Δ bilinear", "rank by mIoU", "GFLOPs")
+
+
 def camvid() -> str:
     """Every upsampler on CamVid, beside the published gains."""
     found = rows("camvid/segmentation.csv")
-    header = ["upsampler", "seeds", "mIoU, %", "Δ bilinear", "bIoU, %", "Δ bilinear", "rank by mIoU", "GFLOPs"]
-    header += ["published Δ mIoU", "published Δ bIoU"]
+    header = [*ON_CAMVID, "published Δ mIoU", "published Δ bIoU"]
     lines = []
     for label in best_first(found, "miou"):
         line = on_camvid(label, found[label])
@@ -77,8 +79,7 @@ def camvid() -> str:
 def names() -> str:
     """The other names of the registry on CamVid, compared with bilinear runs of their own."""
     found = rows("names/segmentation.csv")
-    header = ["upsampler", "seeds", "mIoU, %", "Δ bilinear", "bIoU, %", "Δ bilinear", "rank by mIoU", "GFLOPs"]
-    return table(header, (on_camvid(label, found[label]) for label in best_first(found, "miou")))
+    return table(ON_CAMVID, (on_camvid(label, found[label]) for label in best_first(found, "miou")))
 
 
 def on_camvid(label: str, row: Row) -> list[str]:

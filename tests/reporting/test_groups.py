@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 from reporting.synthetic import base_config, run_config, write_run
 
 from denseup.reporting import group_runs, load_runs, write_report
@@ -123,6 +124,8 @@ def test_what_weights_were_trained_with_parts_their_evaluations(tmp_path: Path, 
         ({"metrics": 3}, "metrics is 3, expected names and values"),
         ({"versions": [1]}, "versions is [1]"),
         ({"per_class": {"best": {"iou": 3}}}, "per_class.best.iou is 3, expected a list"),
+        ({"class_names": 3}, "class_names is 3, expected a list of str"),
+        ({"robustness": [1]}, "robustness is [1], expected a list of dict"),
     ],
 )
 def test_a_result_that_is_none_is_told(tmp_path: Path, base: dict[str, Any], changes: Any, message: str) -> None:
@@ -132,6 +135,16 @@ def test_a_result_that_is_none_is_told(tmp_path: Path, base: dict[str, Any], cha
     assert [list(group.members) for group in groups] == [["bilinear"]]
     assert message in why
     write_report(load_runs([tmp_path]), tmp_path / "report")
+
+
+@pytest.mark.parametrize(("key", "value"), [("upsampler", None), ("data", 3), ("protocol", "frozen"), ("trained", [1])])
+def test_a_config_that_is_none_is_told(tmp_path: Path, base: dict[str, Any], key: str, value: Any) -> None:
+    write_run(tmp_path, run_config(base, "bilinear", 0))
+    file = write_run(tmp_path, run_config(base, "fade", 0)) / "config.yaml"
+    file.write_text(OmegaConf.to_yaml(OmegaConf.create({**OmegaConf.load(file), key: value})))
+    groups, [(_, why)] = group_runs(load_runs([tmp_path]))
+    assert [list(group.members) for group in groups] == [["bilinear"]]
+    assert f"config.yaml: {key} is {value!r}, expected names and values" in why
 
 
 def test_a_config_beside_runs_is_no_run(tmp_path: Path, base: dict[str, Any]) -> None:

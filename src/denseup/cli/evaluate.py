@@ -65,6 +65,7 @@ def run(cfg: DictConfig, folder: RunFolder, console: Console | None = None) -> d
     whole.evaluation = settings.identity(task_class(whole))
     info, trainer = run_info(whole), plain(cfg.trainer)
     if state(folder, info.config) == "finished" and settings.has_written(known):
+        folder.write_config(OmegaConf.to_yaml(OmegaConf.create(info.config)))  # which of earlier versions says less
         return known
     folder.result.unlink(missing_ok=True)
     console = console or Console()

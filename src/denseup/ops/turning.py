@@ -23,12 +23,12 @@ def pays(x: Tensor) -> bool:
 
     That is in NCHW, in float32 on the CPU; no other back end is asked for, and nothing rewrites what is called.
     """
-    if MISSING or x.dtype is not torch.float32 or not x.numel() or not _is_eager(x):
+    if MISSING or x.dtype is not torch.float32 or not x.numel() or not is_eager(x):
         return False
     return dispatch.wished() in (None, KERNELS) and layout(x) is not torch.channels_last
 
 
-def _is_eager(x: Tensor) -> bool:
+def is_eager(x: Tensor) -> bool:
     """On the CPU, and nothing rewrites what is called."""
     return not transforms.make_a_graph() and x.is_cpu and not is_transformed(x)
 
@@ -64,7 +64,7 @@ def gradient_in_layout(x: Tensor) -> Tensor:
     For operators of torch that go by the layout of the gradient alone: where a concatenation hands them a part of a
     larger one, that of bilinear interpolation takes ten times as long, that of nearest-neighbour resizing twenty.
     """
-    if not x.requires_grad or not _is_eager(x):
+    if not x.requires_grad or not is_eager(x):
         return x
     return cast(Tensor, _InLayout.apply(x))  # type: ignore[no-untyped-call]
 

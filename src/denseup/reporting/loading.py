@@ -13,7 +13,7 @@ from denseup.engine import RunFolder
 from denseup.engine.folder import IDENTITY
 from denseup.engine.former import upgraded
 from denseup.metrics import MetricInfo
-from denseup.reporting.well_formed import check_mapping, check_result, is_training
+from denseup.reporting.well_formed import check_config, check_result, is_training
 
 Values = Mapping[str, float | None]
 TEST = "test"
@@ -101,6 +101,7 @@ def read_run(path: Path) -> Run:
     try:
         result = json.loads(folder.result.read_text())
         config = yaml.safe_load(folder.config.read_text()) if folder.config.is_file() else {}
+        check_config(config)
         return _run(folder, result, upgraded(config))
     except FileNotFoundError:
         return Run(path, "no result", error="there is no result.json")
@@ -117,8 +118,6 @@ def _run(folder: RunFolder, result: dict[str, Any], config: dict[str, Any]) -> R
     if missing := [key for key in IDENTITY if key not in config]:
         raise ValueError(f"config.yaml lacks {', '.join(missing)}")
     check_result(result)
-    for key in ("upsampler", "data"):
-        check_mapping(f"config.yaml: {key}", config[key])
     if not is_training(result):
         return _evaluation(folder, result, config, named)
     checkpoint = folder.path / result.get("checkpoint", "checkpoints/best.ckpt")

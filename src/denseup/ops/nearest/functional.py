@@ -27,7 +27,7 @@ def resize_nearest(x: Tensor, output_size: Size) -> Tensor:
     if (height, width) == (out_height, out_width):
         return x
     known_to_torch = x.dim() == 4 and x.dtype in FLOATS and x.numel() != 0
-    by_torch = _exact_in_torch if _is_eager(x) else _power_of_two
+    by_torch = _exact_in_torch if turning.is_eager(x) else _power_of_two  # whose arithmetic is that of its CPU kernels
     if known_to_torch and by_torch(height, out_height) and by_torch(width, out_width):
         return turning.gradient_in_layout(F.interpolate(x, size=output_size, mode="nearest"))
     if torch.compiler.is_compiling() and not torch.compiler.is_exporting() and x.requires_grad:
@@ -66,24 +66,20 @@ def _checked(x: Tensor, output_size: Size) -> Size:
     return two_lengths("output_size", output_size)
 
 
-def _is_eager(x: Tensor) -> bool:
-    """Whether torch's own kernels are called, whose arithmetic is known, and no graph is made for another runtime."""
-    return x.device.type in ("cpu", "cuda") and not transforms.make_a_graph() and not transforms.modes_look_on()
-
-
 def _exact_in_torch(length: int, output_length: int) -> bool:
-    """Whether torch's index ⌊y·fl(h/H)⌋, and in gradients ⌈y·fl(H/h)⌉, in float32 or more, are those of whole numbers.
+    """Whether the index ⌊y·fl(h/H)⌋ of torch on a CPU, in float32 or more, is that of whole numbers.
 
-    Without a common divisor the only whole numbers among y·h/H are 0 and h, which is beyond the end, or clamped; all
-    others lie 1/H or more from one, and two roundings move them by less than h·2⁻²². Where h and H have a common
-    divisor a whole number may come out below itself, and only powers of two are exact.
+    It takes a half to two thirds of the time of selecting pixels, in NCHW a quarter. Without a common divisor the only
+    whole number among y·h/H, y < H, is 0; all others lie 1/H or more from one, and two roundings move them by less than
+    h·2⁻²². Where h and H have a common divisor a whole number may come out below itself, and only powers of two are
+    exact.
     """
     apart = math.gcd(length, output_length) == 1 and length * output_length <= _FAR_ENOUGH
     return apart or _power_of_two(length, output_length)
 
 
 _FAR_ENOUGH = 2**21
-"""The largest h·H for which 1/H, and 1/h, are more than both roundings, with as much again to spare."""
+"""The largest h·H for which 1/H is more than both roundings, with as much again to spare."""
 
 
 def _power_of_two(length: int, output_length: int) -> bool:

@@ -1,7 +1,7 @@
 """Nearest-neighbour selection and the sum over each source pixel's output pixels, in plain torch.
 
 Both go along the pixels of a channels-last map in its own order, so that results and gradients have its layout and
-channels are moved together: of `[4, 64, 23, 30]` in a seventieth of the time.
+channels are moved together: `[4, 64, 23, 30]` to 69×90, with gradients, in a tenth of the time.
 """
 
 import torch

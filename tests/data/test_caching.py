@@ -148,6 +148,63 @@ def test_clearing(tmp_path: Path) -> None:
     assert SampleCache(tmp_path / "nowhere", 1).clear() == []
 
 
+def test_clearing_touches_nothing_but_entries(tmp_path: Path) -> None:
+    """`cache.folder` may name any folder."""
+    for name in ("thesis", ".ssh", "download.partial"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine").write_text("x")
+    (tmp_path / "empty").mkdir()
+    cache = SampleCache(tmp_path, 1e9)
+    cache.keep("key", {}, samples(1), 10)
+    (tmp_path / "left.partial").mkdir()
+    assert {entry.key for entry in cache.clear()} == {"key", "left.partial"}
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {
+        "thesis",
+        ".ssh",
+        "download.partial",
+        "empty",
+    }
+    assert (tmp_path / "thesis/mine").read_text() == "x"
+
+
+def test_what_is_cleared_can_be_read_by_whoever_has_it(tmp_path: Path) -> None:
+    """The one who wrote it too, before the first sample is asked for."""
+    cache = SampleCache(tmp_path, 1e9)
+    store = cache.keep("key", {}, samples(), 10)
+    cache.clear()
+    assert equal(store[1], list(samples())[1])
+
+
+def test_an_entry_that_can_only_be_read_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = SampleCache(tmp_path, 1e9)
+    cache.keep("key", {}, samples(), 10)
+    monkeypatch.setattr(caching.os, "utime", lambda *args: (_ for _ in ()).throw(PermissionError(errno.EACCES, "no")))
+    store = cache.find("key")
+    assert store is not None
+    assert equal(store[0], next(samples()))
+    monkeypatch.setattr(caching.shutil, "rmtree", lambda *args, **options: None)
+    with pytest.raises(CacheError, match=r"key can't be removed: permission is denied"):
+        cache.clear()
+
+
+def test_what_is_about_to_be_replaced_takes_no_room(tmp_path: Path) -> None:
+    cache = SampleCache(tmp_path, 3000)
+    cache.keep("key", {}, samples(1), 10)
+    (tmp_path / "key").rename(tmp_path / "key.partial")
+    assert "are more than the limit" in str(cache.room(2900, "other"))
+    assert cache.room(2900, "key") is None
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "3", "{"])
+def test_a_description_that_is_none(tmp_path: Path, text: str) -> None:
+    cache = SampleCache(tmp_path, 1e9)
+    cache.keep("key", {}, samples(1), 10)
+    (tmp_path / "key/description.json").write_text(text)
+    (entry,) = cache.entries()
+    assert (entry.whole, entry.description) == (False, {})
+    assert entry.bytes > 0
+
+
 def _fill(folder: Path, waits: Any, times: Any) -> None:
     cache = SampleCache(folder, 1e9)
     with cache.filling("key", waits.set):

@@ -14,9 +14,11 @@ from hydra.errors import InstantiationException
 import denseup
 from denseup.cli import cache, train
 from denseup.cli.build import build_data, build_task
+from denseup.cli.config import RunError, user_errors
 from denseup.data.caching import CacheError, SampleCache
 from denseup.engine import RunFolder
 from denseup.engine.features import Features
+from denseup.engine.state import read_result
 from denseup.networks import MattingNetwork, SegmentationNetwork
 from denseup.networks.encoders import ResNet34
 from denseup.tasks.takes_maps import MAPS
@@ -135,6 +137,38 @@ def test_other_weights_make_another_entry(tmp_path: Path) -> None:
     assert len(SampleCache(tmp_path, 0).entries()) == 4
 
 
+def test_options_of_the_encoder_make_another_entry(tmp_path: Path) -> None:
+    """With the same weights another use of them gives other maps; where they came from does not matter."""
+    maker, built, data = features(tmp_path)
+
+    def number(**encoder: Any) -> int:
+        maker.config = {**maker.config, "encoder": {"name": "auto", **encoder}}
+        maker.of(built, data)
+        return len(SampleCache(tmp_path, 0).entries())
+
+    assert number(config={"num_attention_heads": 2}, source="/here", pretrained=True) == 2
+    assert number(config={"num_attention_heads": 2}, source="/there", pretrained="file") == 2
+    assert number(config={"num_attention_heads": 4}) == 4
+    assert number(config={"num_attention_heads": 4}, stages=[1, 3]) == 6
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_network_in_half_precision_takes_them(tmp_path: Path, task: str) -> None:
+    for name in ("computes", "finds"):
+        result = run(tmp_path / name, "trainer.precision=bf16-true", "trainer.max_steps=2", task=task)
+        assert result["status"] == "finished"
+
+
+def test_an_index_without_its_samples_is_not_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    maker, built, data = features(tmp_path)
+    store: Any = maker.of(built, data).kept["train"]
+    index = json.loads((store.folder / "index.json").read_text())
+    for broken in ({**index, "layouts": []}, {**index, "samples": [[0, 10**9, {}]] * len(store)}):
+        (store.folder / "index.json").write_text(json.dumps(broken))
+        assert set(maker.of(built, data).kept) == {"train", "val"}
+        assert "kept features are not used: they can't be read" in capsys.readouterr().err
+
+
 def test_random_streams_are_left_as_they_were(tmp_path: Path) -> None:
     maker, built, data = features(tmp_path)
     before = torch.get_rng_state()
@@ -213,6 +247,14 @@ def test_an_encoder_whose_pooling_is_learnt_cannot_be_frozen(tmp_path: Path) -> 
 def test_values_that_no_run_can_have(tmp_path: Path, override: str, message: str) -> None:
     with pytest.raises(ValueError, match=message.replace(".", r"\.")):
         run(tmp_path / "run", override)
+
+
+def test_a_cache_that_cannot_be_written_is_a_fault_of_the_machine(tmp_path: Path) -> None:
+    """After which the run goes on from its checkpoint."""
+    folder = RunFolder(tmp_path)
+    with pytest.raises(RunError), user_errors(folder):
+        raise CacheError("features can't be kept")
+    assert read_result(folder)["status"] == "killed"
 
 
 def test_a_cache_that_cannot_be_written_stops_the_run_by_name(tmp_path: Path) -> None:

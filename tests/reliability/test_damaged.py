@@ -119,6 +119,22 @@ def test_another_config_does_not_write_over_an_unfinished_run(cut: Path) -> None
     assert {path.name: path.read_bytes() for path in (cut / "checkpoints").iterdir()} == before
 
 
+@pytest.mark.parametrize("broken", [False, True], ids=["another config", "a result.json that is cut"])
+def test_a_refusal_leaves_the_run_as_it_is(whole: Path, cut: Path, broken: bool) -> None:
+    """Else the next command, which is the run's own, would take it for one that failed, and start it anew."""
+    result = (cut / "result.json").read_bytes()
+    if broken:
+        (cut / "result.json").write_bytes(result[:40])
+    before = {path: path.read_bytes() for path in cut.rglob("*") if path.is_file()}
+    for _ in range(2):
+        with pytest.raises(RunError, match="holds checkpoints of a run"):
+            command(cut, *([] if broken else ["seed=1"]))
+    assert {path: path.read_bytes() for path in cut.rglob("*") if path.is_file()} == before
+    (cut / "result.json").write_bytes(result)
+    command(cut)
+    assert differences(whole, cut) == []
+
+
 def test_a_run_that_failed_starts_from_nothing_and_leaves_no_checkpoint_for_it(cut: Path) -> None:
     folder = RunFolder(cut)
     folder.write_result({**read_result(folder), "status": "failed"})

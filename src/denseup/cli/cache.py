@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         keys = None if wanted == "all" else [wanted] if isinstance(wanted, str) else list(wanted)
         try:
             removed = cache.clear(keys)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             sys.exit(f"clear: {error}")
         say(f"removed from {cache.folder}: {_total(removed)}")
     entries = cache.entries()
@@ -74,8 +74,11 @@ def _described(entry: "Entry") -> list[str]:
     if not entry.whole:
         return ["not whole", "", "", ""]
     of = entry.description
-    data = str(of["data"].get("root") or of["data"].get("_target_", "").rpartition(".")[2])
-    return [of["split"], str(of["samples"]), of["encoder"]["class"], data]
+    try:
+        data = str(of["data"].get("root") or of["data"].get("_target_", "").rpartition(".")[2])
+        return [of["split"], str(of["samples"]), of["encoder"]["class"], data]
+    except (KeyError, TypeError, AttributeError):
+        return ["of another version", "", "", ""]
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from denseup.engine import RunFolder
 from denseup.engine.info import RunInfo
 from denseup.engine.masking import mask_files, masked, masked_text
 from denseup.engine.processes import is_rank_zero
-from denseup.engine.state import STAYS_INTERRUPTED, FolderInUseError, read_result
+from denseup.engine.state import STAYS_INTERRUPTED, RefusedFolderError, read_result
 from denseup.engine.together import LostProcessError
 from denseup.faults import MachineError
 
@@ -44,14 +44,14 @@ class RunError(CompactHydraException):
 def user_errors(folder: RunFolder, cfg: DictConfig | None = None) -> Iterator[None]:
     """Record a failure in the run folder; show wrong input as a message, anything else with its traceback.
 
-    A folder that holds a finished run, or in which another process is running, is left alone: RunError. With `cfg`, the
-    record names the run.
+    A folder that holds a finished run, or an unfinished one of another config, or in which another process is running,
+    is left alone: RunError. With `cfg`, the record names the run.
     """
     if folder.finished():
         raise RunError(f"{folder.path} holds a finished run; choose another hydra.run.dir, or remove it")
     try:
         yield
-    except FolderInUseError as error:
+    except RefusedFolderError as error:
         raise RunError(str(error)) from error
     except BaseException as error:
         written = record_failure(folder, error, cfg)

@@ -102,7 +102,7 @@ class Features:
         if store is not None or not len(cast(Any, dataset)):
             return store
         size = sample_bytes(make(0)) * len(cast(Any, dataset))
-        objection = self._objection(split, size, len(cast(Any, dataset)))
+        objection = self._objection(split, key, size, len(cast(Any, dataset)))
         if objection:
             _say(f"features of the {split} samples are not kept: {objection}")
             return None
@@ -112,17 +112,20 @@ class Features:
                 store = self.cache.keep(key, description, self._computed(make, split, workers), size)
         return store
 
-    def _objection(self, split: str, size: int, number: int) -> str | None:
+    def _objection(self, split: str, key: str, size: int, number: int) -> str | None:
         if split == "train" and self.samples <= number:
             return f"the run draws {self.samples:.0f} samples of {number}"
-        return self.cache.room(size)
+        return self.cache.room(size, key)
 
     def _checked(self, key: str, make: "_Maker") -> SampleStore | None:
         """What is kept under a key, if it is what would be computed."""
         store = self.cache.find(key)
         if store is None:
             return None
-        wrong = make.difference(store)
+        try:
+            wrong = make.difference(store)
+        except (LookupError, ValueError, TypeError) as error:  # a sample that can't be read is told as it is made anew
+            wrong = f"they can't be read ({type(error).__name__}: {error})"
         if wrong:
             _say(f"kept features are not used: {wrong}; they are computed anew")
             return None
@@ -150,11 +153,16 @@ class Features:
             "denseup": versions()["denseup"],
             "split": split,
             "samples": len(cast(Any, dataset)),
-            "encoder": _encoder(cast(EncoderDecoder, task.network)),
+            "encoder": _encoder(cast(EncoderDecoder, task.network)) | {"options": self._encoder_options()},
             "data": data,
             "task": options,
             "files": _files(dataset),
         }
+
+    def _encoder_options(self) -> dict[str, Any]:
+        """How its weights are used; they themselves have a digest, and where they come from does not matter."""
+        options = self.config.get("encoder") or {}
+        return {key: value for key, value in options.items() if key not in ("pretrained", "source")}
 
 
 class _Maker:

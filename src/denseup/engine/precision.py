@@ -6,6 +6,8 @@ from typing import Any, Literal
 from pytorch_lightning.accelerators import Accelerator, CUDAAccelerator, MPSAccelerator
 from pytorch_lightning.plugins import HalfPrecision, MixedPrecision, Precision
 
+from denseup.tasks.takes_maps import MAPS
+
 FLOAT16 = ("16-mixed", 16, "16")
 """What Lightning takes for mixed float16; the numbers are its former names."""
 HALF = ("bf16-true", "16-true")
@@ -54,7 +56,7 @@ def with_precision(options: Mapping[str, Any], prompts: Collection[str] = ()) ->
 def _plugin(options: Mapping[str, Any], prompts: Collection[str]) -> Precision | None:
     precision = options.get("precision")
     if precision in HALF and _is_whole(options.get("strategy")):
-        return HalfNetwork(precision, (INPUT, *prompts))
+        return HalfNetwork(precision, (INPUT, MAPS, *prompts))
     if precision in FLOAT16 and _is_cpu(options.get("accelerator", "auto")):
         return MixedPrecision("16-mixed", "cpu")
     return None

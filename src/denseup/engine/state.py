@@ -20,8 +20,12 @@ STAYS_INTERRUPTED = (KeyboardInterrupt, SystemExit, MachineError, NothingWholeEr
 """What ends a run that can be gone on with; Lightning makes a SystemExit of Ctrl-C."""
 
 
-class FolderInUseError(ValueError):
-    """Another process is running in the folder: nothing in it may be touched, not even to note the refusal."""
+class RefusedFolderError(ValueError):
+    """The folder is another run's: nothing in it may be touched, not even to note the refusal."""
+
+
+class FolderInUseError(RefusedFolderError):
+    """Another process is running in the folder."""
 
 
 def read_result(folder: RunFolder) -> dict[str, Any]:
@@ -78,15 +82,16 @@ def plan(folder: RunFolder, config: dict[str, Any], rerun: str | None = None) ->
 
 
 def refuse_others(folder: RunFolder, config: dict[str, Any]) -> None:
-    """ValueError if a folder holds checkpoints of an unfinished run of another config, which would be written over.
+    """RefusedFolderError if checkpoints of an unfinished run of another config would be written over.
 
-    Those of a run that failed are no loss.
+    Those of a run that failed are no loss. Whose they are without a result.json that can be read, nobody knows.
     """
     result = read_result(folder)
     if kept(folder.checkpoints) and state(folder, config) == "new" and result.get("status") != "failed":
-        raise ValueError(
-            f"{folder.path} holds checkpoints of a run of another config, which has not finished; choose another "
-            "hydra.run.dir, or remove it; resume=…/checkpoints/last.ckpt goes on from it all the same"
+        whose = "of another config, which has not finished" if result else "without a result.json that can be read"
+        raise RefusedFolderError(
+            f"{folder.path} holds checkpoints of a run {whose}; choose another hydra.run.dir, or remove it; "
+            "resume=…/checkpoints/last.ckpt goes on from it all the same"
         )
 
 

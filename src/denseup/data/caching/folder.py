@@ -6,21 +6,22 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from denseup.data.caching.store import SampleStore, write_store
+from denseup.data.caching.store import INDEX, SAMPLES, SampleStore, write_store
 from denseup.data.datasets.sampling import Sample
+from denseup.faults import MachineError
 from denseup.locking import locked
 from denseup.writing import FULL, write_error
 
 DESCRIPTION, PARTIAL = "description.json", ".partial"
 
 
-class CacheError(ValueError):
-    """Samples could not be kept; the message says why and what can be done."""
+class CacheError(MachineError, ValueError):
+    """Samples could not be kept, or not removed; the message says why and what can be done."""
 
 
 @dataclass(frozen=True)
@@ -65,19 +66,20 @@ class SampleCache:
         path = self.folder / key
         try:
             store = SampleStore(path)
-            os.utime(path / DESCRIPTION)
         except (OSError, ValueError, KeyError, TypeError):
             return None
+        with suppress(OSError):  # of another user, or on a disk that can only be read
+            os.utime(path / DESCRIPTION)
         return store
 
     def entries(self) -> list[Entry]:
-        """All, those used last first."""
-        found = [self._entry(path) for path in self.folder.glob("*") if path.is_dir()]
+        """All, those used last first; other folders that lie there are none."""
+        found = [self._entry(path) for path in self.folder.glob("*") if _is_ours(path)]
         return sorted(found, key=lambda entry: -entry.used)
 
-    def room(self, size: int) -> str | None:
-        """Why `size` bytes more find no room, as the end of a sentence; None: they do."""
-        held = sum(entry.bytes for entry in self.entries())
+    def room(self, size: int, key: str = "") -> str | None:
+        """Why `size` bytes find no room beside the entries of other keys, as the end of a sentence; None: they do."""
+        held = sum(entry.bytes for entry in self.entries() if entry.key.removesuffix(PARTIAL) != key)
         if held + size > self.limit:
             return f"{_gb(size)} with the {_gb(held)} in {self.folder} are more than the limit of {_gb(self.limit)}"
         return None
@@ -114,6 +116,7 @@ class SampleCache:
 
         Raises:
             ValueError: a key that there is not.
+            CacheError: an entry that can't be removed.
         """
         there = {entry.key: entry for entry in self.entries()}
         wanted = list(there) if keys is None else list(keys)
@@ -125,6 +128,8 @@ class SampleCache:
             with locked(self._lock(key.removesuffix(PARTIAL)), wait=False) as mine:
                 if mine:
                     self.remove(key.removesuffix(PARTIAL))
+                    if (self.folder / key).exists():
+                        raise CacheError(f"{self.folder / key} can't be removed: permission is denied")
                     removed.append(there[key])
         return removed
 
@@ -153,15 +158,15 @@ class SampleCache:
         return self.folder / f".{key}.lock"
 
     def _entry(self, path: Path) -> Entry:
-        size = sum(file.stat().st_size for file in path.glob("*"))
-        file = path / DESCRIPTION
+        size, file = 0, path / DESCRIPTION
         try:
+            size = sum((path / name).stat().st_size for name in os.listdir(path))
             description = json.loads(file.read_text())
-            whole = self._is_whole(path)
+            whole = self._is_whole(path) and isinstance(description, dict)
             used = file.stat().st_mtime
-        except (OSError, ValueError):
+        except (OSError, ValueError):  # another process may be removing it
             description, whole, used = {}, False, time.time()
-        return Entry(path.name, size, description, whole, used)
+        return Entry(path.name, size, description if whole else {}, whole, used)
 
     @staticmethod
     def _is_whole(path: Path) -> bool:
@@ -170,6 +175,15 @@ class SampleCache:
         except (OSError, ValueError, KeyError, TypeError):
             return False
         return not path.name.endswith(PARTIAL)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a folder holds nothing but what an entry does: whatever else lies there is not to be removed."""
+    try:
+        names = set(os.listdir(path))
+    except OSError:  # no folder, or gone meanwhile
+        return False
+    return names <= {SAMPLES, INDEX, DESCRIPTION} and (bool(names) or path.name.endswith(PARTIAL))
 
 
 def _explained(error: OSError, folder: Path, size: int | None = None) -> str:

@@ -38,10 +38,10 @@ class SampleStore(Dataset):
         index = json.loads((folder / INDEX).read_text())
         self.layouts: list[list[dict[str, Any]]] = index["layouts"]
         self.samples: list[tuple[int, int, dict[str, str]]] = index["samples"]
-        self._bytes: Array | None = None
         size = (folder / SAMPLES).stat().st_size
         if size != index["bytes"]:
             raise ValueError(f"{folder / SAMPLES} has {size} bytes, expected {index['bytes']}")
+        self._bytes: Array | None = self._mapped() if size else None  # whoever removes the files takes nothing away
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -49,8 +49,8 @@ class SampleStore(Dataset):
     def __getitem__(self, item: TrainIndex | int) -> Sample:
         """A sample by its place, or by (epoch, place): every epoch has the same."""
         layout, offset, words = self.samples[item[1] if isinstance(item, tuple) else item]
-        if self._bytes is None:  # of this process
-            self._bytes = np.memmap(self.folder / SAMPLES, np.uint8, "r")
+        if self._bytes is None:  # in a process that got this from another one
+            self._bytes = self._mapped()
         sample: Sample = dict(words)
         for field in self.layouts[layout]:
             begin = offset + field["offset"]
@@ -62,6 +62,9 @@ class SampleStore(Dataset):
             else:
                 sample[field["name"]] = _unpacked(tensor, field["kind"])
         return sample
+
+    def _mapped(self) -> Array:
+        return np.memmap(self.folder / SAMPLES, np.uint8, "r")
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the mapping, which another process makes for itself."""

@@ -90,19 +90,9 @@ def test_failed_trials_are_told_and_passed_over(tmp_path: Path) -> None:
         tuned(tmp_path / "all", lambda rate: None, trials=2)
 
 
-@pytest.mark.parametrize("task", ["matting", "segmentation"])
-def test_held_out_images_are_not_trained_on(task: str) -> None:
-    data = HeldOutData(DemoData(task, crop_size=32, train_length=8, batch_size=2), 0.25)
-    trained = {name for batch in data.train_dataloader() for name in batch["name"]}
-    held = [batch["name"][0] for batch in data.val_dataloader()]
-    assert len(trained) == 6
-    assert len(held) == 2
-    assert not trained & set(held)
-
-
 @pytest.mark.parametrize(
     ("share", "message"), [(0, "between 0 and 1"), (1.0, "between 0 and 1"), (0.01, "without any")]
 )
 def test_shares_that_are_none(share: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        HeldOutData(DemoData("matting", train_length=8), share).make("train")
+        HeldOutData(DemoData("matting", train_length=8).parted(share)).make("train")

@@ -78,14 +78,20 @@ def test_an_entry_is_whole_or_not_there(tmp_path: Path) -> None:
     assert len(cache.keep("key", {}, samples(), 10)) == 3, "written anew over what was broken"
 
 
-def test_what_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "fault", [ValueError("a file is broken"), FileNotFoundError(errno.ENOENT, "No such file", "picture.png")]
+)
+def test_what_fails_leaves_nothing_behind(tmp_path: Path, fault: Exception) -> None:
+    """A file that can't be read is told as what it is: no fault of the cache's folder."""
+
     def broken() -> Iterator[dict[str, Any]]:
         yield from samples(1)
-        raise ValueError("a file is broken")
+        raise fault
 
     cache = SampleCache(tmp_path, 1e9)
-    with pytest.raises(ValueError, match="a file is broken"):
+    with pytest.raises(type(fault)) as told:
         cache.keep("key", {}, broken(), 10)
+    assert told.value is fault
     assert cache.find("key") is None
     assert cache.entries() == []
 

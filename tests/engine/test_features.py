@@ -152,6 +152,13 @@ def test_options_of_the_encoder_make_another_entry(tmp_path: Path) -> None:
     assert number(config={"num_attention_heads": 4}, stages=[1, 3]) == 6
 
 
+def test_samples_of_parted_files_are_another_entry(tmp_path: Path) -> None:
+    maker, built, data = features(tmp_path)
+    for parted in (data, data.parted(0.25), data.parted(0.25)):
+        maker.of(built, parted)
+    assert len(SampleCache(tmp_path, 0).entries()) == 3, "the validation samples are the same"
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_a_network_in_half_precision_takes_them(tmp_path: Path, task: str) -> None:
     for name in ("computes", "finds"):

@@ -25,11 +25,19 @@ from denseup.upsamplers import (
     Deconv,
     DySample,
     FADELite,
+    FreqFusion,
     IndexNet,
     PixelShuffle,
     SemiShift,
 )
-from denseup.upsamplers.start import CLOSED_GATE, CONTENT_STD, UNIFORM_SHARE, bilinear_kernels, neutral_kernels
+from denseup.upsamplers.start import (
+    CLOSED_GATE,
+    CONTENT_STD,
+    UNIFORM_SHARE,
+    bilinear_kernels,
+    neutral_kernel_of_raised,
+    neutral_kernels,
+)
 
 BLURRED = (1 / 8, 3 / 4, 1 / 8)
 """The mean of (1/4, 3/4, 0) and (0, 3/4, 1/4), bilinear interpolation at ×2."""
@@ -55,6 +63,33 @@ def test_neutral_kernels_have_no_zeros_and_one_mean() -> None:
     blurred = torch.tensor(BLURRED).outer(torch.tensor(BLURRED)).flatten()
     mean = (neutral_kernels(3, 2).mean(0) - UNIFORM_SHARE / 9) / (1 - UNIFORM_SHARE)
     torch.testing.assert_close(mean, blurred)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 4])
+def test_the_kernel_behind_nearest_neighbours_is_bilinear_interpolation(factor: int) -> None:
+    de = maps((1, 1), channels=2)[0].double()
+    size = (17 * factor, 19 * factor)
+    kernel = (neutral_kernel_of_raised(5, factor).double() - UNIFORM_SHARE / 25) / (1 - UNIFORM_SHARE)
+    out = reassemble(resize_nearest(de, size), kernel.reshape(1, 25, 1, 1).expand(1, 25, *size), 5)
+    expected = F.interpolate(de, size, mode="bilinear", align_corners=False)
+    inner = (..., slice(factor, -factor), slice(factor, -factor))
+    torch.testing.assert_close(out[inner], expected[inner], rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("options", [{}, {"hamming": False}, {"refine": False}, {"semi_conv": False}])
+def test_freqfusion(options: dict[str, Any]) -> None:
+    """Where it filters what nearest neighbour raised, bilinear interpolation; else its mean: there is one kernel."""
+    module = FreqFusion(CHANNELS, start="neutral", **options)
+    for conv in (module.encode, module.encode_high):
+        assert 0 < conv.weight.abs().max() < 0.01
+        conv.weight.zero_()
+    weights = neutral_kernels(5, 2).mean(0) if module.semi_conv else neutral_kernel_of_raised(5, 2)
+    kernels = weights.reshape(1, 25, 1, 1).expand(1, 25, 34, 38)
+    de, en = maps((34, 38))
+    torch.testing.assert_close(module.kernels(de, en)[INNER], kernels[INNER], rtol=1e-4, atol=0)
+    raised = de if module.semi_conv else resize_nearest(de, (34, 38))
+    torch.testing.assert_close(module(de, en)[INNER], reassemble(raised, kernels, 5)[INNER], rtol=1e-4, atol=1e-4)
 
 
 def box(de: Tensor, kernel_size: int, size: tuple[int, int]) -> Tensor:

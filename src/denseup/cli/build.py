@@ -86,11 +86,13 @@ def apply_protocol(cfg: DictConfig, task: DenseTask, data: DenseData) -> DenseDa
 
     `protocol=frozen` also freezes the task's encoder, and so does a recipe whose rate for it is 0.
     """
+    if cfg.protocol.hold_out is not None:
+        data = data.parted(cfg.protocol.hold_out)
     if cfg.protocol.name == "frozen":
         data = _features(cfg, data).of(task, data)
     else:
         _heed_the_encoder(cfg, task)
-    return data if cfg.protocol.hold_out is None else HeldOutData(data, cfg.protocol.hold_out)
+    return data if data.hold_out is None else HeldOutData(data)
 
 
 def _heed_the_encoder(cfg: DictConfig, task: DenseTask) -> None:

@@ -26,6 +26,7 @@ from denseup.data.caching.store import sample_bytes
 from denseup.data.checking.files import Checkable
 from denseup.data.datamodules import DenseData, FrozenData
 from denseup.data.datamodules.frozen import collate
+from denseup.data.datasets.parting import hold_out_of
 from denseup.data.datasets.sampling import Sample
 from denseup.engine.processes import is_rank_zero
 from denseup.environment import versions
@@ -157,7 +158,7 @@ class Features:
             "data": data,
             "task": options,
             "files": _files(dataset),
-        }
+        } | ({} if hold_out_of(dataset) is None else {"hold_out": hold_out_of(dataset)})
 
     def _encoder_options(self) -> dict[str, Any]:
         """How its weights are used; they themselves have a digest, and where they come from does not matter."""

@@ -49,7 +49,7 @@ from denseup.upsamplers.arguments import check_divides, odd_option, whole_option
 from denseup.upsamplers.base import Upsampler
 from denseup.upsamplers.dysample import initial_positions
 from denseup.upsamplers.registry import register_upsampler
-from denseup.upsamplers.start import CLOSED_GATE, Start, neutral_kernels
+from denseup.upsamplers.start import CLOSED_GATE, Start, neutral_kernel_of_raised, neutral_kernels
 
 NEIGHBOURS = [tap for tap in range(25) if tap // 5 % 2 == 0 and tap % 5 % 2 == 0 and tap != 12]
 """Of a 5×5 window the eight taps two pixels from its centre, by rows."""
@@ -195,9 +195,12 @@ class FreqFusion(Upsampler):
         return constants
 
     def start_neutral(self) -> None:
-        """Low-pass kernels the mean of those of bilinear interpolation, high-pass ones nearly nothing: by biases."""
-        kernels = [neutral_kernels(self.kernel_size, self.scale_factor).mean(0)]
-        kernels.append(neutral_kernels(self.high_kernel_size, 1)[0])
+        """Low-pass kernels those of bilinear interpolation, or their mean, high-pass ones nearly nothing: by biases."""
+        if self.semi_conv:
+            low = neutral_kernels(self.kernel_size, self.scale_factor).mean(0)
+        else:
+            low = neutral_kernel_of_raised(self.kernel_size, self.scale_factor)
+        kernels = low, neutral_kernels(self.high_kernel_size, 1)[0]
         windows = (self.window, self.high_window)
         with torch.no_grad():
             for conv, kernel, window in zip(self._encoders(), kernels, windows, strict=False):

@@ -6,6 +6,7 @@ allows, the same plain interpolation, bilinear, and gates are nearly closed:
 
     one kernel for each sub-position      (1 - u)·bilinear + u·uniform                     CARAFE
     one kernel for all sub-positions      their mean, (1/8, 3/4, 1/8) each way at ×2       SemiShift, FADE, FADE-Lite
+    one kernel behind nearest neighbour   bilinear and uniform, (1/4, 1/2, 1/4) at ×2      FreqFusion, semi_conv=false
     kernels of similarity, or of q·P      uniform: they have no constant term              SAPA, A2U
     an index map                          half of nearest-neighbour interpolation          IndexNet
     weights of a linear map               bilinear                                         deconv, pixel shuffle
@@ -63,6 +64,18 @@ def neutral_kernels(kernel_size: int, factor: int) -> Tensor:
     """
     bilinear = bilinear_kernels(kernel_size, factor).flatten(1)
     return (1 - UNIFORM_SHARE) * bilinear + UNIFORM_SHARE / kernel_size**2
+
+
+def neutral_kernel_of_raised(kernel_size: int, factor: int) -> Tensor:
+    """What softmax kernels start as that filter a map raised by nearest neighbour: `[K²]`, without zeros.
+
+    Bilinear interpolation is the mean over `factor` such pixels around each, over one more with half of either end
+    where the factor is even; a kernel that is smaller has what it can of it.
+    """
+    taps = torch.arange(kernel_size) - kernel_size // 2
+    weights = ((factor + 1) / 2 - taps.abs()).clamp(0, 1)
+    weights = weights / weights.sum()
+    return (1 - UNIFORM_SHARE) * weights.outer(weights).flatten() + UNIFORM_SHARE / kernel_size**2
 
 
 def quieten(layer: nn.Module, bias: float = 0.0) -> None:

@@ -67,9 +67,9 @@ def _known(file: Path, plan: Mapping[str, Any]) -> Settings | None:
     """What an earlier job or command found with the same plan."""
     try:
         known = json.loads(file.read_text())
-    except (OSError, ValueError):
+        return cast(Settings, known["settings"]) if known["plan"] == plan else None
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or not what a study writes
         return None
-    return cast(Settings, known["settings"]) if known["plan"] == plan else None
 
 
 def _search(

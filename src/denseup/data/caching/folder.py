@@ -97,9 +97,11 @@ class SampleCache:
             free = shutil.disk_usage(partial).free
             if free < size:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            write_store(partial, samples)
+            write_store(partial, _made(samples))
             (partial / DESCRIPTION).write_text(json.dumps(description, indent=2, default=str) + "\n")
             partial.rename(self.folder / key)
+        except _NotMadeError as error:
+            raise error.why from None
         except OSError as error:
             raise CacheError(_explained(error, self.folder, size)) from error
         finally:
@@ -175,6 +177,20 @@ class SampleCache:
         except (OSError, ValueError, KeyError, TypeError):
             return False
         return not path.name.endswith(PARTIAL)
+
+
+class _NotMadeError(Exception):
+    """A sample could not be read, which is no fault of the cache."""
+
+    def __init__(self, why: OSError) -> None:
+        self.why = why
+
+
+def _made(samples: Iterable[Sample]) -> Iterator[Sample]:
+    try:
+        yield from samples
+    except OSError as error:
+        raise _NotMadeError(error) from error
 
 
 def _is_ours(path: Path) -> bool:

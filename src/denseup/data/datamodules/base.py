@@ -9,7 +9,8 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from denseup.data.datasets.fixed import FixedViews, WithMirrored, images_of
+from denseup.data.datasets.fixed import FixedViews, WithMirrored
+from denseup.data.datasets.parting import held_samples, parted
 from denseup.data.datasets.sampling import EpochSampler, SeededBySample
 from denseup.data.reading.folders import require_folder
 from denseup.data.reading.samples import IGNORE_INDEX, DataError
@@ -40,6 +41,7 @@ class DenseData(pl.LightningDataModule):
                 raise ValueError(f"{name}={value}: expected an integer of at least {least}")
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self._datasets: dict[str, Dataset] = {}
+        self.hold_out: float | None = None
 
     def make(self, split: str) -> Dataset:
         """The data set of a split; raises `DataError` when its files are not there."""
@@ -48,7 +50,7 @@ class DenseData(pl.LightningDataModule):
     def dataset(self, split: str) -> Dataset:
         """The data set of a split, made on first use."""
         if split not in self._datasets:
-            self._datasets[split] = self.make(split)
+            self._datasets[split] = self._training_set() if split == "train" else self.make(split)
         return self._datasets[split]
 
     def parts(self) -> tuple[str, ...]:
@@ -57,15 +59,31 @@ class DenseData(pl.LightningDataModule):
 
     def fixed_views(self) -> Dataset:
         """What a frozen encoder is trained with: one epoch of the training samples, the same for every seed."""
-        return FixedViews(self._of_all_seeds().make("train"), 1)
+        return FixedViews(self._of_all_seeds().dataset("train"), 1)
 
-    def training_images(self) -> int:
-        """How many images the training samples are of; sample i is of image i modulo that number."""
-        return images_of(self.dataset("train"))
+    def held_samples(self, share: float) -> list[bool]:
+        """Of each training sample whether it is held out."""
+        return held_samples(self.dataset("train"), share)
+
+    def parted(self, share: float) -> "DenseData":
+        """The same data, whose training samples are of one part or the other for `HeldOutData`.
+
+        Raises:
+            ValueError: a share that is not between 0 and 1.
+        """
+        if not 0 < share < 1:
+            raise ValueError(f"protocol.hold_out is {share!r}, expected a share between 0 and 1")
+        return self._with(hold_out=share)
+
+    def _training_set(self) -> Dataset:
+        return parted(self.make("train"), self.hold_out)
 
     def _of_all_seeds(self) -> "DenseData":
+        return self._with(seed=VIEWS_SEED)
+
+    def _with(self, **attributes: Any) -> "DenseData":
         other = copy.copy(self)
-        other.seed, other._datasets = VIEWS_SEED, {}
+        vars(other).update(attributes, _datasets={})
         return other
 
     def setup(self, stage: str | None = None) -> None:
@@ -164,7 +182,7 @@ class FolderData(DenseData):
     def fixed_views(self) -> Dataset:
         """As the option `fixed_views` says."""
         if self.views != "whole":
-            return FixedViews(self._of_all_seeds().make("train"), self.views)
+            return FixedViews(self._of_all_seeds().dataset("train"), self.views)
         self.dataset("train")  # which says what is missing
         return WithMirrored(self.make_folder("val", "train"))
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from denseup.data.datamodules.base import DenseData
-from denseup.data.datasets.fixed import images_of
+from denseup.data.datasets.parting import held_samples
 from denseup.data.datasets.sampling import Sample
 
 
@@ -24,6 +24,7 @@ class FrozenData(DenseData):
         super().__init__(data.batch_size, 0 if "train" in kept else data.num_workers, data.seed)
         self.data, self.kept = data, kept
         self.task, self.num_classes, self.class_names = data.task, data.num_classes, data.class_names
+        self.hold_out = data.hold_out
 
     def make(self, split: str) -> Dataset:
         """What is kept of a split; else fixed views for "train", and the other module's data set."""
@@ -31,9 +32,9 @@ class FrozenData(DenseData):
             return self.kept[split]
         return self.data.fixed_views() if split == "train" else self.data.dataset(split)
 
-    def training_images(self) -> int:
+    def held_samples(self, share: float) -> list[bool]:
         """As of any module; what is kept does not tell."""
-        return images_of(self.data.fixed_views())
+        return held_samples(self.data.fixed_views(), share)
 
     def _loader(self, dataset: Dataset, batch_size: int, **kwargs: Any) -> DataLoader:
         return super()._loader(dataset, batch_size, collate_fn=collate, **kwargs)

@@ -10,34 +10,27 @@ from denseup.data.datasets.sampling import Sample, TrainIndex
 
 
 class HeldOutData(DenseData):
-    """Another module's training samples in two parts: the last images are evaluated, the others trained on.
-
-    All views of an image are on one side, and neighbours in the order of the files mostly too: frames of a video.
+    """Another module's training samples in two parts of different images, see `datasets.parting`.
 
     Args:
-        data: the other module.
-        share: of the images, held out.
+        data: the other module, `parted` by the share of its images that is held out.
 
     Raises:
-        ValueError: a share that is not between 0 and 1, or leaves nothing on one side.
+        ValueError: data that is not parted, or a share that leaves nothing on one side.
     """
 
-    def __init__(self, data: DenseData, share: float) -> None:
+    def __init__(self, data: DenseData) -> None:
         super().__init__(data.batch_size, data.num_workers, data.seed)
-        if not 0 < share < 1:
-            raise ValueError(f"protocol.hold_out is {share!r}, expected a share between 0 and 1")
-        self.data, self.share = data, share
+        if data.hold_out is None:
+            raise ValueError("data is not parted, expected data.parted(SHARE)")
+        self.data, self.share = data, data.hold_out
         self.task, self.num_classes, self.class_names = data.task, data.num_classes, data.class_names
 
     def make(self, split: str) -> Dataset:
         """The images that are trained on for "train", the ones held out for "val" and "test"."""
-        whole = self.data.dataset("train")
-        number = self.data.training_images()
-        first = round((1 - self.share) * number)
-        if not 0 < first < number:
-            raise ValueError(f"protocol.hold_out is {self.share}: of {number} images that leaves one side without any")
-        held = split != "train"
-        return Part(whole, [i for i in range(len(whole)) if (i % number >= first) == held])  # type: ignore[arg-type]
+        held = self.data.held_samples(self.share)
+        places = [place for place, side in enumerate(held) if side == (split != "train")]
+        return Part(self.data.dataset("train"), places)
 
     def _loader(self, dataset: Dataset, batch_size: int, **kwargs: Any) -> DataLoader:
         return super()._loader(dataset, batch_size, collate_fn=collate, **kwargs)

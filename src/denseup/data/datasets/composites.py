@@ -1,6 +1,8 @@
 """Matting samples made by putting foregrounds with known alpha on photographs."""
 
+import copy
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -9,12 +11,13 @@ from torch.utils.data import Dataset
 
 from denseup.data.checking.files import FileGroup
 from denseup.data.checking.mattes import MattingSurvey
+from denseup.data.datasets.parting import files_of_parts, held_out
 from denseup.data.datasets.sampling import Sample, TrainIndex, train_streams
 from denseup.data.datasets.tensors import image_tensor, map_tensor
 from denseup.data.reading.samples import Array, Cached, read_alpha, read_cutout, read_image
 from denseup.data.transforms.compositing import composite, draw_trimap, premultiply, read_layer, straight
 from denseup.data.transforms.matting import MattingAugmentation, composite_steps
-from denseup.data.transforms.pipeline import Arrays
+from denseup.data.transforms.pipeline import Arrays, Pipeline
 from denseup.data.transforms.streams import Generator, Streams
 
 
@@ -81,29 +84,52 @@ class CompositeDataset(_Composites):
         cache: bool = False,
     ) -> None:
         super().__init__(foregrounds, backgrounds, alphas, length=length, seed=seed, cache=cache)
-        how = augmentation or MattingAugmentation()
-        self.pipeline = composite_steps(how, self._any_layer, self._any_background)
+        self.augmentation = augmentation or MattingAugmentation()
+        self.hold_out: float | None = None
+        self._held = [False] * len(self.foregrounds)
+        self._pipelines = [self._drawing_from(range(len(self.foregrounds)), self.backgrounds)]
 
     def __getitem__(self, item: TrainIndex) -> Sample:
         """The training sample of (epoch, index), with its foreground and background."""
-        arrays = self.pipeline(*self._source(item))
+        arrays = self._pipeline(item)(*self._source(item))
         sample: Sample = {name: image_tensor(arrays[name]) for name in ("image", "foreground", "background")}
         maps = {name: map_tensor(arrays[name]) for name in ("alpha", "trimap")}
         return sample | maps | {"name": self._files(item[1])[0].stem}
 
     def stages(self, item: TrainIndex) -> Iterator[tuple[str, Arrays]]:
         """(name of the step, its arrays) for each step that makes the sample; see `Pipeline.stages`."""
-        return self.pipeline.stages(*self._source(item))
+        return self._pipeline(item).stages(*self._source(item))
+
+    def image_of(self, place: int) -> int:
+        """The foreground; see `parting.OfImages`."""
+        return place % len(self.foregrounds)
+
+    def parted(self, share: float) -> "CompositeDataset":
+        """Second foregrounds and, where there are several, backgrounds are of one part; see `parting.Partable`."""
+        other = copy.copy(self)
+        other.hold_out, number = share, min(len(self.foregrounds), self.length)
+        other._held = held_out(number, share, spread=True)
+        layers = ([place for place in range(number) if other._held[place] == side] for side in (False, True))
+        parts = zip(layers, files_of_parts(self.backgrounds, share), strict=True)
+        other._pipelines = [self._drawing_from(*files) for files in parts]
+        return other
+
+    def _pipeline(self, item: TrainIndex) -> Pipeline:
+        return self._pipelines[self._held[self.image_of(item[1])]]
+
+    def _drawing_from(self, layers: Sequence[int], backgrounds: Sequence[Path]) -> Pipeline:
+        draws = partial(self._any_layer, layers), partial(self._any_background, backgrounds)
+        return composite_steps(self.augmentation, *draws)
+
+    def _any_layer(self, layers: Sequence[int], rng: Generator) -> Array:
+        return self._read_layer(*self._files(layers[int(rng.integers(len(layers)))]))
+
+    def _any_background(self, backgrounds: Sequence[Path], rng: Generator) -> Array:
+        return self._read_image(backgrounds[int(rng.integers(len(backgrounds)))])
 
     def _source(self, item: TrainIndex) -> tuple[Arrays, Streams]:
         streams = train_streams(self.seed, item)
         return {"layer": self._read_layer(*self._files(item[1]))}, streams
-
-    def _any_layer(self, rng: Generator) -> Array:
-        return self._read_layer(*self._files(int(rng.integers(len(self.foregrounds)))))
-
-    def _any_background(self, rng: Generator) -> Array:
-        return self._read_image(self.backgrounds[int(rng.integers(len(self.backgrounds)))])
 
 
 class FixedComposites(_Composites):

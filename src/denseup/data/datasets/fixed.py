@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from denseup.data.checking.files import FileGroup
+from denseup.data.datasets.parting import hold_out_of, image_of
 from denseup.data.datasets.sampling import Sample, TrainIndex
 
 
@@ -20,8 +21,7 @@ class FixedViews(Dataset):
     """
 
     def __init__(self, dataset: Dataset, epochs: int) -> None:
-        self.dataset, self.epochs = dataset, epochs
-        self.number_of_images = _length(dataset)
+        self.dataset, self.epochs, self.hold_out = dataset, epochs, hold_out_of(dataset)
 
     def __len__(self) -> int:
         return self.epochs * _length(self.dataset)
@@ -30,6 +30,10 @@ class FixedViews(Dataset):
         """A view by its place, or by (epoch, place): every epoch has the same."""
         sample: Sample = self.dataset[divmod(_place(item), _length(self.dataset))]
         return sample
+
+    def image_of(self, place: int) -> int:
+        """See `parting.OfImages`."""
+        return image_of(self.dataset, place % _length(self.dataset))
 
     def file_groups(self) -> Iterator[FileGroup]:
         """See `check.Checkable`."""
@@ -45,7 +49,6 @@ class WithMirrored(Dataset):
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
-        self.number_of_images = _length(dataset)
 
     def __len__(self) -> int:
         return 2 * _length(self.dataset)
@@ -56,14 +59,13 @@ class WithMirrored(Dataset):
         sample: Sample = self.dataset[index]
         return mirrored(sample) if turn else sample
 
+    def image_of(self, place: int) -> int:
+        """See `parting.OfImages`."""
+        return image_of(self.dataset, place % _length(self.dataset))
+
     def file_groups(self) -> Iterator[FileGroup]:
         """See `check.Checkable`."""
         return self.dataset.file_groups()  # type: ignore[attr-defined]
-
-
-def images_of(dataset: Dataset) -> int:
-    """How many images a training data set shows; view i is of image i modulo that number."""
-    return int(getattr(dataset, "number_of_images", 0) or _length(dataset))
 
 
 def mirrored(sample: Sample) -> Sample:

@@ -1,5 +1,6 @@
 """Composites of the embedded demo set."""
 
+import copy
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -7,6 +8,7 @@ from torch.utils.data import Dataset
 
 from denseup.data.checking.files import FileGroup
 from denseup.data.datasets.composites import CompositeDataset, FixedComposites
+from denseup.data.datasets.parting import image_of, parted
 from denseup.data.datasets.sampling import Sample, TrainIndex
 from denseup.data.demo.manifest import demo_files
 from denseup.data.transforms.matting import MattingAugmentation
@@ -39,6 +41,7 @@ class DemoMatting(Dataset):
     ) -> None:
         foregrounds = [file.path for file in demo_files("foreground", split)]
         backgrounds = [file.path for file in demo_files("background", split)]
+        self.hold_out: float | None = None
         self._composites: CompositeDataset | FixedComposites
         if split == "train":
             how = augmentation or MattingAugmentation.scaled(crop_size, trimap_scale=DEMO_TRIMAP_SCALE)
@@ -63,6 +66,16 @@ class DemoMatting(Dataset):
         """(name of the step, its arrays) for each step that makes a training crop; see `Pipeline.stages`."""
         assert isinstance(self._composites, CompositeDataset), "whole composites go through no steps"
         return self._composites.stages(item)
+
+    def image_of(self, place: int) -> int:
+        """See `parting.OfImages`."""
+        return image_of(self._composites, place)
+
+    def parted(self, share: float) -> Dataset:
+        """See `parting.Partable`."""
+        other = copy.copy(self)
+        other.hold_out, other._composites = share, parted(self._composites, share)  # type: ignore[assignment]
+        return other
 
     def file_groups(self) -> Iterator[FileGroup]:
         """See `check.Checkable`."""

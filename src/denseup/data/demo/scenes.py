@@ -1,5 +1,6 @@
 """Segmentation scenes from the embedded demo set: several cut-outs pasted into a photograph."""
 
+import copy
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -8,6 +9,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from denseup.data.checking.files import FileGroup
+from denseup.data.datasets.parting import files_of_parts, held_out
 from denseup.data.datasets.sampling import Sample, TrainIndex, train_streams
 from denseup.data.datasets.tensors import image_tensor, label_tensor
 from denseup.data.demo.manifest import DEMO_CLASSES, demo_files
@@ -59,6 +61,7 @@ class DemoScenes(Dataset):
         foregrounds = demo_files("foreground", split)
         self.cutouts = {c: [f.path for f in foregrounds if f.class_index == c] for c in range(1, len(DEMO_CLASSES))}
         self.backgrounds = [file.path for file in demo_files("background", split)]
+        self.hold_out: float | None = None
         self._read_layer, self._read_image = Cached(read_layer, True), Cached(read_image, True)
 
     def __len__(self) -> int:
@@ -81,8 +84,15 @@ class DemoScenes(Dataset):
 
     def _source(self, item: TrainIndex) -> tuple[Arrays, Streams]:
         streams = train_streams(self.seed, item)
-        image, label = self._scene(streams("scene"))
+        held = self.hold_out is not None and held_out(self.length, self.hold_out, spread=True)[item[1]]
+        image, label = self._scene(streams("scene"), int(held))
         return {"image": image, "label": label}, streams
+
+    def parted(self, share: float) -> "DemoScenes":
+        """Cut-outs, of each class, and backgrounds are of one part; see `parting.Partable`."""
+        other = copy.copy(self)
+        other.hold_out = share
+        return other
 
     def file_groups(self) -> Iterator[FileGroup]:
         """See `check.Checkable`."""
@@ -99,20 +109,21 @@ class DemoScenes(Dataset):
                 break
         return image, label
 
-    def _scene(self, rng: Generator) -> tuple[Array, Array]:
-        """A scene as uint8 [S, S, 3] and its label map uint8 [S, S]."""
-        path = self.backgrounds[int(rng.integers(len(self.backgrounds)))]
+    def _scene(self, rng: Generator, part: int = 0) -> tuple[Array, Array]:
+        """A scene as uint8 [S, S, 3] and its label map uint8 [S, S], of the files of a part."""
+        backgrounds = files_of_parts(self.backgrounds, self.hold_out)[part]
+        path = backgrounds[int(rng.integers(len(backgrounds)))]
         image = random_background(self._read_image(path), self.size, rng)
         label = np.zeros((self.size, self.size), np.uint8)
         classes = [*self.cutouts, *rng.choice(list(self.cutouts), int(rng.integers(MAX_EXTRA + 1)), p=EXTRA_SHARES)]
         for class_index in rng.permutation(classes):
-            layer = self._layer(int(class_index), rng)
+            layer = self._layer(int(class_index), rng, part)
             top, left = (self._position(side, rng) for side in layer.shape[:2])
             paste(image, label, layer, top, left, int(class_index))
         return levels(image), label
 
-    def _layer(self, class_index: int, rng: Generator) -> Array:
-        paths = self.cutouts[class_index]
+    def _layer(self, class_index: int, rng: Generator, part: int) -> Array:
+        paths = files_of_parts(self.cutouts[class_index], self.hold_out)[part]
         layer = self._read_layer(paths[int(rng.integers(len(paths)))])
         scale = rng.uniform(*SIZES[class_index]) * self.size / max(layer.shape[:2])
         size = (max(round(layer.shape[1] * scale), 1), max(round(layer.shape[0] * scale), 1))

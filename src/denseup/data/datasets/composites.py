@@ -91,14 +91,16 @@ class CompositeDataset(_Composites):
 
     def __getitem__(self, item: TrainIndex) -> Sample:
         """The training sample of (epoch, index), with its foreground and background."""
-        arrays = self._pipeline(item)(*self._source(item))
+        source = self._source(item)
+        arrays = self._pipeline(item)(*source)
         sample: Sample = {name: image_tensor(arrays[name]) for name in ("image", "foreground", "background")}
         maps = {name: map_tensor(arrays[name]) for name in ("alpha", "trimap")}
         return sample | maps | {"name": self._files(item[1])[0].stem}
 
     def stages(self, item: TrainIndex) -> Iterator[tuple[str, Arrays]]:
         """(name of the step, its arrays) for each step that makes the sample; see `Pipeline.stages`."""
-        return self._pipeline(item).stages(*self._source(item))
+        source = self._source(item)
+        return self._pipeline(item).stages(*source)
 
     def image_of(self, place: int) -> int:
         """The foreground; see `parting.OfImages`."""

@@ -87,7 +87,7 @@ class CompositeDataset(_Composites):
         self.augmentation = augmentation or MattingAugmentation()
         self.hold_out: float | None = None
         self._held = [False] * len(self.foregrounds)
-        self._pipelines = [self._drawing_from(range(len(self.foregrounds)), self.backgrounds)]
+        self.pipeline = self._held_pipeline = self._drawing_from(range(len(self.foregrounds)), self.backgrounds)
 
     def __getitem__(self, item: TrainIndex) -> Sample:
         """The training sample of (epoch, index), with its foreground and background."""
@@ -113,11 +113,11 @@ class CompositeDataset(_Composites):
         other._held = held_out(number, share, spread=True)
         layers = ([place for place in range(number) if other._held[place] == side] for side in (False, True))
         parts = zip(layers, files_of_parts(self.backgrounds, share), strict=True)
-        other._pipelines = [self._drawing_from(*files) for files in parts]
+        other.pipeline, other._held_pipeline = (self._drawing_from(*files) for files in parts)
         return other
 
     def _pipeline(self, item: TrainIndex) -> Pipeline:
-        return self._pipelines[self._held[self.image_of(item[1])]]
+        return self._held_pipeline if self._held[self.image_of(item[1])] else self.pipeline
 
     def _drawing_from(self, layers: Sequence[int], backgrounds: Sequence[Path]) -> Pipeline:
         draws = partial(self._any_layer, layers), partial(self._any_background, backgrounds)

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional as F
 
 from denseup.checkpoints import load_official
@@ -41,7 +42,9 @@ def test_max_unpooling_at_twice_the_size_is_torchs(size: tuple[int, int]) -> Non
     assert torch.equal(module(de, en), up)
 
 
-@pytest.mark.parametrize(("low", "high"), SIZES)
+@pytest.mark.parametrize(
+    ("low", "high"), [*SIZES, ((3, 4), (8, 11)), ((3, 4), (7, 10)), ((5, 1), (5, 1)), ((1, 2), (5, 3))]
+)
 def test_max_unpooling_puts_each_value_on_the_maximum_of_its_cell(low: tuple[int, int], high: tuple[int, int]) -> None:
     module, de, en = MaxUnpool(3), random(1, 3, *low), random(1, 3, *high)
     expected = torch.zeros_like(en)
@@ -54,6 +57,17 @@ def test_max_unpooling_puts_each_value_on_the_maximum_of_its_cell(low: tuple[int
                 expected[0, channel].view(-1)[best] = de[0, channel, row, column]
     assert torch.equal(module(de, en, state=module.downsample(en)[1]), expected)
     assert torch.equal(module(de, en), expected)
+
+
+@pytest.mark.parametrize(("low", "high"), [*SIZES, ((3, 4), (8, 11))])
+def test_max_unpooling_has_one_meaning_however_it_is_called(low: tuple[int, int], high: tuple[int, int]) -> None:
+    """A graph that serves any size takes the general way: cells of any size, NaNs of any cell."""
+    module, maps = MaxUnpool(3), {"de": random(2, 3, *low), "en": random(2, 3, *high)}
+    make = make_fx(lambda *maps: module(*maps), tracing_mode="symbolic")
+    graph = make(*(torch.zeros_like(x) for x in maps.values()))
+    for name, value in (("de", 0.0), ("en", torch.nan), ("de", torch.nan), ("de", torch.inf), ("en", -torch.inf)):
+        maps[name][0, 1, 1:3, 1:3] = value
+        torch.testing.assert_close(module(**maps), graph(*maps.values()), rtol=0, atol=0, equal_nan=True)
 
 
 @pytest.mark.parametrize("kind", [IndexNet, partial(IndexNet, kind="o2o")])
